@@ -1,0 +1,204 @@
+"""The XOR task: which symbol stood at the masked place of a bit string?
+
+A string of ``bits`` bits is followed by its parity. Each bit is written as one of its synonyms,
+drawn anew at every step; one bit's place is masked; the target is the *symbol* that stood there.
+With two synonyms a bit (ids 0, 1 mean bit 0; 2, 3 mean bit 1; 4, 5 parity even, odd; 6 the mask)::
+
+    bits      1 0 0 1 1 0 1      parity even
+    written   2 1 1 3 2 0 3  4
+    masked    2 1 6 3 2 0 3  4   target 1
+
+The other bits and the parity fix the masked bit, so its meaning is certain and only the choice of
+synonym is not (Bertolotti & Cazzola 2024, the XOR experiments).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from semantica_lib.datasets import streams
+
+SPLITS = ("train", "validation", "test", "exact")  # exact: all strings
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Masked sequences: ``tokens`` ``(trial, token, batch)`` and ``target`` ``(trial, batch)``."""
+
+    tokens: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class Population:
+    """Every context there is, up to the order of its tokens, with its exact probability.
+
+    ``tokens`` is ``(token, case)``; ``joint`` is ``(split, symbol, case)``: the probability that a
+    masked string of that split shows this context and hides this symbol.
+    """
+
+    tokens: Tensor
+    joint: Tensor
+
+
+@dataclass(frozen=True)
+class XorTask:
+    """Strings, splits and sampling of one XOR problem.
+
+    Args:
+        bits: length of the strings.
+        zero_dst, one_dst: probabilities of the synonyms of bit 0 and of bit 1.
+        data_seed: chooses the split, nothing else.
+    """
+
+    bits: int
+    zero_dst: tuple[float, ...]
+    one_dst: tuple[float, ...]
+    data_seed: int
+
+    @property
+    def symbols(self) -> int:
+        """How many symbols stand for bits; they have the lowest ids, those of bit 0 first."""
+        return len(self.zero_dst) + len(self.one_dst)
+
+    @property
+    def parity(self) -> int:
+        """Id of the symbol for even parity; odd is the next."""
+        return self.symbols
+
+    @property
+    def mask(self) -> int:
+        return self.symbols + 2
+
+    @property
+    def vocabulary(self) -> int:
+        return self.symbols + 3
+
+    @property
+    def probability(self) -> tuple[float, ...]:
+        """Probability of each bit symbol, given its bit."""
+        return self.zero_dst + self.one_dst
+
+    @cached_property
+    def splits(self) -> dict[str, Tensor]:
+        """Disjoint sets of strings, ``(string, bit)`` int64: nine tenths, one tenth, the rest.
+
+        The order is that of one random word a string. Validation has at least one string.
+        """
+        count = 2**self.bits
+        strings = torch.tensor(list(product((0, 1), repeat=self.bits)))
+        seed, step = torch.tensor([self.data_seed]), torch.tensor(0)
+        (order,) = streams.words(seed, streams.ORDER, step, count, 1)
+        strings = strings[order[0].argsort(stable=True)]
+        train, validation = 9 * count // 10, max(1, count // 10)
+        return {
+            "train": strings[:train],
+            "validation": strings[train : train + validation],
+            "test": strings[train + validation :],
+            "exact": strings,
+        }
+
+    def draw(self, strings: Tensor, seeds: Tensor, step: Tensor) -> Batch:
+        """One masked writing of each string for each trial at this step (a pure function).
+
+        Args:
+            strings: ``(batch, bit)`` int64.
+            seeds: ``(trial,)`` int64.
+            step: 0-d int64.
+        """
+        *drawn, place = streams.words(
+            seeds, streams.TRAINING, step, len(strings), self.bits + 1
+        )
+        masked = (place * self.bits) >> 32  # uniform on the places, exact to 2^-32
+        parity = (strings.sum(1) & 1) + self.parity
+        tokens, target = [], torch.zeros_like(masked)
+        for place_, word in enumerate(drawn):
+            symbol = self._symbol(strings[:, place_], word)
+            hidden = masked == place_
+            target = torch.where(hidden, symbol, target)
+            tokens.append(torch.where(hidden, self.mask, symbol))
+        tokens.append(parity.expand_as(masked))
+        return Batch(torch.stack(tokens, 1), target)
+
+    def _symbol(self, bit: Tensor, word: Tensor) -> Tensor:
+        """The synonym of ``bit`` that a random word chooses: how many thresholds it reaches."""
+        chosen = [
+            sum(((word >= threshold).long() for threshold in _thresholds(dst)), 0 * word)
+            for dst in (self.zero_dst, self.one_dst)
+        ]
+        return torch.where(bit == 0, chosen[0], chosen[1] + len(self.zero_dst))
+
+    def ceiling(self, split: str) -> tuple[float, float]:
+        """Best attainable accuracy and least cross-entropy (nats) on a split, by enumeration.
+
+        The masked bit is certain, so the best guess is its likelier synonym and the least loss is
+        the entropy of its distribution.
+        """
+        ones = self.splits[split].double().mean().item()
+        weights = ((1 - ones, self.zero_dst), (ones, self.one_dst))
+        accuracy = sum(weight * max(dst) for weight, dst in weights)
+        entropy = sum(-w * p * math.log(p) for w, dst in weights for p in dst if p > 0)
+        return accuracy, entropy
+
+    @cached_property
+    def population(self) -> Population:
+        """The enumerated contexts of an encoder that does not see the order of its tokens."""
+        joint: dict[tuple[int, ...], Tensor] = {}
+        for split_index, split in enumerate(SPLITS):
+            strings = self.splits[split]
+            kinds = Counter()  # (zeros beside the mask, ones beside it, masked bit) -> how often
+            for ones, times in Counter(strings.sum(1).tolist()).items():
+                kinds[self.bits - ones - 1, ones, 0] += times * (self.bits - ones)
+                kinds[self.bits - ones, ones - 1, 1] += times * ones
+            total = sum(kinds.values())
+            for (zeros, ones, bit), times in kinds.items():
+                if not times:
+                    continue
+                target = torch.zeros(self.symbols, dtype=torch.float64)
+                if bit == 0:
+                    target[: len(self.zero_dst)] = torch.tensor(self.zero_dst).double()
+                else:
+                    target[len(self.zero_dst) :] = torch.tensor(self.one_dst).double()
+                parity = self.parity + (ones + bit) % 2
+                for symbols, probability in self._writings(zeros, ones):
+                    context = (*symbols, self.mask, parity)
+                    cell = joint.setdefault(
+                        context, torch.zeros(len(SPLITS), self.vocabulary, dtype=torch.float64)
+                    )
+                    cell[split_index, : self.symbols] += times / total * probability * target
+        tokens = torch.tensor(sorted(joint)).T.contiguous()
+        return Population(tokens, torch.stack([joint[case] for case in sorted(joint)], 2))
+
+    def _writings(self, zeros: int, ones: int) -> Iterator[tuple[tuple[int, ...], float]]:
+        """Sorted symbols of so many zeros and ones, each with its probability."""
+        first = len(self.zero_dst)
+        for low, p in _multisets(zeros, self.zero_dst):
+            for high, q in _multisets(ones, self.one_dst):
+                yield low + tuple(first + symbol for symbol in high), p * q
+
+
+def _thresholds(dst: tuple[float, ...]) -> list[int]:
+    """Where a uniform 32-bit word passes from one synonym to the next."""
+    total, result = 0.0, []
+    for probability in dst[:-1]:
+        total += probability
+        result.append(min(streams.WORD, round(total * streams.WORD)))
+    return result
+
+
+def _multisets(draws: int, dst: tuple[float, ...]) -> Iterator[tuple[tuple[int, ...], float]]:
+    """Every outcome of ``draws`` draws regardless of order, with its multinomial probability."""
+    if len(dst) == 1:
+        yield (0,) * draws, dst[0] ** draws
+        return
+    for first in range(draws + 1):
+        share = math.comb(draws, first) * dst[0] ** first
+        for rest, probability in _multisets(draws - first, dst[1:]):
+            if share * probability > 0:
+                yield (0,) * first + tuple(symbol + 1 for symbol in rest), share * probability

@@ -1,0 +1,71 @@
+"""The parameters of a stack of trials: one flat ``(trial, parameter)`` buffer with named views.
+
+The optimizer works on the buffer, the model on the views. Initial weights are those that PyTorch's
+own modules draw, so a seed means here what it means in a plain PyTorch program.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+INPUT, OUTPUT = "input_embedding.weight", "output_embedding.weight"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each parameter lies in the flat buffer. Tied: the output table is the input table."""
+
+    shapes: dict[str, tuple[int, ...]]
+    tied: bool
+
+    @property
+    def names(self) -> list[str]:
+        """Parameters of their own, in the buffer's order."""
+        return [name for name in self.shapes if not (self.tied and name == OUTPUT)]
+
+    @property
+    def size(self) -> int:
+        return sum(prod(self.shapes[name]) for name in self.names)
+
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """Named views ``(trial, *shape)`` of a buffer ``(trial, parameter)``."""
+        parts = flat.split([prod(self.shapes[name]) for name in self.names], dim=1)
+        views = {
+            name: part.unflatten(1, self.shapes[name])
+            for name, part in zip(self.names, parts, strict=True)
+        }
+        if self.tied:
+            views[OUTPUT] = views[INPUT]
+        return views
+
+    def flat(self, parameters: dict[str, Tensor]) -> Tensor:
+        """The buffer of one trial, ``(parameter,)``, from parameters of a plain module."""
+        return torch.cat([parameters[name].detach().flatten() for name in self.names])
+
+
+def plain_parameters(encoder: nn.Module, tables: Iterable[nn.Embedding]) -> dict[str, Tensor]:
+    """Parameters of one trial's plain modules under the names used here."""
+    named = {name: table.weight for name, table in zip((INPUT, OUTPUT), tables, strict=True)}
+    return named | {f"encoder.{name}": value for name, value in encoder.named_parameters()}
+
+
+def linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    """``weight @ x + bias`` for ``(trial, out, in)`` and ``(trial, in, ...)``.
+
+    Written as a product and a sum: for the few features here the compiler makes one pass of it
+    together with what comes before and after, which a library's matrix product would not allow.
+    """
+    ones = (1,) * (x.dim() - 2)
+    return (weight.unflatten(2, (-1, *ones)) * x[:, None]).sum(2) + bias.unflatten(1, (-1, *ones))
+
+
+def layer_norm(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    """Normalise ``(trial, feature, ...)`` over its features (PyTorch's default eps)."""
+    ones = (1,) * (x.dim() - 2)
+    centred = x - x.mean(1, keepdim=True)
+    variance = (centred * centred).mean(1, keepdim=True)
+    scaled = centred * torch.rsqrt(variance + 1e-5)
+    return scaled * weight.unflatten(1, (-1, *ones)) + bias.unflatten(1, (-1, *ones))
