@@ -54,7 +54,7 @@ def _number(value: Any) -> Any:
 
 Real = Annotated[float, BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1)]
-Distribution = Annotated[tuple[Real, ...], Field(strict=False, min_length=1)]
+Distribution = Annotated[tuple[Real, ...], Field(strict=False)]
 
 
 class Settings(BaseModel):
@@ -112,7 +112,8 @@ class Settings(BaseModel):
     """steps between records of the embedding tables"""
     validate_every: Count = 1_000
     """steps between measurements of accuracy and loss"""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N; auto takes a GPU where there is one"""
 
     @field_validator("seeds", "ties")
     @classmethod
@@ -124,11 +125,19 @@ class Settings(BaseModel):
     @field_validator("zero_dst", "one_dst")
     @classmethod
     def _distribution(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if min(values) < 0:
-            raise ValueError("probabilities must not be negative")
+        if not values or min(values) < 0:
+            raise ValueError("needs at least one probability and none negative")
         if abs(math.fsum(values) - 1) > 1e-9:
             raise ValueError(f"probabilities must sum to 1, these sum to {math.fsum(values):.9g}")
         return values
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+            hint = nearest(value, ("auto", "cpu", "cuda"))
+            raise ValueError(f"should be auto, cpu, cuda or cuda:N{hint}")
+        return value
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:

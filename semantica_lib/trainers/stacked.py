@@ -1,10 +1,10 @@
 """Training a stack of XOR trials: one pure function a step, data included, compiled as a whole."""
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -16,6 +16,14 @@ from semantica_lib.models.stack import INPUT, OUTPUT, Layout, linear, plain_para
 from semantica_lib.trainers import schedule
 
 EAGER_BELOW = 300  # runs of fewer steps end sooner than the compiler does
+UNCOMPILED = (
+    "training uncompiled, which is slower (a C++ compiler and Python's headers are needed): {}"
+)
+KEEP_SECONDS, TELL_SECONDS = 50.0, 0.2  # between checkpoints, and between words about progress
+
+
+class Uncompiled(UserWarning):
+    """Training goes on without a compiler."""
 
 
 @dataclass(frozen=True)
@@ -109,33 +117,32 @@ class Stack:
         flat = kept * state.flat - rate * first / (second.sqrt() * scale + self.settings.eps)
         return State(flat, first, second, state.step + 1), losses
 
+    def factors(self, step: Tensor) -> Tensor:
+        """AdamW's factors at this step under the schedule, ``(3,)``."""
+        own = self.settings
+        rate = schedule.cosine(
+            step, own.learning_rate, own.learning_rate_min, own.schedule_period
+        )
+        return schedule.adamw_factors(step, rate, own.weight_decay, own.betas).to(self.dtype)
+
     def stepper(self, steps: int) -> Callable[[State], tuple[State, Tensor]]:
         """The whole step, drawing its batch included, compiled where that is possible and pays.
 
         Args:
-            steps: how long the run will be in all: AdamW's factors are tabled up to there.
+            steps: how long the run will be in all; it decides whether compiling pays.
         """
-        own = self.settings
-        rate = schedule.cosine(
-            range(steps), own.learning_rate, own.learning_rate_min, own.schedule_period
-        )
-        table = schedule.adamw_factors(rate, own.weight_decay, own.betas)
-        table = table.to(self.device, self.dtype)
         strings = self.task.splits["train"].to(self.device)
 
-        def step(
-            flat: Tensor, first: Tensor, second: Tensor, step: Tensor, table: Tensor
-        ) -> tuple[Tensor, ...]:
-            batch = self.task.draw(strings, self.seeds, step)
-            state, losses = self.update(State(flat, first, second, step), batch, table.index_select(0, step[None])[0])
+        def step(flat: Tensor, first: Tensor, second: Tensor, done: Tensor) -> tuple[Tensor, ...]:
+            batch = self.task.draw(strings, self.seeds, done)
+            state = State(flat, first, second, done)
+            state, losses = self.update(state, batch, self.factors(done))
             return state.flat, state.first, state.second, state.step, losses
 
-        run = step
-        if steps >= EAGER_BELOW and compiler_works():
-            run = torch.compile(step, fullgraph=True, dynamic=False)
+        run = compiled(step) if steps >= EAGER_BELOW else step
 
         def call(state: State) -> tuple[State, Tensor]:
-            *parts, losses = run(state.flat, state.first, state.second, state.step, table)
+            *parts, losses = run(state.flat, state.first, state.second, state.step)
             return State(*parts), losses
 
         return call
@@ -163,23 +170,123 @@ class Stack:
         return result
 
 
+class History:
+    """What a stack has recorded so far: tables and measurements, by step.
+
+    ``tables`` holds ``(trial, table, symbol, feature)`` with the input table first;
+    ``measured`` holds ``(split, quantity, trial)``: accuracy, then loss.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.tables: list[Tensor] = []
+        self.measured_steps: list[int] = []
+        self.measured: list[Tensor] = []
+
+    def record(self, stack: Stack, state: State) -> None:
+        self.steps.append(int(state.step))
+        self.tables.append(torch.stack(stack.tables(state), 1).float().cpu())
+
+    def measure(self, stack: Stack, state: State) -> None:
+        self.measured_steps.append(int(state.step))
+        nothing = torch.full((2, len(stack.seeds)), torch.nan)  # a split with no strings
+        by_split = {name: torch.stack(pair).cpu() for name, pair in stack.measure(state).items()}
+        self.measured.append(torch.stack([by_split.get(split, nothing) for split in SPLITS]))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            "record_steps": torch.tensor(self.steps),
+            "tables": torch.stack(self.tables),
+            "measured_steps": torch.tensor(self.measured_steps),
+            "measured": torch.stack(self.measured),
+        }
+
+    @classmethod
+    def restore(cls, tensors: dict[str, Tensor]) -> "History":
+        history = cls()
+        history.steps = tensors["record_steps"].tolist()
+        history.tables = list(tensors["tables"])
+        history.measured_steps = tensors["measured_steps"].tolist()
+        history.measured = list(tensors["measured"])
+        return history
+
+
+def train(
+    stack: Stack,
+    steps: int,
+    start: dict[str, Tensor] | None,
+    keep: Callable[[dict[str, Tensor]], None],
+    going_on: Callable[[int], bool] = lambda step: True,
+) -> bool:
+    """Train a stack to ``steps``, from a checkpoint's tensors or from the beginning.
+
+    Args:
+        keep: stores the tensors of a checkpoint: called once a minute and at the end.
+        going_on: told the step now and then; answering False stops the training, with a checkpoint.
+
+    Returns:
+        Whether ``steps`` was reached.
+    """
+    own = stack.settings
+    if start is None:
+        state, history = stack.initial(), History()
+    else:
+        parts = [start[name].to(stack.device) for name in ("flat", "first", "second", "step")]
+        state, history = State(*parts), History.restore(start)
+    step = int(state.step)
+
+    def checkpoint() -> None:
+        keep({**vars(state), **history.tensors()})
+
+    def observe() -> None:
+        for every, seen, look in (
+            (own.record_every, history.steps, history.record),
+            (own.validate_every, history.measured_steps, history.measure),
+        ):
+            if (step % every == 0 or step == steps) and (not seen or seen[-1] < step):
+                look(stack, state)
+
+    observe()
+    advance = stack.stepper(steps)
+    told = kept = time.monotonic()
+    while step < steps:
+        state, _ = advance(state)
+        step += 1
+        observe()
+        now = time.monotonic()
+        if now - told > TELL_SECONDS:
+            told = now
+            if not going_on(step):
+                break
+        if now - kept > KEEP_SECONDS:
+            checkpoint()
+            kept = time.monotonic()
+    checkpoint()
+    going_on(step)
+    return step >= steps
+
+
 def xor_task(settings: Settings) -> XorTask:
     """The data that the settings describe."""
     return XorTask(settings.bits, settings.zero_dst, settings.one_dst, settings.data_seed)
 
 
-@cache
-def compiler_works() -> bool:
-    """Whether functions can be compiled here; if not, it is said once and all runs uncompiled."""
+def compiled(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
+    """The same function compiled at its first call; as it is, with a warning, if that fails."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(ROOT / ".cache" / "inductor"))
-    try:
-        torch.compile(lambda x: x + 1, fullgraph=True)(torch.zeros(8))
-    except Exception as error:  # whatever the compiler lacks, the uncompiled step does the same
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        warnings.warn(
-            f"training uncompiled, which is slower: the compiler failed ({reason[:120]}); "
-            "it needs a C++ compiler and Python's headers",
-            stacklevel=2,
-        )
-        return False
-    return True
+    run: Callable[..., tuple[Tensor, ...]] | None = None
+
+    def call(*arguments: Tensor) -> tuple[Tensor, ...]:
+        nonlocal run
+        if run is None:
+            try:
+                fast = torch.compile(step, fullgraph=True, dynamic=False)
+                result, run = fast(*arguments), fast
+                return result
+            except Exception as error:  # whatever is missing, the plain function does the same
+                reason = " ".join(str(error).split())[:200] or repr(error)
+                warnings.warn(UNCOMPILED.format(reason), Uncompiled, stacklevel=2)
+                run = step
+        return run(*arguments)
+
+    return call

@@ -1,0 +1,196 @@
+"""The ``semantica`` command: 0 done, 1 something ran and failed, 2 the request was wrong."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import click
+
+from semantica_lib import results
+from semantica_lib.errors import RequestError, nearest
+from semantica_lib.experiments import Settings, catalogue, find, parse_override
+
+
+class _Commands(click.Group):
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args[0] not in self.commands:
+            raise RequestError(f"unknown command {args[0]!r}{nearest(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; errors are one line on stderr."""
+    try:
+        command.main(arguments, prog_name="semantica", standalone_mode=False)
+        return 0
+    except (RequestError, click.UsageError) as error:
+        message = error.format_message() if isinstance(error, click.UsageError) else str(error)
+        return _fail(message, 2)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("stopped; the same command goes on from here", 1)
+    except BrokenPipeError:
+        return 1
+    except (RuntimeError, OSError) as error:  # training or a notebook failed, the disk is full
+        return _fail(str(error) or repr(error), 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print("semantica: error: " + " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+@click.group(cls=_Commands, no_args_is_help=False)
+def command() -> None:
+    """Reproduce the experiments on tied embeddings: train, execute notebooks, build the book."""
+
+
+def _experiment_options(function: Callable) -> Callable:
+    for decorate in (
+        click.option("--fresh", is_flag=True, help="discard what is trained here, begin again"),
+        click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N"),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="a setting"),
+    ):
+        function = decorate(function)
+    return function
+
+
+def _settings(name: str, overrides: Sequence[str], device: str | None) -> Settings:
+    pairs = [parse_override(text) for text in overrides]
+    return find(name, pairs + ([("device", device)] if device else []))
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="one JSON array on stdout")
+def list_(as_json: bool) -> None:
+    """Experiments and the state of their results, here and published."""
+    rows = []
+    for name in catalogue():
+        own = find(name)
+        rows.append(
+            {
+                "name": name,
+                "question": own.question,
+                "model": f"{own.architecture}, {own.layers} layer(s), d {own.embedding_size}",
+                "trials": len(own.seeds) * len(own.ties),
+                "steps": own.steps,
+                "here": results.state(results.here(), own),
+                "published": results.state(results.PUBLISHED, own),
+            }
+        )
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        print(f"{row['name']}: {row['question']}")
+        print(f"    {row['model']}; {row['trials']} trials of {row['steps']:,} steps")
+        print(f"    here: {row['here']}; published: {row['published']}")
+
+
+@command.command()
+@click.argument("name")
+@_experiment_options
+def train(name: str, overrides: Sequence[str], device: str | None, fresh: bool) -> None:
+    """Train NAME (or FILE.yaml) on this machine, without a notebook."""
+    print(_train(_settings(name, overrides, device), fresh))
+
+
+def _train(own: Settings, fresh: bool) -> str:
+    from semantica_lib.run import run  # torch takes seconds to import: only where it is needed
+
+    started = time.monotonic()
+    before = results.state(results.here(), own)
+    result = run(own, fresh)
+    seconds = time.monotonic() - started
+    after = results.state(results.here(), own)
+    word = "finished before" if before == after and not fresh else f"trained in {seconds:.0f} s"
+    return f"{own.experiment}: {after}, {word}, in {result.folder}"
+
+
+def _run(own: Settings, fresh: bool) -> tuple[bool, str]:
+    """Train and execute the notebook of one experiment; whether it went well, and a line."""
+    from semantica_lib.notebooks import experiment_notebook
+
+    try:
+        line = _train(own, fresh)
+        return True, f"{line}; notebook {experiment_notebook(own)}"
+    except (RequestError, RuntimeError, OSError) as error:
+        return False, f"{own.experiment}: failed: {' '.join(str(error).split())}"
+
+
+@command.command("run")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@_experiment_options
+@click.option("--jobs", type=click.IntRange(1), default=1, help="experiments at a time")
+def run_(
+    names: Sequence[str], overrides: Sequence[str], device: str | None, fresh: bool, jobs: int
+) -> None:
+    """Train each NAME (or FILE.yaml) and execute its notebook; finished work is kept."""
+    wanted = [_settings(name, overrides, device) for name in dict.fromkeys(names)]
+    _check(wanted, fresh)
+    if jobs == 1:
+        outcomes = [_run(own, fresh) for own in wanted]
+    else:
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            outcomes = list(pool.map(_run, wanted, [fresh] * len(wanted)))
+    for _, line in outcomes:
+        print(line)
+    failed = sum(not well for well, _ in outcomes)
+    if failed:
+        raise RuntimeError(f"{failed} of {len(outcomes)} experiments failed")
+
+
+def _check(wanted: Sequence[Settings], fresh: bool) -> None:
+    """Refuse, before anything runs, what could not run."""
+    from semantica_lib.run import check
+
+    for own in wanted:
+        check(own, fresh)
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+def publish(names: Sequence[str]) -> None:
+    """Copy finished results of this machine into the book's."""
+    for name in names:
+        print(f"published {results.publish(find(name))}")
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="one JSON array on stdout")
+def verdicts(as_json: bool) -> None:
+    """The verdict table of all finished experiments."""
+    from semantica_lib.analysis.verdicts import to_markdown
+    from semantica_lib.analysis.verdicts import verdicts as judge
+
+    frames = []
+    for name in catalogue():
+        result = results.best(find(name))
+        if result is not None:
+            frames.append(judge(result, f"experiments/{name}.ipynb"))
+    if as_json:
+        rows = [json.loads(frame.to_json(orient="records")) for frame in frames]
+        print(json.dumps([row for frame in rows for row in frame], indent=1))
+        return
+    if not frames:
+        raise RequestError("no experiment has a result yet; `semantica run NAME` makes one")
+    for frame in frames:
+        print(f"{frame['experiment'][0]}\n\n{to_markdown(frame)}\n")
+
+
+@command.command()
+@click.option("--train/--no-train", default=True, help="train the main experiment if need be")
+def book(train: bool) -> None:
+    """Build the book, training the main experiment first if that was not done here."""
+    from semantica_lib import notebooks
+
+    if train:
+        print(_train(find(notebooks.MAIN), fresh=False), file=sys.stderr)
+    print(notebooks.build_book())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
