@@ -7,7 +7,6 @@ one thread, with a checkpoint of their own. A result is put together from the st
 import contextlib
 import fcntl
 import io
-import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -364,11 +363,10 @@ def _metrics(parts: list[Part]) -> str:
         for index, (seed, tied) in enumerate(part.trials):
             for step, splits in zip(part.tensors["measured_steps"].tolist(), measured, strict=True):
                 for split, (accuracy, loss) in zip(SPLITS, splits, strict=True):
-                    if not math.isnan(loss[index]):
-                        rows.write(
-                            f"{seed},{str(tied).lower()},{step},{split},"
-                            f"{accuracy[index]:.6g},{loss[index]:.6g}\n"
-                        )
+                    rows.write(
+                        f"{seed},{str(tied).lower()},{step},{split},"
+                        f"{accuracy[index]:.6g},{loss[index]:.6g}\n"
+                    )
     return rows.getvalue()
 
 

@@ -8,7 +8,7 @@ trials of its stack, nor on resuming, nor on the device. The function is Philox4
 import torch
 from torch import Tensor
 
-TRAINING, ORDER = 0, 1  # streams: one purpose each, never shared
+TRAINING = 0  # streams: one purpose each, never shared
 
 WORD = 2**32  # words are whole numbers in [0, WORD), held in int64
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -43,7 +43,7 @@ def words(seeds: Tensor, stream: int, step: Tensor, rows: int, columns: int) -> 
 
     Args:
         seeds: ``(trial,)`` int64, each in ``[0, 2**32)``.
-        stream: the purpose of the words (``TRAINING``, ``ORDER``).
+        stream: the purpose of the words (``TRAINING``).
         step: a 0-d int64 tensor.
         rows, columns: how many words a trial needs.
 

@@ -13,11 +13,11 @@ synonym is not (Bertolotti & Cazzola 2024, the XOR experiments).
 """
 
 import math
+import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import torch
 from torch import Tensor
@@ -87,16 +87,17 @@ class XorTask:
 
     @cached_property
     def splits(self) -> dict[str, Tensor]:
-        """Disjoint sets of strings, ``(string, bit)`` int64: nine tenths, one tenth, the rest.
+        """Disjoint sets of strings, ``(string, bit)`` int64; ``exact`` holds all of them.
 
-        The order is that of one random word a string. Validation has at least one string.
+        The original shuffles all strings but the one of ones, which it leaves out, by Python's
+        ``random`` and takes nine tenths, one tenth and the rest. The same is done here, so that
+        training and validation have the original's strings, and the one left out joins the test.
         """
-        count = 2**self.bits
-        strings = torch.tensor(list(product((0, 1), repeat=self.bits)))
-        seed, step = torch.tensor([self.data_seed]), torch.tensor(0)
-        (order,) = streams.words(seed, streams.ORDER, step, count, 1)
-        strings = strings[order[0].argsort(stable=True)]
-        train, validation = 9 * count // 10, max(1, count // 10)
+        shuffled = list(range(2**self.bits - 1))
+        random.Random(self.data_seed).shuffle(shuffled)
+        train, validation = 9 * len(shuffled) // 10, max(1, len(shuffled) // 10)
+        number = torch.tensor([*shuffled, 2**self.bits - 1])
+        strings = (number[:, None] >> torch.arange(self.bits - 1, -1, -1)) & 1
         return {
             "train": strings[:train],
             "validation": strings[train : train + validation],

@@ -160,8 +160,6 @@ class Stack:
         guess = log_probability.argmax(1)  # (trial, case)
         result = {}
         for split, table in zip(SPLITS, joint, strict=True):
-            if table.sum() == 0:  # a split with no strings
-                continue
             loss = -(table * log_probability).sum((1, 2))
             accuracy = table.T.expand(len(guess), -1, -1).gather(2, guess[..., None]).sum((1, 2))
             result[split] = accuracy, loss
@@ -189,9 +187,8 @@ class History:
 
     def measure(self, stack: Stack, state: State) -> None:
         self.measured_steps.append(int(state.step))
-        nothing = torch.full((2, len(stack.seeds)), torch.nan)  # a split with no strings
-        by_split = {name: torch.stack(pair).cpu() for name, pair in stack.measure(state).items()}
-        self.measured.append(torch.stack([by_split.get(split, nothing) for split in SPLITS]))
+        measured = stack.measure(state)
+        self.measured.append(torch.stack([torch.stack(measured[split]) for split in SPLITS]).cpu())
 
     def tensors(self) -> dict[str, Tensor]:
         return {

@@ -1,0 +1,13 @@
+# docker build -t semantica . && docker run -v "$PWD/out:/semantica/book/_build" semantica
+FROM python:3.11-slim
+# The compiler makes training fast; git tells results which commit made them.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ git make \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /semantica
+# First what the environment is made of, so that other edits do not install it again.
+COPY Makefile constraints.txt pyproject.toml ./
+COPY semantica_lib/__init__.py semantica_lib/
+RUN make env
+COPY . .
+CMD ["make", "book"]

@@ -1,0 +1,49 @@
+# Everything runs in .venv, made from the lock. Another Python for it: make env PYTHON=python3.12
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# "ok", else what is wrong with it; old enough syntax for any Python to answer
+verdict = $(shell $(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+	print("ok" if (3, 11) <= v <= (3, 13) else "is %d.%d" % v)' 2>/dev/null || echo "does not run")
+
+.PHONY: help env book test test-long paper bench readme clean
+
+help: ## print these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+env: $(INSTALLED) ## create .venv with the packages of the lock; does nothing when it is current
+
+# The mark is set last: without it an environment is taken for half made, and begun anew.
+$(INSTALLED): constraints.txt pyproject.toml
+	$(if $(filter ok,$(verdict)),,$(error Python 3.11 to 3.13 is needed, $(PYTHON) $(verdict): set PYTHON=))
+	@test -e $@ || $(PYTHON) -m venv --clear .venv
+	@rm -f $@
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip check
+	@touch $@
+
+book: env ## train the main experiment if not done here yet, and build book/_build/html/index.html
+	$(BIN)/semantica book
+
+test: env ## lint and the everyday tests, at most 12 minutes from nothing on 2 cores
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: env ## the tests that take longer
+	$(BIN)/python -m pytest -m long
+
+paper: env ## train every experiment anew at paper scale (hours), then build the book
+	$(BIN)/semantica run --fresh notebooks/experiments/*.yaml
+	$(BIN)/semantica book
+
+bench: env ## speed of training beside a plain PyTorch loop; writes book/results/bench.json
+	$(BIN)/python tests/benchmarks/bench.py
+
+readme: env ## rewrite the figures and tables of README.md from the published results
+	$(BIN)/semantica readme
+
+clean: ## remove what was built (book/_build, book/experiments); results stay
+	rm -rf book/_build book/experiments

@@ -1,0 +1,188 @@
+"""How far apart embeddings are, and which pairs of symbols the claims are about.
+
+Distances are Euclidean and derived from the stored tables, never stored themselves. What a pair of
+the XOR task *is* follows from the settings alone (Bertolotti & Cazzola 2024): two symbols of one
+bit are semantically equivalent; they are conditionally equivalent too, so that the distributional
+hypothesis (DH) holds for them, if they are equally likely. A symbol of probability 0 is never seen
+and feels no gradient as an input, so it is in no pair.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from semantica_lib.datasets.xor import XorTask
+from semantica_lib.results import Result
+from semantica_lib.trainers.stacked import xor_task
+
+EQUAL = 1e-9  # probabilities closer than this are equal: what settings allow in their sum
+RESOLUTION = float(np.finfo(np.float32).eps)  # smaller distances of stored rows count as this
+Table = Literal["input", "output"]
+Pair = tuple[int, int]
+
+
+class SynonymPair(NamedTuple):
+    """Two symbols of one bit, and whether they are conditionally equivalent (DH holds)."""
+
+    first: int
+    second: int
+    conditionally_equivalent: bool
+
+
+def pairwise(embedding: np.ndarray) -> np.ndarray:
+    """Distances of all rows: ``(..., vocabulary, feature)`` to ``(..., vocabulary, vocabulary)``.
+
+    Computed from differences in float64: a row is exactly 0 from itself, the matrix is symmetric.
+    """
+    rows = np.asarray(embedding, dtype=np.float64)
+    return np.stack(
+        [np.linalg.norm(rows - rows[..., [row], :], axis=-1) for row in range(rows.shape[-2])], -1
+    )
+
+
+def of_pairs(embedding: np.ndarray, pairs: list[Pair]) -> np.ndarray:
+    """Distances of named pairs: ``(..., vocabulary, feature)`` to ``(..., pair)``, float64.
+
+    For a trajectory ``(trial, record, vocabulary, feature)`` that is ``(trial, record, pair)``.
+
+    Raises:
+        IndexError: a pair outside the vocabulary.
+    """
+    vocabulary = embedding.shape[-2]
+    for pair in pairs:
+        if not all(0 <= symbol < vocabulary for symbol in pair):
+            raise IndexError(f"pair {pair} is outside the vocabulary 0..{vocabulary - 1}")
+    first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
+    rows = np.asarray(embedding, dtype=np.float64)
+    return np.linalg.norm(rows[..., first, :] - rows[..., second, :], axis=-1)
+
+
+def row_norms(embedding: np.ndarray) -> np.ndarray:
+    """Norms of the rows: ``(..., vocabulary, feature)`` to ``(..., vocabulary)``, float64."""
+    return np.linalg.norm(np.asarray(embedding, dtype=np.float64), axis=-1)
+
+
+def control_distance(embedding: np.ndarray, task: XorTask) -> np.ndarray:
+    """The median control pair's distance, ``(..., vocabulary, feature)`` to ``(...)``."""
+    return np.median(of_pairs(embedding, control_pairs(task)), axis=-1)
+
+
+def synonym_pairs(task: XorTask) -> list[SynonymPair]:
+    """All pairs of synonyms: semantically equivalent symbols that occur."""
+    probability = task.probability
+    return [
+        SynonymPair(a, b, abs(probability[a] - probability[b]) <= EQUAL)
+        for symbols in _symbols(task)
+        for a, b in combinations(symbols, 2)
+    ]
+
+
+def control_pairs(task: XorTask) -> list[Pair]:
+    """All pairs of one bit-0 and one bit-1 symbol that occur: neither relation holds."""
+    zeros, ones = _symbols(task)
+    return list(product(zeros, ones))
+
+
+def fourth_cell(task: XorTask) -> Pair:
+    """(even, odd): conditionally equivalent, since never predicted, but not semantically."""
+    return task.parity, task.parity + 1
+
+
+def parity_pairs(task: XorTask) -> list[Pair]:
+    """(even, each bit-0 symbol), (odd, each bit-1 symbol).
+
+    The masked bit is the XOR of all other tokens: to an encoder without positions even parity is
+    one more 0 and odd parity one more 1.
+    """
+    zeros, ones = _symbols(task)
+    even, odd = fourth_cell(task)
+    return [*product([even], zeros), *product([odd], ones)]
+
+
+def _symbols(task: XorTask) -> tuple[list[int], list[int]]:
+    """Symbols of bit 0 and of bit 1 that occur."""
+    occurring = [symbol for symbol, p in enumerate(task.probability) if p > 0]
+    first = len(task.zero_dst)
+    return [s for s in occurring if s < first], [s for s in occurring if s >= first]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The trials of one tie of a result whose tables are finite throughout, by seed.
+
+    Attributes:
+        seeds: ``(trial,)``.
+        tables: each ``(trial, record, vocabulary, feature)``.
+        metrics: the result's rows of this tie.
+        window: ``(record,)`` bool, the records that the run's end is the mean of; None without any.
+        absent: seeds that the result's settings ask for and it has not.
+        crashed: seeds of trials with numbers that are not finite.
+    """
+
+    task: XorTask
+    seeds: np.ndarray
+    steps: np.ndarray
+    tables: dict[Table, np.ndarray]
+    metrics: pd.DataFrame
+    window: np.ndarray | None
+    absent: list[int]
+    crashed: list[int]
+
+    @classmethod
+    def of(cls, result: Result, tied: bool, window: np.ndarray | None) -> "Trials":
+        own, present = result.settings, result.tied == tied
+        tables = {"input": result.input_embedding, "output": result.output_embedding}
+        finite = np.all([np.isfinite(table).all((1, 2, 3)) for table in tables.values()], 0)
+        index = np.flatnonzero(present & finite)
+        index = index[np.argsort(result.seed[index])]
+        asked = own.seeds if ("tied" if tied else "untied") in own.ties else ()
+        return cls(
+            task=xor_task(own),
+            seeds=result.seed[index],
+            steps=result.steps,
+            tables={name: table[index] for name, table in tables.items()},
+            metrics=result.metrics[result.metrics.tied == tied],
+            window=window,
+            absent=sorted(set(asked) - set(result.seed[present].tolist())),
+            crashed=sorted(result.seed[present & ~finite].tolist()),
+        )
+
+    @property
+    def failed(self) -> int:
+        return len(self.absent) + len(self.crashed)
+
+    def distance(self, table: Table, pair: Pair) -> np.ndarray:
+        """Distance of a pair, ``(trial, record)``, at least what float32 resolves."""
+        return of_pairs(self.tables[table], [pair])[..., 0].clip(RESOLUTION)
+
+    def norm(self, table: Table, pair: Pair) -> np.ndarray:
+        """Mean norm of a pair's two rows, ``(trial, record)``, likewise."""
+        return row_norms(self.tables[table][..., list(pair), :]).mean(-1).clip(RESOLUTION)
+
+    def end(self, curve: np.ndarray) -> np.ndarray:
+        """Mean over the window, ``(trial, record)`` to ``(trial,)``; nan without one."""
+        if self.window is None:
+            return np.full(len(curve), np.nan)
+        return curve[:, self.window].mean(1)
+
+    def start(self, curve: np.ndarray) -> np.ndarray:
+        """Value at step 0, ``(trial, record)`` to ``(trial,)``; nan if it is not recorded."""
+        return curve[:, 0] if self.steps[0] == 0 else np.full(len(curve), np.nan)
+
+    def ratio(self, table: Table, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+        """A pair's distance over the median control pair's, at the end and at step 0."""
+        distance = self.distance(table, pair)
+        control = control_distance(self.tables[table], self.task).clip(RESOLUTION)
+        return self.end(distance) / self.end(control), self.start(distance) / self.start(control)
+
+    def measured(self, split: str, quantity: str) -> pd.Series:
+        """A metric's mean over the window's steps, by seed; nan for a trial that failed."""
+        seeds = sorted([*self.seeds.tolist(), *self.absent, *self.crashed])
+        inside = self.steps[self.window] if self.window is not None else np.array([np.inf])
+        rows = self.metrics[self.metrics.split == split]
+        rows = rows[rows.step.between(inside.min(), inside.max())]
+        means = rows.groupby("seed")[quantity].mean()
+        return means.reindex(self.seeds).reindex(seeds)

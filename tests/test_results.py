@@ -1,0 +1,158 @@
+"""Results: what is stored comes back, damage is named, a kill never mixes old and new."""
+
+import hashlib
+import json
+import os
+
+import numpy as np
+import pytest
+from semantica_lib import results
+from semantica_lib.errors import RequestError
+from semantica_lib.experiments import find, settings
+
+METRICS = "seed,tied,step,split,accuracy,loss\n42,true,0,train,0.5,1.2\n"
+
+
+def store(path, value: float = 1.0, **changes):
+    path.mkdir(parents=True, exist_ok=True)
+    table = np.full((1, 1, 7, 4), value, np.float32)
+    trajectory = {
+        "steps": np.array([0]),
+        "seed": np.array([42]),
+        "tied": np.array([True]),
+        "input_embedding": table,
+        "output_embedding": table,
+    }
+    own = settings({"experiment": "tiny", "seeds": [42], "ties": ["tied"], "steps": 1})
+    manifest = {
+        "experiment": "tiny",
+        "settings": own.model_dump(mode="json"),
+        "steps_done": 1,
+        "status": "complete",
+        "numerics": results.NUMERICS,
+        "dirty": False,
+    }
+    results.write(path, manifest | changes, trajectory, METRICS)
+    return own
+
+
+def test_a_result_comes_back(tmp_path):
+    own = store(tmp_path)
+    result = results.load(tmp_path)
+    assert result.settings == own
+    assert result.covers(own)
+    assert not result.covers(own.model_copy(update={"seeds": (42, 43)}))
+    assert not result.covers(own.model_copy(update={"ties": ("untied",)}))
+    assert not result.covers(own.model_copy(update={"steps": 2}))
+    assert result.input_embedding.dtype == np.float32
+    assert result.metrics["tied"].tolist() == [True]
+
+
+def test_no_result_is_none(tmp_path):
+    assert results.load(tmp_path) is None
+    assert results.load(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize("name", [results.MANIFEST, results.TRAJECTORY, results.METRICS])
+@pytest.mark.parametrize("damage", ["cut", "altered", "removed"])
+def test_damage_is_named_in_one_line(tmp_path, name, damage):
+    store(tmp_path)
+    file = tmp_path / name
+    data = file.read_bytes()
+    if damage == "cut":
+        file.write_bytes(data[: len(data) // 2])
+    elif damage == "altered":
+        file.write_bytes(b"\x00" + data[1:])
+    else:
+        file.unlink()
+    if damage == "removed" and name == results.MANIFEST:
+        assert results.load(tmp_path) is None  # a folder without a manifest holds no result
+        return
+    with pytest.raises(RequestError, match="damaged") as error:
+        results.load(tmp_path)
+    assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
+
+
+def test_a_pickle_is_never_loaded(tmp_path):
+    store(tmp_path)
+    np.savez(tmp_path / results.TRAJECTORY, seed=np.array([print], dtype=object))
+    manifest = json.loads((tmp_path / results.MANIFEST).read_text())
+    data = (tmp_path / results.TRAJECTORY).read_bytes()
+    manifest["files"][results.TRAJECTORY] = hashlib.sha256(data).hexdigest()
+    (tmp_path / results.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(RequestError, match="damaged"):
+        results.load(tmp_path)
+
+
+class Killed(BaseException):
+    """Stands for a process that ends at this very call."""
+
+
+def test_a_kill_at_any_move_leaves_the_old_result_or_the_new(tmp_path, monkeypatch):
+    replace = os.replace
+    seen = set()
+    for moment in range(100):
+        path = tmp_path / str(moment)
+        store(path, 1.0)
+        left = moment
+
+        def counted(source, target):
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", counted)
+        try:
+            store(path, 2.0)
+            survived = True
+        except Killed:
+            survived = False
+        monkeypatch.setattr(os, "replace", replace)
+        value = float(results.load(path).input_embedding.max())
+        assert value in (1.0, 2.0)
+        seen.add(value)
+        if survived:
+            assert moment == 6 and value == 2.0  # three files aside, then three moves
+            break
+    assert seen == {1.0, 2.0}
+
+
+def test_folders_tell_settings_apart(tmp_path):
+    own = find("transformer-small")
+    assert results.folder(tmp_path, own) == tmp_path / "transformer-small"
+    more = own.model_copy(update={"seeds": (1,), "steps": 5, "record_every": 7})
+    assert results.folder(tmp_path, more) == tmp_path / "transformer-small"
+    other = own.model_copy(update={"weight_decay": 0.0})
+    name = f"transformer-small-{other.settings_hash[:8]}"
+    assert results.folder(tmp_path, other) == tmp_path / name
+
+
+def test_older_numerics_are_stale(tmp_path):
+    store(tmp_path, numerics=results.NUMERICS - 1)
+    assert "numerics" in results.load(tmp_path).stale
+    store(tmp_path)
+    assert results.load(tmp_path).stale == ""
+
+
+def test_publishing_refuses_dirt(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "here"))
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
+    own = find("transformer-small")
+    with pytest.raises(RequestError, match="no result here"):
+        results.publish(own)
+    folder = results.folder(results.here(), own)
+    clean = {"commit": "c", "dirty": False}
+    for tree, trained in ((True, False), (False, True)):
+        monkeypatch.setattr(results, "provenance", lambda tree=tree: clean | {"dirty": tree})
+        store(folder, dirty=trained)
+        with pytest.raises(RequestError, match=r"uncommitted|commit them"):
+            results.publish(own)
+        assert not (tmp_path / "published").exists()
+    monkeypatch.setattr(results, "provenance", lambda: clean)
+    store(folder)
+    target = results.publish(own)
+    assert results.load(target).published
+    for name in (results.TRAJECTORY, results.METRICS):
+        assert (target / name).read_bytes() == (folder / name).read_bytes()

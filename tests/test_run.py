@@ -1,0 +1,211 @@
+"""Runs: what is finished is kept, what was interrupted ends as if it had not been."""
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from semantica_lib import results
+from semantica_lib.errors import RequestError
+from semantica_lib.experiments import settings
+from semantica_lib.run import check, run
+from semantica_lib.trainers.checkpoint import load_checkpoint, save_checkpoint
+from semantica_lib.trainers.stacked import Stack, train
+
+SMALL = {
+    "experiment": "small",
+    "bits": 4,
+    "steps": 40,
+    "seeds": [1, 2],
+    "record_every": 10,
+    "validate_every": 20,
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "runs"))
+    monkeypatch.delenv("SEMANTICA_TRAIN", raising=False)
+
+
+def same(result, other):
+    for name in ("steps", "seed", "tied", "input_embedding", "output_embedding"):
+        np.testing.assert_array_equal(getattr(result, name), getattr(other, name))
+    assert result.metrics.equals(other.metrics)
+
+
+def trained(own, stop_at=None, start=None):
+    """Tensors of a stack trained in this process, stopped at a step if asked."""
+    kept = {}
+    stack = Stack(own, own.seeds, tied=False)
+    reached = train(
+        stack, own.steps, start, kept.update, lambda step: stop_at is None or step < stop_at
+    )
+    return kept, reached
+
+
+def test_stopped_and_resumed_is_bit_for_bit_the_straight_run(monkeypatch, tmp_path):
+    monkeypatch.setattr("semantica_lib.trainers.stacked.TELL_SECONDS", 0)
+    own = settings(SMALL)
+    straight, reached = trained(own)
+    assert reached
+    for stop_at in (1, 10, 13, 39):
+        stopped, reached = trained(own, stop_at)
+        assert not reached and int(stopped["step"]) == stop_at
+        path = tmp_path / "stack.safetensors"
+        save_checkpoint(path, stopped, {})
+        resumed, reached = trained(own, start=load_checkpoint(path)[0])
+        assert reached
+        assert resumed.keys() == straight.keys()
+        for name in straight:
+            assert torch.equal(resumed[name], straight[name]), name
+
+
+def test_a_result_grows_by_trials_and_steps_and_is_otherwise_kept():
+    first = run(settings(SMALL))
+    assert first.manifest["status"] == "complete"
+    assert first.steps.tolist() == [0, 10, 20, 30, 40]
+    assert first.input_embedding.shape == (4, 5, 7, 4)
+    tied = first.tied
+    assert np.array_equal(first.input_embedding[tied], first.output_embedding[tied])
+    assert not np.array_equal(first.input_embedding[~tied], first.output_embedding[~tied])
+    # both embeddings are drawn even when tied: tied and untied share the input table
+    np.testing.assert_array_equal(
+        first.input_embedding[tied][:, 0], first.input_embedding[~tied][:, 0]
+    )
+    stamp = (first.folder / results.MANIFEST).stat().st_mtime_ns
+    fewer = settings(SMALL | {"seeds": [2], "steps": 10})
+    same(run(fewer), first)
+    assert (first.folder / results.MANIFEST).stat().st_mtime_ns == stamp
+
+    more = run(settings(SMALL | {"seeds": [3], "ties": ["untied"], "steps": 60}))
+    assert more.steps.tolist() == [0, 10, 20, 30, 40, 50, 60]
+    trials = list(zip(more.seed.tolist(), more.tied.tolist(), strict=True))
+    assert trials == [(1, True), (2, True), (1, False), (2, False), (3, False)]
+    np.testing.assert_array_equal(more.input_embedding[:4, :5], first.input_embedding)
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "semantica_lib.cli", *arguments]
+
+
+LONG = ["--set", "steps=280", "--set", "seeds=[1,2]", "--set", "record_every=7"]
+
+
+def straight_run(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "straight"))
+    done = subprocess.run(command("train", "transformer-small", *LONG), capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    return results.load(tmp_path / "straight" / "transformer-small")
+
+
+def test_killed_and_interrupted_runs_end_where_a_straight_run_ends(monkeypatch, tmp_path):
+    straight = straight_run(monkeypatch, tmp_path)
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "disturbed"))
+    folder = tmp_path / "disturbed" / "transformer-small"
+
+    def started_and_hit(kind: signal.Signals) -> tuple[int, str]:
+        process = subprocess.Popen(
+            command("train", "transformer-small", *LONG),
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
+        )  # fmt: skip
+        said = ""
+        while not re.search(r" [1-9]\d*/280", said):  # a bar has moved
+            piece = process.stderr.read(1)
+            assert piece, said
+            said += piece
+        if kind == signal.SIGKILL:
+            os.killpg(process.pid, kind)  # the stacks' processes too
+        else:
+            process.send_signal(kind)
+        said += process.communicate(timeout=60)[1]
+        return process.returncode, said
+
+    code, said = started_and_hit(signal.SIGINT)
+    assert code == 1 and said.splitlines()[-1].startswith("semantica: error: stopped"), said
+    steps = [int(load_checkpoint(path)[0]["step"]) for path in sorted(folder.rglob("*.safetensors"))]
+    assert len(steps) == 2 and 0 < max(steps) < 280
+    assert not (folder / results.MANIFEST).exists()
+
+    code, _ = started_and_hit(signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    again = [int(load_checkpoint(path)[0]["step"]) for path in sorted(folder.rglob("*.safetensors"))]
+    assert again == steps  # nothing lost but the steps since the checkpoint
+
+    done = subprocess.run(command("train", "transformer-small", *LONG), capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    same(results.load(folder), straight)
+
+
+def test_an_orphaned_stack_stops_by_itself(tmp_path):
+    process = subprocess.Popen(
+        command("train", "transformer-small", "--set", "steps=299", "--set", "ties=[tied]"),
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    said = ""
+    while not re.search(r" [1-9]\d*/299", said):
+        said += process.stderr.read(1)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert children
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (checkpoint,) = (tmp_path / "runs").rglob("*.safetensors")
+    assert int(load_checkpoint(checkpoint)[0]["step"]) > 0
+
+
+def test_requests_that_cannot_run_are_refused_before_anything_runs(tmp_path, monkeypatch):
+    with pytest.raises(RequestError, match=r"'cuda:7' is not there"):
+        check(settings(SMALL | {"device": "cuda:7"}))
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(file / "runs"))
+    with pytest.raises(RequestError, match="cannot write results to"):
+        check(settings(SMALL))
+    assert file.read_text() == ""
+
+
+def test_a_bad_checkpoint_is_refused(tmp_path):
+    own = settings(SMALL | {"ties": ["tied"]})
+    folder = results.folder(results.here(), own) / "checkpoints"
+    folder.mkdir(parents=True)
+    path = folder / "tied.safetensors"
+    kept, _ = trained(own)
+    about = {"tied": "true", "settings_hash": own.settings_hash}
+    save_checkpoint(path, kept | {"seeds": torch.tensor([1])}, about)
+    check(own)
+    save_checkpoint(path, kept | {"seeds": torch.tensor([1])}, about | {"settings_hash": "0"})
+    with pytest.raises(RequestError, match="belongs to other settings"):
+        run(own)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(RequestError, match="is damaged"):
+        run(own)
+    assert not (folder.parent / results.MANIFEST).exists()
+    check(own, fresh=True)
+
+
+def test_nothing_is_trained_where_that_is_forbidden(monkeypatch):
+    monkeypatch.setenv("SEMANTICA_TRAIN", "never")
+    with pytest.raises(RequestError, match="semantica run small"):
+        run(settings(SMALL))
+
+
+def test_two_runs_of_one_experiment_do_not_mix(tmp_path):
+    own = settings(SMALL)
+    folder = results.folder(results.here(), own)
+    folder.mkdir(parents=True)
+    with (folder / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RequestError, match="in use by another process"):
+            check(own)
+    check(own)
