@@ -46,8 +46,10 @@ Tie = Literal["tied", "untied"]
 
 
 def _number(value: Any) -> Any:
-    """YAML 1.1 reads 5e-4 as text; take it for the number that it is."""
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+    """YAML 1.1 reads 5e-4 and -.5 as text; take them for the numbers that they are."""
+    if isinstance(value, str) and re.fullmatch(
+        r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value, re.ASCII
+    ):
         return float(value)
     return value
 

@@ -116,8 +116,8 @@ class Trials:
     Attributes:
         seeds: ``(trial,)``.
         tables: each ``(trial, record, vocabulary, feature)``.
-        metrics: the result's rows of this tie.
         window: ``(record,)`` bool, the records that the run's end is the mean of; None without any.
+        metrics: the result's rows of this tie in the window's steps, ``(last - period, last]``.
         absent: seeds that the result's settings ask for and it has not.
         crashed: seeds of trials with numbers that are not finite.
     """
@@ -126,8 +126,8 @@ class Trials:
     seeds: np.ndarray
     steps: np.ndarray
     tables: dict[Table, np.ndarray]
-    metrics: pd.DataFrame
     window: np.ndarray | None
+    metrics: pd.DataFrame
     absent: list[int]
     crashed: list[int]
 
@@ -138,14 +138,16 @@ class Trials:
         finite = np.all([np.isfinite(table).all((1, 2, 3)) for table in tables.values()], 0)
         index = np.flatnonzero(present & finite)
         index = index[np.argsort(result.seed[index])]
+        metrics, last = result.metrics[result.metrics.tied == tied], result.steps[-1]
+        after = last - own.schedule_period if window is not None else last
         asked = own.seeds if ("tied" if tied else "untied") in own.ties else ()
         return cls(
             task=xor_task(own),
             seeds=result.seed[index],
             steps=result.steps,
             tables={name: table[index] for name, table in tables.items()},
-            metrics=result.metrics[result.metrics.tied == tied],
             window=window,
+            metrics=metrics[(metrics.step > after) & (metrics.step <= last)],
             absent=sorted(set(asked) - set(result.seed[present].tolist())),
             crashed=sorted(result.seed[present & ~finite].tolist()),
         )
@@ -179,10 +181,7 @@ class Trials:
         return self.end(distance) / self.end(control), self.start(distance) / self.start(control)
 
     def measured(self, split: str, quantity: str) -> pd.Series:
-        """A metric's mean over the window's steps, by seed; nan for a trial that failed."""
-        seeds = sorted([*self.seeds.tolist(), *self.absent, *self.crashed])
-        inside = self.steps[self.window] if self.window is not None else np.array([np.inf])
+        """A metric's mean over the window, by seed; nan for a trial that failed."""
         rows = self.metrics[self.metrics.split == split]
-        rows = rows[rows.step.between(inside.min(), inside.max())]
-        means = rows.groupby("seed")[quantity].mean()
-        return means.reindex(self.seeds).reindex(seeds)
+        means = rows.groupby("seed")[quantity].mean().reindex(self.seeds)
+        return means.reindex(sorted([*self.seeds.tolist(), *self.absent, *self.crashed]))

@@ -1,7 +1,7 @@
 """Estimates over seeds with intervals, exact tests, and the judging of a claim by its interval."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ LEAST_FOR_BCA = 20  # values; with fewer the bootstrap's intervals are too short
 FEW_SEEDS = 5  # with so few or fewer nothing is called reproduced
 REPRODUCED, CONSISTENT, PARTLY = "reproduced", "consistent with the paper", "partly"
 NOT_REPRODUCED, INCONCLUSIVE, NO_PREDICTION = "not reproduced", "inconclusive", "no prediction"
+VERDICTS = (REPRODUCED, CONSISTENT, PARTLY, NOT_REPRODUCED, INCONCLUSIVE, NO_PREDICTION)
 
 
 class Interval(NamedTuple):
@@ -172,7 +173,7 @@ class Claim:
     margin: float = np.nan
     failed: int = 0
     obstacle: str = ""
-    change: np.ndarray = np.empty(0)  # noqa: RUF009 (never written to)
+    change: np.ndarray = field(default_factory=lambda: np.empty(0))
     all_pass: bool = False
     pairs: int | None = None
 

@@ -137,8 +137,9 @@ def further_predictions(task: XorTask) -> list[Prediction]:
 def _prediction(
     number: int, where: str, tied: bool, table: Table, synonyms: SynonymPair, merges: bool
 ) -> Prediction:
-    *pair, holds = synonyms
-    words = _words(f"claim {number}, {where}", tuple(pair), merges)
+    first, second, holds = synonyms
+    pair = first, second
+    words = _words(f"claim {number}, {where}", pair, merges)
     return Prediction(f"{words} (DH {'holds' if holds else 'fails'})", tied, table, pair, merges)
 
 

@@ -1,0 +1,123 @@
+"""Distances against scipy, and the relations of symbols against brute force over contexts."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from semantica_lib.analysis import distances
+from semantica_lib.datasets.xor import XorTask
+
+MAIN = XorTask(3, (0.1, 0.9), (0.5, 0.5), 14)
+YDH = XorTask(3, (1.0, 0.0), (0.5, 0.5), 14)
+NDH = XorTask(3, (1.0, 0.0), (0.1, 0.9), 14)
+MANY = XorTask(3, (0.2, 0.6, 0.2), (0.25, 0.25, 0.0, 0.5), 14)
+
+
+def test_pairwise_is_scipys_and_symmetric() -> None:
+    rows = np.random.default_rng(0).normal(size=(2, 5, 7, 4)).astype(np.float32)
+    ours = distances.pairwise(rows)
+    assert ours.shape == (2, 5, 7, 7)
+    np.testing.assert_allclose(ours[1, 3], cdist(rows[1, 3], rows[1, 3]), rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(ours, ours.swapaxes(-1, -2))
+
+
+def test_nearly_equal_long_rows_keep_their_distance() -> None:
+    """Where ``|a|^2 + |b|^2 - 2 a.b`` in float32 would lose it; the diagonal is exactly 0."""
+    rows = np.full((2, 4), 1000.0, dtype=np.float32)
+    rows[1, 0] += 0.0009765625
+    ours = distances.pairwise(rows)
+    assert (np.diag(ours) == 0).all()
+    assert ours[0, 1] == 0.0009765625
+
+
+def test_named_pairs_are_entries_of_the_matrix() -> None:
+    rows = np.random.default_rng(1).normal(size=(3, 4, 6, 2))
+    named = distances.of_pairs(rows, [(0, 5), (2, 2), (4, 1)])
+    assert named.shape == (3, 4, 3)
+    np.testing.assert_array_equal(named, distances.pairwise(rows)[..., [0, 2, 4], [5, 2, 1]])
+    assert distances.of_pairs(rows, []).shape == (3, 4, 0)
+
+
+@pytest.mark.parametrize("pair", [(0, 7), (-1, 2)])
+def test_a_pair_outside_the_vocabulary_is_refused(pair: tuple[int, int]) -> None:
+    with pytest.raises(IndexError, match=r"outside the vocabulary 0\.\.6"):
+        distances.of_pairs(np.zeros((7, 4)), [(0, 1), pair])
+
+
+def test_norms_and_the_median_control_pair() -> None:
+    rows = np.zeros((7, 2))
+    rows[2], rows[3], rows[1] = (3, 4), (6, 8), (0, 1)
+    assert distances.row_norms(rows).tolist() == [0, 1, 5, 10, 0, 0, 0]
+    by_hand = sorted([5, 10, np.hypot(3, 3), np.hypot(6, 7)])
+    assert distances.control_distance(rows, MAIN) == pytest.approx((by_hand[1] + by_hand[2]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("task", "synonyms", "controls"),
+    [
+        (MAIN, [(0, 1, False), (2, 3, True)], [(0, 2), (0, 3), (1, 2), (1, 3)]),
+        (YDH, [(2, 3, True)], [(0, 2), (0, 3)]),
+        (NDH, [(2, 3, False)], [(0, 2), (0, 3)]),
+    ],
+)
+def test_pairs_of_the_papers_tasks(task: XorTask, synonyms: list, controls: list) -> None:
+    assert distances.synonym_pairs(task) == synonyms
+    assert distances.control_pairs(task) == controls
+    assert distances.fourth_cell(task) == (4, 5)
+
+
+def test_even_is_one_more_zero_and_odd_one_more_one() -> None:
+    assert distances.parity_pairs(MAIN) == [(4, 0), (4, 1), (5, 2), (5, 3)]
+    assert distances.parity_pairs(NDH) == [(4, 0), (5, 2), (5, 3)]
+    assert distances.parity_pairs(MANY)[0] == (7, 0)
+
+
+def _conditional(task: XorTask) -> dict[tuple[int, ...], np.ndarray]:
+    """p(symbol | context) over all strings, by context with its symbols sorted."""
+    cases = {}
+    for tokens, joint in zip(task.population.tokens.T, task.population.joint[3].T, strict=True):
+        if joint.sum() > 0:
+            cases[tuple(sorted(tokens.tolist()))] = (joint / joint.sum()).numpy()
+    return cases
+
+
+def _semantically(a: int, b: int, cases: dict) -> bool:
+    """Whether writing b for an a in a context never changes what is predicted there."""
+    for context, predicted in cases.items():
+        for here, there in ((a, b), (b, a)):
+            if here in context:
+                other = list(context)
+                other[other.index(here)] = there
+                swapped = cases.get(tuple(sorted(other)))
+                if swapped is None or not np.allclose(swapped, predicted, atol=1e-12):
+                    return False
+    return True
+
+
+@pytest.mark.parametrize("task", [MAIN, YDH, NDH, MANY])
+def test_relations_are_those_found_by_brute_force(task: XorTask) -> None:
+    cases = _conditional(task)
+    occurring = [symbol for symbol, p in enumerate(task.probability) if p > 0]
+    named = {(a, b): holds for a, b, holds in distances.synonym_pairs(task)}
+    for a, b in combinations(occurring, 2):
+        assert ((a, b) in named) == _semantically(a, b, cases)
+        assert ((a, b) in distances.control_pairs(task)) == ((a, b) not in named)
+    for (a, b), holds in named.items():
+        assert holds == all(np.isclose(p[a], p[b], atol=1e-12) for p in cases.values())
+    even, odd = distances.fourth_cell(task)
+    assert all(p[even] == p[odd] == 0 for p in cases.values())
+    assert not _semantically(even, odd, cases)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=4).filter(any), st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_every_two_occurring_bit_symbols_are_one_kind_of_pair(weights: list, ones: int) -> None:
+    task = XorTask(2, tuple(w / sum(weights) for w in weights), (1 / ones,) * ones, 14)
+    synonyms = [(a, b) for a, b, _ in distances.synonym_pairs(task)]
+    pairs = synonyms + distances.control_pairs(task)
+    occurring = [symbol for symbol, p in enumerate(task.probability) if p > 0]
+    assert sorted(pairs) == list(combinations(occurring, 2))

@@ -1,0 +1,84 @@
+"""What all tests share: one thread, the same examples at every run, and PyTorch's own model."""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from semantica_lib.datasets.xor import XorTask
+
+torch.set_num_threads(1)
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("same")
+
+
+class PlainModel(nn.Module):
+    """One trial of the paper's transformer as one would write it in PyTorch."""
+
+    def __init__(
+        self,
+        vocabulary: int,
+        embedding_size: int = 4,
+        heads: int = 1,
+        feedforward_size: int = 4,
+        activation: str = "gelu",
+        layers: int = 1,
+        tied: bool = False,
+    ) -> None:
+        super().__init__()
+        self.input_embedding = nn.Embedding(vocabulary, embedding_size)
+        self.output_embedding = nn.Embedding(vocabulary, embedding_size)
+        layer = nn.TransformerEncoderLayer(
+            embedding_size, heads, feedforward_size, 0.0, activation, batch_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        if tied:
+            self.output_embedding.weight = self.input_embedding.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Hidden vectors ``(string, place, feature)`` of ``(string, place)`` symbols."""
+        return self.encoder(self.input_embedding(tokens))
+
+    def logits(self, tokens: Tensor) -> Tensor:
+        """Scores of every symbol at every place, ``(string, place, symbol)``."""
+        return self(tokens) @ self.output_embedding.weight.T
+
+
+@pytest.fixture(scope="session")
+def plain_model() -> type[PlainModel]:
+    return PlainModel
+
+
+@pytest.fixture(scope="session")
+def reference() -> Callable[[str], dict[str, np.ndarray]]:
+    """Reads a stored run of the original code by its name."""
+
+    def read(name: str) -> dict[str, np.ndarray]:
+        with np.load(Path(__file__).parent / "reference" / f"{name}.npz") as file:
+            return dict(file)
+
+    return read
+
+
+def enumerate_masked_writings(task: XorTask, split: str) -> Iterator[tuple[list[int], int, float]]:
+    """Tokens, hidden symbol and probability of every masked writing of every string of a split."""
+    strings = task.splits[split].tolist()
+    synonyms = list(enumerate(task.zero_dst)), list(enumerate(task.one_dst, len(task.zero_dst)))
+    for string in strings:
+        for writing in product(*(synonyms[bit] for bit in string)):
+            probability = math.prod(p for _, p in writing) / len(strings) / task.bits
+            for place in range(task.bits):
+                tokens = [symbol for symbol, _ in writing]
+                target, tokens[place] = tokens[place], task.mask
+                yield [*tokens, task.parity + sum(string) % 2], target, probability
+
+
+@pytest.fixture(scope="session")
+def masked_writings() -> Callable[[XorTask, str], Iterator[tuple[list[int], int, float]]]:
+    return enumerate_masked_writings

@@ -1,0 +1,318 @@
+"""The XOR task against its definition: what is drawn, how it is split, what is attainable.
+
+Statistical tests run at fixed seeds, so they always give the same p-values, which must lie in
+``FAIR``, chosen before any was computed.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from torch import Tensor
+
+from semantica_lib.datasets import streams
+from semantica_lib.datasets.xor import SPLITS, XorTask
+
+FAIR = (1e-4, 1 - 1e-4)
+MAIN = XorTask(7, (0.1, 0.9), (0.5, 0.5), 14)
+SEEDS = torch.arange(42, 52)
+Written = tuple[list[int], int, float]  # tokens, hidden symbol, probability
+
+
+def distributions(synonyms: int = 4) -> st.SearchStrategy[tuple[float, ...]]:
+    """Distributions over one to so many synonyms, some of them impossible."""
+    weights = st.lists(st.integers(0, 5), min_size=1, max_size=synonyms).filter(any)
+    return weights.map(lambda counts: tuple(count / sum(counts) for count in counts))
+
+
+def tasks(bits: int = 10, synonyms: int = 4) -> st.SearchStrategy[XorTask]:
+    dst = distributions(synonyms)
+    return st.builds(XorTask, st.integers(2, bits), dst, dst, st.integers(0, 2**32 - 1))
+
+
+def numbers(strings: Tensor) -> list[int]:
+    return [int("".join(map(str, string)), 2) for string in strings.tolist()]
+
+
+def bit_of(task: XorTask, symbol: int) -> int:
+    return int(symbol >= len(task.zero_dst))
+
+
+def assert_fits(observed: np.ndarray, expected: np.ndarray) -> None:
+    """Chi-square of counts against probabilities; what has none must not occur."""
+    possible = expected > 0
+    assert not observed[~possible].any()
+    if possible.sum() > 1:
+        p = stats.chisquare(observed[possible], expected[possible] * observed.sum()).pvalue
+        assert FAIR[0] < p < FAIR[1]
+
+
+def neighbours(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Values side by side along an axis, none in two pairs."""
+    first = torch.arange(0, x.shape[axis] - 1, 2)
+    return x.index_select(axis, first), x.index_select(axis, first + 1)
+
+
+# --- what is drawn ---------------------------------------------------------------------------
+
+
+@given(
+    task=tasks(),
+    seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=3, unique=True),
+    step=st.integers(0, 2**40),
+    split=st.sampled_from(SPLITS),
+)
+def test_every_sequence_drawn_is_a_masked_writing_of_its_string(
+    task: XorTask, seeds: list[int], step: int, split: str
+) -> None:
+    strings = task.splits[split]
+    batch = task.draw(strings, torch.tensor(seeds), torch.tensor(step))
+    assert batch.tokens.shape == (len(seeds), task.bits + 1, len(strings))
+    assert batch.target.shape == (len(seeds), len(strings))
+    for tokens, targets in zip(batch.tokens, batch.target, strict=True):
+        for string, sequence, target in zip(
+            strings.tolist(), tokens.T.tolist(), targets.tolist(), strict=True
+        ):
+            *written, parity = sequence
+            (place,) = [i for i, symbol in enumerate(sequence) if symbol == task.mask]
+            assert place < task.bits
+            written[place] = target
+            assert all(0 <= symbol < task.symbols for symbol in written)
+            assert all(task.probability[symbol] > 0 for symbol in written)
+            assert [bit_of(task, symbol) for symbol in written] == string
+            others = sum(string[:place] + string[place + 1 :])
+            assert bit_of(task, target) == (others + parity - task.parity) % 2
+
+
+@pytest.mark.parametrize("word", [0, 1, streams.WORD - 2, streams.WORD - 1])
+@pytest.mark.parametrize(
+    "dst", [(1.0, 0.0), (0.0, 1.0), (0.0, 1.0, 0.0), (1 - 9e-10, 0.0), (0.5, 0.5 - 9e-10, 0.0)]
+)
+def test_the_extreme_random_words_draw_no_impossible_symbol(
+    dst: tuple[float, ...], word: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a distribution sums to 1 only within the 1e-9 that settings allow."""
+    task = XorTask(3, dst, dst, 14)
+
+    def all_equal(
+        seeds: Tensor, stream: int, step: Tensor, rows: int, columns: int
+    ) -> list[Tensor]:
+        return [torch.full((len(seeds), rows), word)] * columns
+
+    monkeypatch.setattr(streams, "words", all_equal)
+    batch = task.draw(task.splits["exact"], SEEDS[:1], torch.tensor(0))
+    assert {task.probability[symbol] for symbol in batch.target.flatten().tolist()} <= {max(dst)}
+
+
+@pytest.fixture(scope="module", params=[(0.1, 0.9), (0.7, 0.2, 0.1), (1.0, 0.0)], ids=str)
+def drawn(request: pytest.FixtureRequest) -> tuple[XorTask, Tensor, Tensor, Tensor]:
+    """Symbols ``(seed, step, place, string)`` before masking, masked places and strings."""
+    task = XorTask(7, request.param, (0.5, 0.5), 14)
+    strings = task.splits["train"]
+    symbols, masked = [], []
+    for step in range(200):
+        batch = task.draw(strings, SEEDS, torch.tensor(step))
+        hidden = batch.tokens[:, :-1] == task.mask
+        symbols.append(torch.where(hidden, batch.target[:, None], batch.tokens[:, :-1]))
+        masked.append(hidden.long().argmax(1))
+    return task, torch.stack(symbols, 1), torch.stack(masked, 1), strings
+
+
+def test_synonyms_are_as_frequent_as_the_distributions_say(
+    drawn: tuple[XorTask, Tensor, Tensor, Tensor],
+) -> None:
+    task, symbols, masked, strings = drawn
+    bits = strings.T.expand_as(symbols)
+    hidden = torch.arange(task.bits)[:, None] == masked[:, :, None]
+    for bit, dst, first in ((0, task.zero_dst, 0), (1, task.one_dst, len(task.zero_dst))):
+        for chosen in (bits == bit, (bits == bit) & hidden, (bits == bit) & ~hidden):
+            counts = torch.bincount(symbols[chosen] - first, minlength=len(dst))
+            assert_fits(counts.numpy(), np.array(dst))
+
+
+def test_every_bit_place_is_masked_equally_often(
+    drawn: tuple[XorTask, Tensor, Tensor, Tensor],
+) -> None:
+    task, _, masked, strings = drawn
+    uniform = np.full(task.bits, 1 / task.bits)
+    assert_fits(torch.bincount(masked.flatten()).numpy(), uniform)
+    for seed in range(len(SEEDS)):
+        assert_fits(torch.bincount(masked[seed].flatten()).numpy(), uniform)
+    for ones in range(1, task.bits):  # whatever the string is
+        chosen = masked[..., strings.sum(1) == ones]
+        assert_fits(torch.bincount(chosen.flatten()).numpy(), uniform)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2], ids=["seeds", "steps", "strings"])
+def test_masked_places_of_neighbours_are_independent(
+    drawn: tuple[XorTask, Tensor, Tensor, Tensor], axis: int
+) -> None:
+    task, _, masked, _ = drawn
+    one, other = neighbours(masked, axis)
+    count = task.bits**2
+    counts = torch.bincount((one * task.bits + other).flatten(), minlength=count)
+    assert_fits(counts.numpy(), np.full(count, 1 / count))
+
+
+@pytest.mark.parametrize("axis", range(4), ids=["seeds", "steps", "places", "strings"])
+def test_synonyms_of_neighbours_are_independent(
+    drawn: tuple[XorTask, Tensor, Tensor, Tensor], axis: int
+) -> None:
+    """Pairs of symbols, given their bits."""
+    task, symbols, _, strings = drawn
+    one, other = neighbours(symbols, axis)
+    one_bit, other_bit = neighbours(strings.T.expand_as(symbols), axis)
+    bits = np.array([bit_of(task, symbol) for symbol in range(task.symbols)])
+    for first, second in product((0, 1), repeat=2):
+        chosen = (one_bit == first) & (other_bit == second)
+        if chosen.any():  # the same string has the same bits at any step and for any seed
+            pairs = one[chosen] * task.symbols + other[chosen]
+            counts = torch.bincount(pairs, minlength=task.symbols**2)
+            probability = [np.where(bits == bit, task.probability, 0) for bit in (first, second)]
+            assert_fits(counts.numpy(), np.outer(*probability).flatten())
+
+
+def test_synonyms_do_not_depend_on_the_place_that_is_masked(
+    drawn: tuple[XorTask, Tensor, Tensor, Tensor],
+) -> None:
+    task, symbols, masked, strings = drawn
+    bits, places = strings.T.expand_as(symbols), masked[:, :, None].expand_as(symbols)
+    for bit, dst, first in ((0, task.zero_dst, 0), (1, task.one_dst, len(task.zero_dst))):
+        cells = (places * len(dst) + symbols - first)[bits == bit]
+        counts = torch.bincount(cells, minlength=task.bits * len(dst))
+        table = counts.reshape(task.bits, -1).numpy()[:, np.array(dst) > 0]
+        if table.shape[1] > 1:
+            assert FAIR[0] < stats.chi2_contingency(table).pvalue < FAIR[1]
+
+
+def test_a_trial_draws_the_same_in_any_stack_and_after_anything() -> None:
+    strings, step = MAIN.splits["train"], torch.tensor(77)
+    together = MAIN.draw(strings, SEEDS, step)
+    MAIN.draw(strings, SEEDS, torch.tensor(3))
+    order = torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])
+    turned = MAIN.draw(strings, SEEDS[order], step)
+    assert torch.equal(turned.tokens, together.tokens[order])
+    assert torch.equal(turned.target, together.target[order])
+    for trial in range(len(SEEDS)):
+        alone = MAIN.draw(strings, SEEDS[trial : trial + 1], step)
+        assert torch.equal(alone.tokens[0], together.tokens[trial])
+        assert torch.equal(alone.target[0], together.target[trial])
+
+
+def test_every_trial_and_every_step_is_drawn_anew() -> None:
+    steps = (0, 1, 2, 3, 2**32, 2**32 + 1)
+    batches = [MAIN.draw(MAIN.splits["train"], SEEDS, torch.tensor(step)) for step in steps]
+    tokens = torch.cat([batch.tokens for batch in batches]).flatten(1)
+    assert len(tokens.unique(dim=0)) == len(steps) * len(SEEDS)
+
+
+# --- splits ----------------------------------------------------------------------------------
+
+
+@given(task=tasks())
+def test_splits_are_disjoint_and_hold_every_string(task: XorTask) -> None:
+    parts = [numbers(task.splits[split]) for split in ("train", "validation", "test")]
+    assert sorted([*parts[0], *parts[1], *parts[2]]) == list(range(2**task.bits))
+    assert sorted(numbers(task.splits["exact"])) == list(range(2**task.bits))
+    train, validation, test = map(len, parts)
+    assert train == int(0.9 * (2**task.bits - 1))
+    assert validation == max(1, (2**task.bits - 1) // 10)
+    assert test >= 1
+
+
+@given(task=tasks(), zero=distributions(), one=distributions())
+def test_the_split_depends_on_bits_and_data_seed_alone(
+    task: XorTask, zero: tuple[float, ...], one: tuple[float, ...]
+) -> None:
+    other = XorTask(task.bits, zero, one, task.data_seed)
+    for split in SPLITS:
+        assert torch.equal(task.splits[split], other.splits[split])
+
+
+def test_another_data_seed_gives_another_split() -> None:
+    held_out = {
+        tuple(sorted(numbers(XorTask(7, (1.0,), (1.0,), seed).splits["validation"])))
+        for seed in range(50)
+    }
+    assert len(held_out) == 50
+
+
+def test_the_training_strings_are_those_of_the_original(
+    reference: Callable[[str], dict[str, np.ndarray]],
+) -> None:
+    """Its stored batches, unmasked and read as bits, hold our training strings."""
+    run = reference("transformer-small-untied")
+    tokens, targets = run["tokens"][0], run["targets"][0]
+    strings = np.where(tokens == MAIN.mask, targets, tokens)[:, :-1] // 2
+    assert sorted(numbers(torch.tensor(strings))) == sorted(numbers(MAIN.splits["train"]))
+
+
+# --- what is attainable ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("zero_dst", "one_dst", "accuracy", "loss"),
+    [
+        ((0.1, 0.9), (0.5, 0.5), 0.70, 0.509),
+        ((1.0, 0.0), (0.5, 0.5), 0.75, 0.347),
+        ((1.0, 0.0), (0.1, 0.9), 0.95, 0.163),
+    ],
+)
+def test_ceilings_of_the_papers_distributions(
+    zero_dst: tuple[float, ...], one_dst: tuple[float, ...], accuracy: float, loss: float
+) -> None:
+    attained = XorTask(7, zero_dst, one_dst, 14).ceiling("exact")
+    assert attained == pytest.approx((accuracy, loss), abs=5e-4)
+
+
+@settings(max_examples=25)
+@given(task=tasks(bits=4, synonyms=3))
+def test_ceilings_are_those_of_the_best_guess_in_every_context(
+    masked_writings: Callable[[XorTask, str], Iterable[Written]], task: XorTask
+) -> None:
+    """The best any model can do that sees the whole sequence in its order."""
+    for split in SPLITS:
+        contexts: dict[tuple[int, ...], Counter] = {}
+        for tokens, target, probability in masked_writings(task, split):
+            contexts.setdefault(tuple(tokens), Counter())[target] += probability
+        accuracy = sum(max(targets.values()) for targets in contexts.values())
+        loss = sum(
+            -p * math.log(p / targets.total())
+            for targets in contexts.values()
+            for p in targets.values()
+            if p > 0
+        )
+        assert task.ceiling(split) == pytest.approx((accuracy, loss), abs=1e-12)
+
+
+@settings(max_examples=25)
+@given(task=tasks(bits=4, synonyms=3))
+def test_the_population_is_that_of_all_masked_writings(
+    masked_writings: Callable[[XorTask, str], Iterable[Written]], task: XorTask
+) -> None:
+    expected: dict[tuple[int, ...], Tensor] = {}
+    for index, split in enumerate(SPLITS):
+        for tokens, target, probability in masked_writings(task, split):
+            if probability > 0:
+                zero = torch.zeros(len(SPLITS), task.vocabulary, dtype=torch.float64)
+                expected.setdefault(tuple(sorted(tokens)), zero)[index, target] += probability
+    population = task.population
+    contexts = [tuple(sorted(case)) for case in population.tokens.T.tolist()]
+    assert sorted(contexts) == sorted(expected)
+    for case, context in enumerate(contexts):
+        torch.testing.assert_close(
+            population.joint[:, :, case], expected[context], rtol=0, atol=1e-14
+        )
+    assert population.joint.sum((1, 2)).tolist() == pytest.approx([1] * len(SPLITS), abs=1e-12)
+
+
+def test_the_population_stays_a_probability_for_long_strings() -> None:
+    joint = XorTask(16, (0.7, 0.2, 0.1), (0.5, 0.5), 14).population.joint
+    assert joint.sum((1, 2)).tolist() == pytest.approx([1] * len(SPLITS), abs=1e-12)

@@ -1,0 +1,130 @@
+"""One list of versions everywhere, a Makefile that explains itself, and no trace of a machine."""
+
+import os
+import re
+import subprocess
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from semantica_lib.experiments import ROOT
+
+# Told nothing by a make that runs these tests.
+OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+TARGETS = ("env", "book", "test", "test-long", "paper", "bench", "readme", "clean")
+
+
+def requirements(lines: list[str]) -> list[Requirement]:
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=cwd, env=OUTSIDE, capture_output=True, text=True, check=False
+    )
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DIRECT = requirements(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"])
+LOCK = {
+    canonicalize_name(entry.name): entry
+    for entry in requirements((ROOT / "constraints.txt").read_text().splitlines())
+}
+
+
+def test_lock_is_exact_and_holds_every_direct_dependency():
+    loose = [
+        str(entry)
+        for entry in LOCK.values()
+        if not re.fullmatch(r"==[^*+]+", str(entry.specifier)) or entry.url
+    ]
+    assert not loose
+    assert not {canonicalize_name(entry.name) for entry in DIRECT} - set(LOCK)
+
+
+def test_this_environment_is_the_lock():
+    """Every package that the project needs here, however indirectly, at the locked version."""
+    wanted, seen, wrong = list(DIRECT), set(), []
+    while wanted:
+        need = wanted.pop()
+        key = canonicalize_name(need.name), frozenset(need.extras)
+        if key in seen:
+            continue
+        seen.add(key)
+        try:
+            found = distribution(need.name)
+        except PackageNotFoundError:
+            wrong.append(f"{need.name} is not installed")
+            continue
+        lock = LOCK.get(key[0])
+        if lock is None or not lock.specifier.contains(found.version, prereleases=True):
+            wrong.append(f"{need.name} {found.version}, locked: {lock}")
+        for line in found.requires or []:
+            further = Requirement(line)
+            extras = ("", *need.extras)
+            if not further.marker or any(further.marker.evaluate({"extra": e}) for e in extras):
+                wanted.append(further)
+    assert not wrong
+
+
+def test_every_way_to_install_uses_the_lock():
+    makefile, dockerfile = ((ROOT / name).read_text() for name in ("Makefile", "Dockerfile"))
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert "pip install -c constraints.txt -e '.[dev]'" in makefile
+    assert re.search(r"^RUN make env$", dockerfile, re.MULTILINE)
+    assert "pip install" not in dockerfile
+    assert environment["dependencies"][-1] == {"pip": ["-c constraints.txt", "-e .[dev]"]}
+    assert [line.split()[0] for line in environment["dependencies"][:-1]] == ["python", "pip"]
+    assert PROJECT["requires-python"] == environment["dependencies"][0].removeprefix("python ")
+
+
+def test_make_alone_prints_every_target_a_line_each():
+    done = run("make", "-s")
+    for target in TARGETS:
+        assert re.search(rf"^make {target} +\w.{{10,}}$", done.stdout, re.MULTILINE), target
+
+
+def test_an_unfit_python_is_refused_in_one_line(tmp_path):
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\necho 'is 3.9'\n")
+    old.chmod(0o755)
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    for name in ("constraints.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+    done = run("make", "-s", "env", f"PYTHON={old}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "Python 3.11 to 3.13 is needed" in done.stderr and "is 3.9" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_citation_names_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == PROJECT["version"]
+    (paper,) = citation["references"]
+    assert paper["title"].startswith("By Tying Embeddings You Are Assuming")
+    assert [author["family-names"] for author in paper["authors"]] == ["Bertolotti", "Cazzola"]
+    assert (paper["volume"], paper["start"], paper["end"]) == (235, "3584", "3610")
+
+
+def test_no_tracked_file_names_a_machine():
+    """No absolute path of somebody's machine, no package registry's host."""
+    listed = run("git", "ls-files", "-z")
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    paths = r"(?<![\w.~}])/(?:work|root|home)/\w"
+    hosts = r"\b(?:pypi|pythonhosted|anaconda|npmjs|download\.pytorch|deb\.debian)\.(?:org|com)\b"
+    pattern = re.compile(f"{paths}|{hosts}".encode())
+    found = [
+        f"{name}: {match.group().decode()}"
+        for name in listed.stdout.split("\0")
+        if name and (ROOT / name).is_file()
+        for match in pattern.finditer((ROOT / name).read_bytes())
+    ]
+    assert not found

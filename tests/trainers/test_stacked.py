@@ -1,0 +1,419 @@
+"""A stack of trials against PyTorch's modules, optimizer and schedule, and against the original.
+
+The bias of the attention's keys has no true gradient: it adds the same number to all scores of a
+query, which the softmax takes out again. What a computer finds for its gradient is rounding noise,
+and AdamW with an eps of 1e-12 makes steps of that. So wherever parameters are compared, the keys'
+part of ``in_proj_bias`` (its middle third) is left out; it changes nothing that the model computes.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from semantica_lib.datasets.xor import SPLITS, Batch, XorTask
+from semantica_lib.experiments import Settings, settings
+from semantica_lib.models.stack import plain_parameters
+from semantica_lib.trainers import stacked
+from semantica_lib.trainers.stacked import Stack, State, Uncompiled, train
+
+STEPS = 100
+TIES = pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+# Half a period of 30 steps: in 100 steps the rate goes down, up, down and some way up again.
+MAIN = settings({"schedule_period": 60})
+DEEP = settings(
+    {
+        "schedule_period": 60, "bits": 4, "zero_dst": [0.7, 0.2, 0.1], "layers": 2, "heads": 2,
+        "embedding_size": 6, "feedforward_size": 5, "activation": "relu", "betas": [0.8, 0.99],
+        "learning_rate": 1e-3, "weight_decay": 0.01,
+    }
+)  # fmt: skip
+TINY = settings({"bits": 3})
+Advance = Callable[[State], tuple[State, Tensor]]
+
+
+class Run(NamedTuple):
+    """Losses ``(step, trial)`` and the state after them."""
+
+    losses: Tensor
+    state: State
+
+
+def advanced(stack: Stack, advance: Advance, steps: int = STEPS) -> Run:
+    state, losses = stack.initial(), []
+    for _ in range(steps):
+        state, loss = advance(state)
+        losses.append(loss)
+    return Run(torch.stack(losses), state)
+
+
+def uncompiled(stack: Stack, steps: int = STEPS) -> Run:
+    return advanced(stack, stack.stepper(steps), steps)
+
+
+def parameters(stack: Stack, state: State, trial: int) -> dict[str, Tensor]:
+    return {name: value[trial] for name, value in stack.layout.views(state.flat).items()}
+
+
+def assert_same_parameters(
+    ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], tolerance: float
+) -> None:
+    """All parameters but the keys' bias (see above)."""
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        one, other = ours[name].detach(), theirs[name].detach()
+        if name.endswith("self_attn.in_proj_bias"):
+            one, other = (torch.cat(x.tensor_split(3)[::2]) for x in (one, other))
+        torch.testing.assert_close(one, other, rtol=0, atol=tolerance, msg=name)
+
+
+class PlainTrial:
+    """One trial of an experiment in PyTorch alone."""
+
+    def __init__(
+        self,
+        plain_model: type[nn.Module],
+        own: Settings,
+        seed: int,
+        tied: bool,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        self.mask = len(own.zero_dst) + len(own.one_dst) + 2
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.model = plain_model(
+                self.mask + 1, own.embedding_size, own.heads, own.feedforward_size,
+                own.activation, own.layers, tied,
+            )  # fmt: skip
+        self.model.to(dtype)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), own.learning_rate, own.betas, own.eps, own.weight_decay
+        )
+        self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self.optimizer, own.schedule_period // 2, own.learning_rate_min
+        )
+
+    def logits(self, tokens: Tensor) -> Tensor:
+        """``(string, symbol)`` at the masked place of ``(string, place)`` tokens."""
+        return self.model.logits(tokens)[tokens == self.mask]
+
+    def step(self, tokens: Tensor, target: Tensor) -> float:
+        loss = nn.functional.cross_entropy(self.logits(tokens), target)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.scheduler.step()
+        return loss.item()
+
+    def parameters(self) -> dict[str, Tensor]:
+        model = self.model
+        return plain_parameters(model.encoder, (model.input_embedding, model.output_embedding))
+
+
+def batches(task: XorTask, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """What a trial of this seed draws, as ``(string, place)`` tokens and their targets."""
+    for step in range(STEPS):
+        batch = task.draw(task.splits["train"], torch.tensor([seed]), torch.tensor(step))
+        yield batch.tokens[0].T, batch.target[0]
+
+
+# --- against PyTorch -------------------------------------------------------------------------
+
+
+@TIES
+@pytest.mark.parametrize("own", [MAIN, DEEP], ids=["main", "deep"])
+def test_training_is_that_of_torch_to_float64(
+    plain_model: type[nn.Module], own: Settings, tied: bool
+) -> None:
+    stack = Stack(own, [42, 7], tied, dtype=torch.float64)
+    run = uncompiled(stack)
+    for trial, seed in enumerate([42, 7]):
+        plain = PlainTrial(plain_model, own, seed, tied)
+        losses = [plain.step(*batch) for batch in batches(stack.task, seed)]
+        assert run.losses[:, trial].tolist() == pytest.approx(losses, rel=0, abs=1e-9)
+        assert_same_parameters(parameters(stack, run.state, trial), plain.parameters(), 1e-9)
+
+
+@TIES
+def test_losses_are_those_of_torch_in_float32(plain_model: type[nn.Module], tied: bool) -> None:
+    stack = Stack(MAIN, [42], tied)
+    plain = PlainTrial(plain_model, MAIN, 42, tied, torch.float32)
+    losses = [plain.step(*batch) for batch in batches(stack.task, 42)]
+    assert uncompiled(stack).losses[:, 0].tolist() == pytest.approx(losses, rel=0, abs=1e-5)
+
+
+@TIES
+def test_the_bias_of_the_keys_has_no_true_gradient(
+    plain_model: type[nn.Module], tied: bool
+) -> None:
+    """What the comparisons of parameters here leave out is noise, and only that."""
+    plain = PlainTrial(plain_model, DEEP, 42, tied)
+    for batch in batches(stacked.xor_task(DEEP), 42):
+        plain.step(*batch)
+    for layer in plain.model.encoder.layers:
+        query, key, value = layer.self_attn.in_proj_bias.grad.abs().chunk(3)
+        assert key.max() < 1e-14
+        assert min(query.max(), value.max()) > 1e-6
+
+
+@TIES
+def test_initial_weights_are_those_of_torch_for_the_seed(
+    plain_model: type[nn.Module], tied: bool
+) -> None:
+    before = torch.random.get_rng_state()
+    stack = Stack(DEEP, [7, 42], tied)
+    state = stack.initial()
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert not state.first.any() and not state.second.any() and state.step == 0
+    for trial, seed in enumerate([7, 42]):
+        plain = PlainTrial(plain_model, DEEP, seed, tied, torch.float32).parameters()
+        ours = parameters(stack, state, trial)
+        assert ours.keys() == plain.keys()
+        assert all(torch.equal(ours[name], plain[name]) for name in plain)
+
+
+# --- against the original --------------------------------------------------------------------
+
+
+@TIES
+def test_training_is_that_of_the_original(
+    reference: Callable[[str], dict[str, np.ndarray]], tied: bool
+) -> None:
+    """Its stored 100 steps on its own batches: losses and parameters to 1e-5."""
+    run = reference(f"transformer-small-{'tied' if tied else 'untied'}")
+    stack = Stack(settings({}), [42], tied)
+    start = {name[5:]: torch.from_numpy(run[name]) for name in run if name.startswith("init/")}
+    flat = stack.layout.flat(start)[None]
+    state = State(flat, torch.zeros_like(flat), torch.zeros_like(flat), torch.tensor(0))
+    losses = []
+    for tokens, targets in zip(run["tokens"], run["targets"], strict=True):
+        batch = Batch(
+            torch.from_numpy(tokens).long().T[None], torch.from_numpy(targets.max(1)).long()[None]
+        )
+        state, loss = stack.update(state, batch, stack.factors(state.step))
+        losses.append(loss.item())
+    assert losses == pytest.approx(run["losses"].tolist(), rel=0, abs=1e-5)
+    final = {name[6:]: torch.from_numpy(run[name]) for name in run if name.startswith("final/")}
+    if tied:
+        final["output_embedding.weight"] = final["input_embedding.weight"]
+    assert_same_parameters(parameters(stack, state, 0), final, 1e-5)
+
+
+@TIES
+def test_a_seed_starts_where_the_original_does(
+    reference: Callable[[str], dict[str, np.ndarray]], tied: bool
+) -> None:
+    """Weights and all distances of step 0, bit for bit."""
+    name = f"transformer-small-{'tied' if tied else 'untied'}"
+    stack = Stack(settings({}), [42], tied)
+    state = stack.initial()
+    weights = parameters(stack, state, 0)
+    run = reference(name)
+    for key in (key for key in run if key.startswith("init/")):
+        assert np.array_equal(weights[key[5:]], run[key])
+    record = reference(f"original-{name}-seed42")
+    first, second = torch.from_numpy(record["pairs"]).T
+    for table, which in zip(stack.tables(state), ("input", "output"), strict=True):
+        distance = (table[0, first] - table[0, second]).norm(dim=1)
+        assert np.array_equal(distance, record[f"{which}_distance"][0])
+
+
+# --- stacks and compiling --------------------------------------------------------------------
+
+
+@TIES
+def test_a_trial_trains_the_same_alone_and_in_a_stack(tied: bool) -> None:
+    seeds = range(42, 52)
+    stack = Stack(DEEP, seeds, tied, dtype=torch.float64)
+    together = uncompiled(stack, 30)
+    for trial, seed in enumerate(seeds):
+        single = Stack(DEEP, [seed], tied, dtype=torch.float64)
+        alone = uncompiled(single, 30)
+        torch.testing.assert_close(
+            alone.losses[:, 0], together.losses[:, trial], rtol=0, atol=1e-12
+        )
+        assert_same_parameters(
+            parameters(single, alone.state, 0), parameters(stack, together.state, trial), 1e-10
+        )
+
+
+@pytest.fixture(scope="module")
+def compiled_run() -> Callable[[Settings, Iterable[int], bool], Run]:
+    """The steps of a stack, compiled; a shape is compiled once."""
+    kept: dict[tuple, tuple[Stack, Advance]] = {}
+
+    def run(own: Settings, seeds: Iterable[int], tied: bool) -> Run:
+        key = own, tuple(seeds), tied
+        if key not in kept:
+            stack = Stack(own, key[1], tied)
+            kept[key] = stack, stack.stepper(stacked.EAGER_BELOW)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Uncompiled)
+            return advanced(*kept[key])
+
+    return run
+
+
+TEN, ONE = range(42, 52), range(45, 46)  # the one is the fourth of the ten
+
+
+@pytest.mark.parametrize("seeds", [TEN, ONE], ids=["ten", "one"])
+def test_compiled_training_is_uncompiled_training(
+    compiled_run: Callable[..., Run], seeds: range
+) -> None:
+    """In float32, over 100 steps, to 1e-5."""
+    assert_compiling_changes_nothing(compiled_run, TINY, seeds, tied=False)
+
+
+def assert_compiling_changes_nothing(
+    compiled_run: Callable[..., Run], own: Settings, seeds: range, tied: bool
+) -> None:
+    stack = Stack(own, seeds, tied)
+    fast, slow = compiled_run(own, seeds, tied), uncompiled(stack)
+    torch.testing.assert_close(fast.losses, slow.losses, rtol=0, atol=1e-5)
+    assert fast.state.step == slow.state.step == STEPS
+    for trial in range(len(seeds)):
+        ours, theirs = (parameters(stack, run.state, trial) for run in (fast, slow))
+        assert_same_parameters(ours, theirs, 1e-5)
+
+
+def test_a_compiled_trial_trains_the_same_alone_and_in_a_stack(
+    compiled_run: Callable[..., Run],
+) -> None:
+    together, alone = compiled_run(TINY, TEN, False), compiled_run(TINY, ONE, False)
+    trial = TEN.index(ONE[0])
+    torch.testing.assert_close(alone.losses[:, 0], together.losses[:, trial], rtol=0, atol=1e-5)
+    layout = Stack(TINY, ONE, False)
+    one = parameters(layout, alone.state, 0)
+    assert_same_parameters(one, parameters(layout, together.state, trial), 1e-5)
+
+
+def test_compiled_training_is_the_same_bit_for_bit_a_second_time(
+    compiled_run: Callable[..., Run],
+) -> None:
+    for seeds in (TEN, ONE):
+        first, second = compiled_run(TINY, seeds, False), compiled_run(TINY, seeds, False)
+        assert torch.equal(first.losses, second.losses)
+        for one, other in zip(vars(first.state).values(), vars(second.state).values(), strict=True):
+            assert torch.equal(one, other)
+
+
+@pytest.mark.long
+@TIES
+@pytest.mark.parametrize("own", [settings({}), DEEP], ids=["main", "deep"])
+def test_compiled_training_is_uncompiled_training_at_full_size(
+    compiled_run: Callable[..., Run], own: Settings, tied: bool
+) -> None:
+    assert_compiling_changes_nothing(compiled_run, own, TEN, tied)
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise RuntimeError("no\ncompiler")
+
+
+@pytest.mark.parametrize(
+    "compile_", [refuse, lambda *_, **__: refuse], ids=["when asked", "at the first step"]
+)
+def test_without_a_compiler_training_goes_on_and_says_so_once(
+    compile_: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", compile_)
+    stack = Stack(TINY, [42, 43], True)
+    with pytest.warns(Uncompiled) as told:
+        run = advanced(stack, stack.stepper(stacked.EAGER_BELOW), 20)
+    assert len(told) == 1
+    message = str(told[0].message)
+    assert "no compiler" in message and "\n" not in message
+    expected = uncompiled(stack, 20)
+    assert torch.equal(run.losses, expected.losses)
+    assert torch.equal(run.state.flat, expected.state.flat)
+
+
+# --- what is measured ------------------------------------------------------------------------
+
+
+@TIES
+@pytest.mark.parametrize("own", [TINY, DEEP], ids=["tiny", "deep"])
+def test_measured_are_the_expectations_over_all_masked_writings(
+    plain_model: type[nn.Module],
+    masked_writings: Callable[[XorTask, str], Iterator[tuple[list[int], int, float]]],
+    own: Settings,
+    tied: bool,
+) -> None:
+    """Of PyTorch's model, one sequence at a time as it is written, on every split."""
+    seeds = [42, 43, 44]
+    stack = Stack(own, seeds, tied, dtype=torch.float64)
+    measured = stack.measure(stack.initial())
+    assert set(measured) == set(SPLITS)
+    for split in SPLITS:
+        tokens, target, probability = (
+            torch.tensor(column) for column in zip(*masked_writings(stack.task, split), strict=True)
+        )
+        for trial, seed in enumerate(seeds):
+            logits = PlainTrial(plain_model, own, seed, tied).logits(tokens)
+            loss = nn.functional.cross_entropy(logits, target, reduction="none")
+            hit = logits.argmax(1) == target
+            ours = [quantity[trial].item() for quantity in measured[split]]
+            theirs = [(probability.double() * x).sum().item() for x in (hit, loss)]
+            assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def test_validation_as_published_measures_on_the_training_strings() -> None:
+    held_out = Stack(MAIN, [42, 43], False)
+    published = Stack(settings({"validation": "as-published"}), [42, 43], False)
+    state = held_out.initial()
+    for ours, train_, other in zip(
+        published.measure(state)["validation"],
+        published.measure(state)["train"],
+        held_out.measure(state)["validation"],
+        strict=True,
+    ):
+        assert torch.equal(ours, train_)
+        assert not torch.equal(ours, other)
+
+
+# --- running ---------------------------------------------------------------------------------
+
+
+def test_training_records_at_its_steps_and_at_the_last() -> None:
+    own = settings({"bits": 3, "record_every": 4, "validate_every": 6})
+    stack, kept = Stack(own, [42, 43], False), []
+    assert train(stack, 10, None, kept.append)
+    (checkpoint,) = kept
+    assert checkpoint["record_steps"].tolist() == [0, 4, 8, 10]
+    assert checkpoint["measured_steps"].tolist() == [0, 6, 10]
+    state, advance = stack.initial(), stack.stepper(10)
+    for step in range(11):
+        for seen, values, expected in (
+            ("record_steps", "tables", lambda: torch.stack(stack.tables(state), 1)),
+            ("measured_steps", "measured", lambda: measured_table(stack, state)),
+        ):
+            steps = checkpoint[seen].tolist()
+            if step in steps:
+                assert torch.equal(checkpoint[values][steps.index(step)], expected())
+        if step < 10:
+            state, _ = advance(state)
+    assert torch.equal(checkpoint["flat"], state.flat)
+
+
+def measured_table(stack: Stack, state: State) -> Tensor:
+    measured = stack.measure(state)
+    return torch.stack([torch.stack(measured[split]) for split in SPLITS])
+
+
+@TIES
+def test_stopped_training_goes_on_bit_for_bit(tied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacked, "TELL_SECONDS", 0.0)
+    own = settings({"bits": 3, "record_every": 4, "validate_every": 6})
+    stack, whole, parts = Stack(own, [42, 43], tied), [], []
+    assert train(stack, 20, None, whole.append)
+    assert not train(stack, 20, None, parts.append, lambda step: step < 9)
+    assert parts[-1]["step"] == 9
+    assert train(stack, 20, parts[-1], parts.append)
+    assert parts[-1].keys() == whole[-1].keys()
+    for name, value in whole[-1].items():
+        assert torch.equal(parts[-1][name], value)
