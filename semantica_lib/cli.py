@@ -192,5 +192,13 @@ def book(train: bool) -> None:
     print(notebooks.build_book())
 
 
+@command.command()
+def readme() -> None:
+    """Rewrite the results in README.md from the published ones."""
+    from semantica_lib.readme import write
+
+    write()
+
+
 if __name__ == "__main__":
     sys.exit(main())

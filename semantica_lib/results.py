@@ -39,7 +39,7 @@ def here() -> Path:
 
 
 def folder(place: Path, own: Settings) -> Path:
-    """The folder of a result: the experiment's name, with a hash if the settings are not its own."""
+    """A result's folder: the experiment's name, with a hash for settings not its own."""
     if own.experiment in catalogue() and find(own.experiment).identity == own.identity:
         return place / own.experiment
     return place / f"{own.experiment}-{own.settings_hash[:8]}"

@@ -169,9 +169,7 @@ def _discard(folder: Path) -> None:
 
 def _plan(folder: Path, own: Settings) -> list[Part]:
     """The stacks of a result: those begun, and a new one for each tie that lacks trials."""
-    parts = [
-        _read(path, own) for path in sorted((folder / "checkpoints").glob("*.safetensors"))
-    ]
+    parts = [_read(path, own) for path in sorted((folder / "checkpoints").glob("*.safetensors"))]
     begun = {trial for part in parts for trial in part.trials}
     for tie in own.ties:
         seeds = tuple(seed for seed in own.seeds if (seed, tie == "tied") not in begun)
@@ -258,7 +256,7 @@ def _death(code: int) -> str:
 
 
 def _child(pipe: Any, part: Part, own: Settings, device: str) -> None:
-    """Train one stack in this process, telling the parent how it goes; ends when the parent does."""
+    """Train one stack in this process and tell the parent how it goes; ends when that does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
     torch.set_num_threads(1)  # faster for products this small, and the same bits every time
     started, base = time.monotonic(), float(part.about.get("seconds", 0))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from semantica_lib import cli, results, run
 
 WRONG = {

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+
 from semantica_lib import results
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import find, settings

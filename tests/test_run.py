@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from semantica_lib import results
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import settings
@@ -130,13 +131,17 @@ def test_killed_and_interrupted_runs_end_where_a_straight_run_ends(monkeypatch, 
 
     code, said = started_and_hit(signal.SIGINT)
     assert code == 1 and said.splitlines()[-1].startswith("semantica: error: stopped"), said
-    steps = [int(load_checkpoint(path)[0]["step"]) for path in sorted(folder.rglob("*.safetensors"))]
+    steps = [
+        int(load_checkpoint(path)[0]["step"]) for path in sorted(folder.rglob("*.safetensors"))
+    ]
     assert len(steps) == 2 and 0 < max(steps) < 280
     assert not (folder / results.MANIFEST).exists()
 
     code, _ = started_and_hit(signal.SIGKILL)
     assert code == -signal.SIGKILL
-    again = [int(load_checkpoint(path)[0]["step"]) for path in sorted(folder.rglob("*.safetensors"))]
+    again = [
+        int(load_checkpoint(path)[0]["step"]) for path in sorted(folder.rglob("*.safetensors"))
+    ]
     assert again == steps  # nothing lost but the steps since the checkpoint
 
     done = subprocess.run(command("train", "transformer-small", *LONG), capture_output=True)

@@ -268,7 +268,7 @@ def _deviation(claim: Claim, interval: Interval, verdict: str) -> str:
         return "Fewer than two seeds have a value."
     measured, failed = f"Measured {_with_interval(interval)}", ""
     if claim.failed:
-        failed = f"; {claim.failed} trials crashed"
+        failed = f"; crashed trials: {claim.failed}"
     if claim.all_pass and verdict == statistics.PARTLY:
         return f"{claim.passed.sum()} of {len(claim.passed)} trials learn{failed}."
     low, high = interval.low - claim.margin, interval.high - claim.margin

@@ -113,9 +113,7 @@ class XorTask:
             seeds: ``(trial,)`` int64.
             step: 0-d int64.
         """
-        *drawn, place = streams.words(
-            seeds, streams.TRAINING, step, len(strings), self.bits + 1
-        )
+        *drawn, place = streams.words(seeds, streams.TRAINING, step, len(strings), self.bits + 1)
         masked = (place * self.bits) >> 32  # uniform on the places, exact to 2^-32
         parity = (strings.sum(1) & 1) + self.parity
         tokens, target = [], torch.zeros_like(masked)

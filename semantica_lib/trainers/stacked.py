@@ -120,9 +120,7 @@ class Stack:
     def factors(self, step: Tensor) -> Tensor:
         """AdamW's factors at this step under the schedule, ``(3,)``."""
         own = self.settings
-        rate = schedule.cosine(
-            step, own.learning_rate, own.learning_rate_min, own.schedule_period
-        )
+        rate = schedule.cosine(step, own.learning_rate, own.learning_rate_min, own.schedule_period)
         return schedule.adamw_factors(step, rate, own.weight_decay, own.betas).to(self.dtype)
 
     def stepper(self, steps: int) -> Callable[[State], tuple[State, Tensor]]:

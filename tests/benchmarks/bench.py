@@ -219,8 +219,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
     asked = parser.parse_args().names
+    names = asked or list(catalogue())
     try:
-        names = [find(name).experiment for name in asked] or list(catalogue())
+        for name in names:
+            find(name)
     except RequestError as error:
         parser.error(str(error))
     stored = json.loads(FILE.read_text()) if asked and FILE.exists() else {}

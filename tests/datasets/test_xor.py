@@ -108,7 +108,7 @@ def test_the_extreme_random_words_draw_no_impossible_symbol(
 
     monkeypatch.setattr(streams, "words", all_equal)
     batch = task.draw(task.splits["exact"], SEEDS[:1], torch.tensor(0))
-    assert {task.probability[symbol] for symbol in batch.target.flatten().tolist()} <= {max(dst)}
+    assert all(task.probability[symbol] > 0 for symbol in batch.target.flatten().tolist())
 
 
 @pytest.fixture(scope="module", params=[(0.1, 0.9), (0.7, 0.2, 0.1), (1.0, 0.0)], ids=str)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from semantica_lib.errors import RequestError
 from semantica_lib.trainers.checkpoint import load_checkpoint, save_checkpoint, write_whole
 

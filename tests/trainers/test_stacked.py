@@ -359,7 +359,7 @@ def test_measured_are_the_expectations_over_all_masked_writings(
             hit = logits.argmax(1) == target
             ours = [quantity[trial].item() for quantity in measured[split]]
             theirs = [(probability.double() * x).sum().item() for x in (hit, loss)]
-            assert ours == pytest.approx(theirs, abs=1e-6)
+            assert ours == pytest.approx(theirs, abs=1e-12)
 
 
 def test_validation_as_published_measures_on_the_training_strings() -> None:
@@ -384,25 +384,19 @@ def test_training_records_at_its_steps_and_at_the_last() -> None:
     stack, kept = Stack(own, [42, 43], False), []
     assert train(stack, 10, None, kept.append)
     (checkpoint,) = kept
-    assert checkpoint["record_steps"].tolist() == [0, 4, 8, 10]
-    assert checkpoint["measured_steps"].tolist() == [0, 6, 10]
-    state, advance = stack.initial(), stack.stepper(10)
-    for step in range(11):
-        for seen, values, expected in (
-            ("record_steps", "tables", lambda: torch.stack(stack.tables(state), 1)),
-            ("measured_steps", "measured", lambda: measured_table(stack, state)),
-        ):
-            steps = checkpoint[seen].tolist()
-            if step in steps:
-                assert torch.equal(checkpoint[values][steps.index(step)], expected())
-        if step < 10:
-            state, _ = advance(state)
-    assert torch.equal(checkpoint["flat"], state.flat)
-
-
-def measured_table(stack: Stack, state: State) -> Tensor:
-    measured = stack.measure(state)
-    return torch.stack([torch.stack(measured[split]) for split in SPLITS])
+    recorded, measured = (checkpoint[f"{what}_steps"].tolist() for what in ("record", "measured"))
+    assert recorded == [0, 4, 8, 10]
+    assert measured == [0, 6, 10]
+    states, advance = [stack.initial()], stack.stepper(10)
+    for _ in range(10):
+        states.append(advance(states[-1])[0])
+    for step, tables in zip(recorded, checkpoint["tables"], strict=True):
+        assert torch.equal(tables, torch.stack(stack.tables(states[step]), 1))
+    for step, values in zip(measured, checkpoint["measured"], strict=True):
+        expected = stack.measure(states[step])
+        for split, pair in zip(SPLITS, values, strict=True):
+            assert torch.equal(pair, torch.stack(expected[split]))
+    assert torch.equal(checkpoint["flat"], states[10].flat)
 
 
 @TIES
