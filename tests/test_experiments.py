@@ -204,8 +204,17 @@ def test_the_table_of_other_values_is_complete() -> None:
     assert OTHER.keys() | NO_OTHER == Settings.model_fields.keys()
 
 
-def test_the_hash_of_the_defaults_never_changes() -> None:
+def test_the_defaults_and_their_hash_never_change() -> None:
+    """A stored result is known by what differs from them: they are the paper's main experiment."""
     assert Settings().settings_hash == DEFAULT_HASH
+    assert {
+        "zero_dst": [0.1, 0.9], "one_dst": [0.5, 0.5], "bits": 7, "data_seed": 14,
+        "validation": "held-out", "architecture": "transformer", "layers": 1, "embedding_size": 4,
+        "heads": 1, "feedforward_size": 4, "activation": "gelu", "learning_rate": 5e-4,
+        "learning_rate_min": 1e-5, "schedule_period": 20_000, "weight_decay": 0.1,
+        "betas": [0.9, 0.999], "eps": 1e-12, "steps": 150_000, "seeds": [42, 43, 44, 45, 46],
+        "ties": ["tied", "untied"],
+    }.items() <= Settings().model_dump(mode="json").items()  # fmt: skip
 
 
 def test_the_hash_is_that_of_the_canonical_json_of_what_differs() -> None:

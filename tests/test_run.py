@@ -93,6 +93,12 @@ def test_a_result_grows_by_trials_and_steps_and_is_otherwise_kept():
     np.testing.assert_array_equal(more.input_embedding[:4, :5], first.input_embedding)
 
 
+def steps_in(folder: Path) -> list[int]:
+    """The step of each checkpoint of a result."""
+    paths = sorted(folder.rglob("*.safetensors"))
+    return [int(load_checkpoint(path)[0]["step"]) for path in paths]
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "semantica_lib.cli", *arguments]
 

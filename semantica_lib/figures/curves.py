@@ -67,15 +67,16 @@ def accuracies(result: Result) -> Figure:
     """
     own = result.settings
     task = xor_task(own)
-    held_out = own.validation == "held-out"
-    places = {
-        "validation": ("validation" if held_out else "train", "validation split"),
-        "exact": ("exact", "all there are"),
-    }
+    measured = "validation" if own.validation == "held-out" else "train"  # train: as published
     figure, panels = _panels(2)
-    for axes, (split, (strings, words)) in zip(panels, places.items(), strict=True):
-        words = words if held_out or split == "exact" else "training split, as published"
-        axes.set_title(f"{words}, {len(task.splits[strings])} strings")
+    for axes, split, strings in zip(
+        panels, ("validation", "exact"), (measured, "exact"), strict=True
+    ):
+        count = len(task.splits[strings])
+        words = (
+            f"all {count} strings" if strings == "exact" else f"{strings} split, {count} strings"
+        )
+        axes.set_title(words)
         for tied, colour, marker in ((True, BLUE, "o"), (False, ORANGE, "s")):
             steps, curves = _accuracy(result, tied, split)
             if len(curves):
@@ -130,7 +131,7 @@ def endings(results: Sequence[Result]) -> Figure:
                    fillstyle=("full", "none")[index], label=f"{source(result)}: a seed each")
             for index, result in enumerate(results)
         ),
-        Line2D([], [], color=BLACK, linestyle="--", label=f"margin of a merge: {MERGE_MARGIN:g}"),
+        Line2D([], [], color=BLACK, linestyle="--", label=f"margin of a merge: {MERGE_MARGIN:.2f}"),
         *(Line2D([], [], color=colour, linewidth=2, marker="|", markersize=11, markeredgewidth=2,
                  markeredgecolor=BLACK, label=f"mean, 95% interval; predicted to {words}")
           for colour, words in ((BLUE, "merge"), (ORANGE, "stay apart"))),
@@ -153,7 +154,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     for axes in grid[:count]:
         axes.set_xlabel("optimizer steps")
         axes.margins(x=0.02)
-        axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10], integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     for axes in grid[max(1, count) :]:
         axes.set_axis_off()
@@ -168,7 +169,7 @@ def _seeds(
     axes: Axes, steps: np.ndarray, curves: np.ndarray, colour: object, marker: str = ""
 ) -> None:
     """Curves ``(trial, record)``: every one thin, and their mean thick with its 95% band."""
-    axes.plot(steps, curves.T, color=colour, linewidth=0.7, alpha=0.55)
+    axes.plot(steps, curves.T, color=colour, linewidth=0.8, alpha=0.6)
     intervals = [statistics.mean_interval(values) for values in curves.T]
     mean, low, high = np.array([interval[:3] for interval in intervals]).T
     every = max(1, len(steps) // 6)

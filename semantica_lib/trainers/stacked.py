@@ -17,7 +17,8 @@ from semantica_lib.trainers import schedule
 
 EAGER_BELOW = 300  # runs of fewer steps end sooner than the compiler does
 UNCOMPILED = (
-    "training uncompiled, which is slower (a C++ compiler and Python's headers are needed): {}"
+    "training uncompiled, which is slower: compiling failed ({}); "
+    "it needs a C++ compiler and Python's headers"
 )
 KEEP_SECONDS, TELL_SECONDS = 50.0, 0.2  # between checkpoints, and between words about progress
 
@@ -276,7 +277,10 @@ def compiled(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Ten
         if run is None:
             try:
                 fast = torch.compile(step, fullgraph=True, dynamic=False)
-                result, run = fast(*arguments), fast
+                # each stack is one more compilation of the same lines, of which 8 are allowed
+                with torch._dynamo.config.patch(recompile_limit=2**20):
+                    result = fast(*arguments)
+                run = fast
                 return result
             except Exception as error:  # whatever is missing, the plain function does the same
                 reason = " ".join(str(error).split())[:200] or repr(error)

@@ -29,7 +29,7 @@ DEEP = settings(
     {
         "schedule_period": 60, "bits": 4, "zero_dst": [0.7, 0.2, 0.1], "layers": 2, "heads": 2,
         "embedding_size": 6, "feedforward_size": 5, "activation": "relu", "betas": [0.8, 0.99],
-        "learning_rate": 1e-3, "weight_decay": 0.01,
+        "learning_rate": 1e-3, "weight_decay": 0.01, "eps": 1e-6,
     }
 )  # fmt: skip
 TINY = settings({"bits": 3})
@@ -350,15 +350,14 @@ def test_measured_are_the_expectations_over_all_masked_writings(
     measured = stack.measure(stack.initial())
     assert set(measured) == set(SPLITS)
     for split in SPLITS:
-        tokens, target, probability = (
-            torch.tensor(column) for column in zip(*masked_writings(stack.task, split), strict=True)
-        )
+        columns = zip(*masked_writings(stack.task, split), strict=True)
+        tokens, target, probability = (torch.from_numpy(np.array(column)) for column in columns)
         for trial, seed in enumerate(seeds):
             logits = PlainTrial(plain_model, own, seed, tied).logits(tokens)
             loss = nn.functional.cross_entropy(logits, target, reduction="none")
             hit = logits.argmax(1) == target
             ours = [quantity[trial].item() for quantity in measured[split]]
-            theirs = [(probability.double() * x).sum().item() for x in (hit, loss)]
+            theirs = [(probability * x).sum().item() for x in (hit, loss)]
             assert ours == pytest.approx(theirs, abs=1e-12)
 
 
