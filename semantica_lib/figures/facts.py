@@ -1,10 +1,12 @@
 """The words and numbers that the pages quote, made from settings and stored results."""
 
+import base64
 from datetime import datetime
 
 import pandas as pd
 from markdown_it import MarkdownIt
 
+from semantica_lib import results
 from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
 from semantica_lib.analysis.statistics import last_period
 from semantica_lib.analysis.theory import Prediction, paper_predictions
@@ -14,12 +16,18 @@ from semantica_lib.analysis.verdicts import (
     LEARNED_NATS,
     MERGE_MARGIN,
     summary,
+    to_markdown,
+    verdicts,
 )
 from semantica_lib.experiments import Settings
 from semantica_lib.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 NONE = "–"  # stands for a number that there is not
+ENDINGS = (
+    "Dot plot: for each table and pair of synonyms the distance at the end of each seed, as a "
+    "share of the control pairs' distance, on a logarithmic scale, with the margin of a merge"
+)
 NO_PERIOD = "The records hold no full period of the schedule, so nothing is said about the end."
 
 
@@ -49,7 +57,7 @@ def shown(result: Result) -> str:
     made = facts_of_run(result)
     stale = f" It is stale: {result.stale}." if result.stale else ""
     return (
-        f"**Shown: the result {made['source']}.** {made['trials']} trials (seeds {made['seeds']}; "
+        f"**The result {made['source']}**: {made['trials']} trials (seeds {made['seeds']}; "
         f"{made['ties']}), {made['steps']} steps each, on {made['device']}, "
         f"{made['duration']} of computing.{stale}"
     )
@@ -149,6 +157,23 @@ def learning(result: Result, frame: pd.DataFrame) -> str:
     )
 
 
+def sources(own: Settings) -> list[Result]:
+    """The results of these settings that there are: this machine's, then the published one."""
+    places = (results.here(), results.PUBLISHED)
+    found = [results.load(results.folder(place, own)) for place in places]
+    return [result for result in found if result is not None]
+
+
+def other(result: Result) -> str:
+    """The primary verdicts of the other source's result, as Markdown."""
+    others = [one for one in sources(result.settings) if one.folder != result.folder]
+    if not others:
+        kind = "result of this machine" if result.published else "published result"
+        return f"There is no {kind} of these settings to set beside it."
+    frame = verdicts(others[0])
+    return f"{shown(others[0])}\n\n{to_markdown(primary(frame))}\n{summary(frame)}."
+
+
 def primary(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of the claims that are judged together."""
     return frame[~frame.claim.str.startswith(EXPLORATORY)]
@@ -160,6 +185,12 @@ def html(markdown: str) -> str:
     return page.replace("<table>", '<table class="table">')
 
 
+def figure(data: bytes, width: int) -> str:
+    """A PNG as HTML that holds it, for pages that show another page's figure."""
+    image = base64.b64encode(data).decode()
+    return f'<img src="data:image/png;base64,{image}" width="{width}" alt="{ENDINGS}">'
+
+
 def _row(frame: pd.DataFrame, claim: str) -> pd.Series:
     return frame[frame.claim == claim].iloc[0]
 
@@ -169,11 +200,7 @@ def _table(p: Prediction) -> str:
 
 
 def _number(value: float) -> str:
-    return (
-        f"{value:.2g}"
-        if pd.notna(value) and abs(value) < 0.1
-        else (f"{value:.2f}" if pd.notna(value) else NONE)
-    )
+    return f"{value:#.3g}".rstrip(".") if pd.notna(value) else NONE
 
 
 def _listed(numbers: list[int]) -> str:

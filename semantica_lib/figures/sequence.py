@@ -1,6 +1,6 @@
 """One sequence of the XOR task, drawn symbol by symbol."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from semantica_lib.datasets.xor import XorTask
 from semantica_lib.figures.style import BLACK, BLUE, DOTS, GREEN, ORANGE, STYLE
 
 
-def sequence(task: XorTask, bits: Iterable[int], tokens: Sequence[int], target: int) -> Figure:
+def sequence(task: XorTask, bits: Iterable[int], tokens: Iterable[int], target: int) -> Figure:
     """One sequence of the task, symbol by symbol: the bits, as written, and as the model sees it.
 
     Args:
@@ -20,6 +20,7 @@ def sequence(task: XorTask, bits: Iterable[int], tokens: Sequence[int], target: 
         target: the symbol that the mask hides.
     """
     bits, tokens = [int(bit) for bit in bits], [int(token) for token in tokens]
+    target = int(target)
     written = [target if token == task.mask else token for token in tokens]
     parity = "odd" if sum(bits) % 2 else "even"
     rows = {
