@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 
 from semantica_lib import results
 from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
-from semantica_lib.analysis.statistics import last_period
+from semantica_lib.analysis.statistics import last_period, mean_interval
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import (
     ACCURACY_MARGIN,
@@ -57,8 +57,8 @@ def shown(result: Result) -> str:
     made = facts_of_run(result)
     stale = f" It is stale: {result.stale}." if result.stale else ""
     return (
-        f"**The result {made['source']}**: {made['trials']} trials (seeds {made['seeds']}; "
-        f"{made['ties']}), {made['steps']} steps each, on {made['device']}, "
+        f"**The result {made['source']}**: {made['steps']} steps, {made['ties']}, of "
+        f"{made['seed_count']} seeds ({made['seeds']}), trained on {made['device']} in "
         f"{made['duration']} of computing.{stale}"
     )
 
@@ -84,7 +84,7 @@ def facts_of_run(result: Result) -> dict[str, str]:
         "trials": str(len(result.seed)),
         "seed_count": str(len(set(result.seed.tolist()))),
         "seeds": _listed(sorted(set(result.seed.tolist()))),
-        "ties": " and ".join(own.ties),
+        "ties": " and ".join(["tied"] * result.tied.any() + ["untied"] * (~result.tied).any()),
         "steps": f"{manifest['steps_done']:,}",
         "device": manifest["device"].removeprefix("cpu: "),
         "duration": _duration(manifest["duration_s"]),
@@ -103,7 +103,7 @@ def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
     task = xor_task(result.settings)
     window = last_period(result.steps, result.settings.schedule_period)
     found = facts_of_run(result) | {
-        "ceiling": f"{task.ceiling('exact')[0]:.2f}",
+        "ceiling": _number(task.ceiling("exact")[0]),
         "margin": f"{MERGE_MARGIN:.2f}",
         "learned_nats": f"{LEARNED_NATS:g}",
         "verdict_summary": summary(frame).partition(": ")[2],
@@ -111,7 +111,8 @@ def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
     for p in paper_predictions(task):
         key = "_".join([_table(p).replace(" ", "_"), *map(str, p.pair)])
         trials, row = Trials.of(result, p.tied, window), _row(frame, p.claim)
-        found[f"{key}_distance"] = _number(trials.end(trials.distance(p.table, p.pair)).mean())
+        curve = trials.distance(p.table, p.pair)
+        found[f"{key}_distance"] = _number(mean_interval(trials.end(curve)).estimate)
         found[f"{key}_ratio"] = _number(row.estimate)
         found[f"{key}_interval"] = f"{_number(row.low)} to {_number(row.high)}"
         found[f"{key}_verdict"] = row.verdict
@@ -150,7 +151,7 @@ def learning(result: Result, frame: pd.DataFrame) -> str:
     found = facts(result, frame)
     return (
         f"Over all strings, tied trials end at {found['accuracy_tied_exact']} on average and "
-        f"untied ones at {found['accuracy_untied_exact']}; attainable are {found['ceiling']}. "
+        f"untied ones at {found['accuracy_untied_exact']}; {found['ceiling']} can be attained. "
         f"The parity was learned (to within {LEARNED_NATS:g} nats of the least loss) by "
         f"{found['learned_tied']} of {found['trials_tied']} tied and {found['learned_untied']} of "
         f"{found['trials_untied']} untied trials."
@@ -164,14 +165,19 @@ def sources(own: Settings) -> list[Result]:
     return [result for result in found if result is not None]
 
 
-def other(result: Result) -> str:
-    """The primary verdicts of the other source's result, as Markdown."""
+def other(result: Result, table: bool = True) -> str:
+    """What the other source's result is and its primary verdicts, as Markdown.
+
+    Args:
+        table: whether to give the verdicts' table besides their summary.
+    """
     others = [one for one in sources(result.settings) if one.folder != result.folder]
     if not others:
         kind = "result of this machine" if result.published else "published result"
         return f"There is no {kind} of these settings to set beside it."
     frame = verdicts(others[0])
-    return f"{shown(others[0])}\n\n{to_markdown(primary(frame))}\n{summary(frame)}."
+    rows = f"{to_markdown(primary(frame))}\n" if table else ""
+    return f"{shown(others[0])}\n\n{rows}Verdicts: {summary(frame).partition(': ')[2]}."
 
 
 def primary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -179,10 +185,20 @@ def primary(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[~frame.claim.str.startswith(EXPLORATORY)]
 
 
+def short(frame: pd.DataFrame) -> str:
+    """The primary claims in three columns, as Markdown."""
+    lines = ["| claim | measured | verdict |", "|---|---|---|"]
+    for row in primary(frame).itertuples():
+        measured = f"{_number(row.estimate)} [{_number(row.low)}, {_number(row.high)}]"
+        lines.append(f"| {row.claim} | {measured} | {row.verdict} |")
+    return "\n".join(lines)
+
+
 def html(markdown: str) -> str:
     """Markdown as HTML, for pages that show another page's table."""
     page = MarkdownIt().enable("table").render(markdown)
-    return page.replace("<table>", '<table class="table">')
+    table = '<div class="pst-scrollable-table-container"><table class="table">'
+    return page.replace("<table>", table).replace("</table>", "</table></div>")
 
 
 def figure(data: bytes, width: int) -> str:

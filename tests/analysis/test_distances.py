@@ -1,15 +1,20 @@
 """Distances against scipy, and the relations of symbols against brute force over contexts."""
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from semantica_lib.analysis import distances
+from semantica_lib.analysis.distances import Trials
 from semantica_lib.datasets.xor import XorTask
+from semantica_lib.experiments import Settings
+from semantica_lib.results import Result
 
 MAIN = XorTask(3, (0.1, 0.9), (0.5, 0.5), 14)
 YDH = XorTask(3, (1.0, 0.0), (0.5, 0.5), 14)
@@ -121,3 +126,76 @@ def test_every_two_occurring_bit_symbols_are_one_kind_of_pair(weights: list, one
     pairs = synonyms + distances.control_pairs(task)
     occurring = [symbol for symbol, p in enumerate(task.probability) if p > 0]
     assert sorted(pairs) == list(combinations(occurring, 2))
+
+
+def _result(first: int = 0) -> Result:
+    """Untied seeds 7, 3, 5 (5 crashed), asked for 3, 4, 5, 7; the pair (0, 1) is 1, 2, 4, 6 apart.
+
+    The control pairs are all 1, 1, 2, 4 apart, times the seed; the period is the last two records.
+    """
+    steps = first + np.array([0, 10, 20, 30])
+    table = np.zeros((3, 4, 7, 3), dtype=np.float32)
+    half = np.array([1.0, 2, 4, 6]) / 2
+    control = np.array([4.0, 4, 8, 12])
+    table[..., 0, 0], table[..., 1, 0] = half, -half
+    table[..., 2:4, 1] = np.sqrt(control**2 - half**2)[:, None]
+    table *= np.array([7, 3, 5])[:, None, None, None]
+    crashed = table.copy()
+    crashed[2, 1, 6, 0] = np.inf
+    losses = pd.DataFrame(
+        [
+            (seed, tied, step, split, step + seed * 100 + (split == "exact"), 0.0)
+            for seed in (7, 3, 5)
+            for tied in (True, False)
+            for step in range(0, first + 50, 5)
+            for split in ("train", "exact")
+        ],
+        columns=["seed", "tied", "step", "split", "loss", "accuracy"],
+    )
+    losses.loc[losses.tied, "loss"] = -1
+    own = Settings(seeds=(3, 4, 5, 7), ties=("untied",), schedule_period=20)
+    manifest = {"settings": own.model_dump(mode="json")}
+    return Result(
+        Path(), manifest, steps, np.array([7, 3, 5]), np.zeros(3, bool), table, crashed, losses
+    )
+
+
+WINDOW = np.array([False, False, True, True])
+
+
+def test_trials_by_seed_without_the_crashed_and_with_the_absent_named() -> None:
+    trials = Trials.of(_result(), False, WINDOW)
+    assert trials.seeds.tolist() == [3, 7]
+    assert (trials.absent, trials.crashed, trials.failed) == ([4], [5], 2)
+    np.testing.assert_allclose(trials.distance("input", (0, 1))[:, 0], [3, 7])
+    np.testing.assert_allclose(trials.norm("input", (0, 1)), np.outer([3, 7], [0.5, 1, 2, 3]))
+    other = Trials.of(_result(), True, WINDOW)
+    assert (len(other.seeds), other.absent, other.crashed) == (0, [], [])
+
+
+def test_the_ratio_is_that_of_the_means() -> None:
+    end, start = Trials.of(_result(), False, WINDOW).ratio("output", (0, 1))
+    np.testing.assert_allclose(end, [5 / 10] * 2, rtol=1e-6)
+    np.testing.assert_allclose(start, [1 / 4] * 2, rtol=1e-6)
+    uneven = Trials.of(_result(), False, np.array([True, False, True, True]))
+    np.testing.assert_allclose(uneven.ratio("input", (0, 1))[0], [11 / 24] * 2, rtol=1e-6)
+
+
+def test_without_a_window_or_a_first_record_the_ends_are_nan() -> None:
+    end, start = Trials.of(_result(), False, None).ratio("input", (0, 1))
+    assert np.isnan(end).all()
+    assert np.isfinite(start).all()
+    end, start = Trials.of(_result(first=10), False, WINDOW).ratio("input", (0, 1))
+    assert np.isfinite(end).all()
+    assert np.isnan(start).all()
+
+
+def test_metrics_are_means_over_the_last_period_of_one_split() -> None:
+    """Steps 15, 20, 25, 30 of (10, 30]: mean 22.5; seed 5 crashed and seed 4 never ran."""
+    trials = Trials.of(_result(), False, WINDOW)
+    loss = trials.measured("exact", "loss")
+    assert loss.index.tolist() == [3, 4, 5, 7]
+    np.testing.assert_allclose(loss.to_numpy(), [323.5, np.nan, np.nan, 723.5])
+    np.testing.assert_allclose(trials.measured("train", "loss")[3], 322.5)
+    assert trials.measured("train", "accuracy")[7] == 0
+    assert Trials.of(_result(), False, None).measured("exact", "loss").isna().all()

@@ -99,7 +99,11 @@ def make(tmp_path: Path) -> Make:
                     table[index, -1, 3] = np.nan
         rows = ["seed,tied,step,split,accuracy,loss"] + [
             f"{seed},{str(tied).lower()},{step},{split},"
-            f"{accuracy[tied]},{floor + (0.3 if (seed, tied) in unlearned else 0.2) * swing[i]}"
+            + (
+                f"0.5,{floor + (0.26 if (seed, tied) in unlearned else 0.24) * swing[i]}"
+                if split == "train"
+                else f"{accuracy[tied]},{2.3 if tied else 2.0}"
+            )
             for seed, tied in trials
             for i, step in enumerate(steps)
             for split in ("train", "exact")
@@ -264,12 +268,15 @@ def test_learning_by_tie(make: Make, slow: int, verdict: str, deviation: str) ->
     assert high >= stats.binomtest(20 - slow, 20).proportion_ci().high
 
 
-def test_learning_is_judged_by_the_mean_loss_of_the_last_period(make: Make) -> None:
-    """The loss swings to 0.24 over its floor and to 0.16; unlearned ones to 0.24 at their least."""
-    slow = [(seed, False) for seed in range(42, 62)]
-    frame = verdicts(make(unlearned=slow))
-    assert frame.estimate[LEARN_UNTIED] == 0
-    assert frame.estimate[LEARN_TIED] == 1
+@pytest.mark.parametrize("own", [{}, {"bits": 4, "zero_dst": (1.0, 0.0)}])
+def test_learning_is_judged_by_the_mean_loss_of_the_last_period(make: Make, own: dict) -> None:
+    """Learned: 0.19 to 0.29 over the floor, 0.24 in the mean; unlearned: 0.21 to 0.31, 0.26.
+
+    In the second task the floor of all strings is 0.013 nats above that of the training strings.
+    """
+    frame = verdicts(make(unlearned=[(seed, False) for seed in range(42, 62)], **own))
+    assert _row(_primary(frame), "is learned, untied").estimate == 0
+    assert _row(_primary(frame), "is learned, tied").estimate == 1
 
 
 @pytest.mark.parametrize(
@@ -337,7 +344,7 @@ def test_exploratory_rows(make: Make) -> None:
     assert law.prediction == "at least 2.197 / min ||h||"
     assert law.estimate == pytest.approx(3 * 0.4, rel=0.02)
     assert "not stored" in law.deviation
-    assert _row(frame, "cross-entropy").estimate == pytest.approx(0, abs=1e-9)
+    assert _row(frame, "cross-entropy").estimate == pytest.approx(0.3)
 
 
 def test_the_change_from_the_beginning_can_fail(make: Make) -> None:
@@ -345,6 +352,14 @@ def test_the_change_from_the_beginning_can_fail(make: Make) -> None:
     change = _row(frame, "untied input: 2 and 3 merge", "over that at step 0")
     assert change.verdict == "not reproduced"
     assert change.estimate == pytest.approx(1.6, rel=1e-4)
+
+
+def test_without_a_record_of_step_0_nothing_is_said_of_change(make: Make) -> None:
+    frame = verdicts(make({PAIRS[0]: 0.3}, steps=STEPS[1:]))
+    assert frame.verdict[0] == "not reproduced"
+    for words in ("over that at step 0", "decay clock"):
+        row = _row(frame, "untied input: 0 and 1 merge", words)
+        assert (row.seeds, np.isnan(row.estimate)) == (0, True)
 
 
 @pytest.mark.parametrize(("cell", "verdict"), [(0.02, "reproduced"), (0.5, "not reproduced")])
