@@ -7,8 +7,8 @@ the settings in which it differs from them.
 
 import hashlib
 import json
-import math
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -129,8 +129,9 @@ class Settings(BaseModel):
     def _distribution(cls, values: tuple[float, ...]) -> tuple[float, ...]:
         if not values or min(values) < 0:
             raise ValueError("needs at least one probability and none negative")
-        if abs(math.fsum(values) - 1) > 1e-9:
-            raise ValueError(f"probabilities must sum to 1, these sum to {math.fsum(values):.9g}")
+        total = sum(values)  # not fsum, which gives up where the sum is not finite
+        if not abs(total - 1) <= 1e-9:
+            raise ValueError(f"probabilities must sum to 1, these sum to {total:.9g}")
         return values
 
     @field_validator("device")
@@ -149,7 +150,10 @@ class Settings(BaseModel):
                 f"{self.embedding_size}"
             )
         if self.learning_rate_min > self.learning_rate:
-            raise ValueError("learning_rate_min must not exceed learning_rate")
+            raise ValueError(
+                f"learning_rate_min must not exceed learning_rate, and {self.learning_rate_min} "
+                f"exceeds {self.learning_rate}"
+            )
         return self
 
     @property
@@ -205,9 +209,12 @@ def _one_line(detail: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= 80 else text[:77] + "..."
+    """A value in a few words, however large (YAML can name one list a billion times)."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number of so many digits"
+    short = reprlib.Repr()
+    short.maxlevel, short.maxlist, short.maxdict, short.maxstring = 2, 6, 3, 60
+    return " ".join(short.repr(list(value) if isinstance(value, tuple) else value).split())
 
 
 def from_namespace(names: Mapping[str, Any]) -> Settings:
@@ -219,16 +226,44 @@ def from_namespace(names: Mapping[str, Any]) -> Settings:
         RequestError: as :func:`settings`.
     """
     ipython = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+
+    def of_the_user(name: str, value: Any) -> bool:
+        plumbing = isinstance(value, ModuleType) or callable(value)
+        return not (name.startswith("_") or name in ipython or plumbing)
+
     return settings(
         {
             name: value
             for name, value in names.items()
-            if not name.startswith("_")
-            and name not in ipython
-            and not isinstance(value, ModuleType)
-            and not callable(value)
+            if name in Settings.model_fields or of_the_user(name, value)
         }
     )
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without code, in which a name may stand once only."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        names = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise RequestError(f"{_short(name)} stands there twice")
+        return super().construct_mapping(node, deep)
+
+
+def _parse(text: str, what: str) -> Any:
+    """The value that a YAML text stands for."""
+    try:
+        return yaml.load(text, _Loader)
+    except RequestError as error:
+        raise RequestError(f"{what}: {error}") from None
+    except RecursionError:
+        raise RequestError(f"{what} is nested too deeply") from None
+    # PyYAML lets what Python says of a bad number, date or the like pass
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise RequestError(f"{what} is not valid YAML{line}") from None
 
 
 def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -238,16 +273,10 @@ def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> Setting
         RequestError: the file cannot be read, is not a mapping, or holds a wrong setting.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _parse(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise RequestError(f"cannot read {path}: {reason}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" at line {mark.line + 1}" if mark else ""
-        raise RequestError(f"{path} is not valid YAML{line}") from None
-    except RecursionError:
-        raise RequestError(f"{path} is nested too deeply") from None
     if not isinstance(values, dict):
         raise RequestError(f"{path} must hold settings, one `name: value` a line")
     values.setdefault("experiment", path.stem)
@@ -259,11 +288,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     """``key=value`` of the command line, the value written as in YAML."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise RequestError(f"--set takes key=value, not {text!r}")
-    try:
-        return name.strip(), yaml.safe_load(value)
-    except (yaml.YAMLError, RecursionError):
-        raise RequestError(f"--set {name.strip()}: {value!r} is not a valid value") from None
+        raise RequestError(f"--set takes key=value, not {_short(text)}")
+    return name.strip(), _parse(value, f"--set {name.strip()}: {_short(value)}")
 
 
 @cache

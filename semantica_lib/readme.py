@@ -3,7 +3,8 @@
 import re
 
 from semantica_lib import results
-from semantica_lib.analysis.verdicts import EXPLORATORY, summary, to_markdown, verdicts
+from semantica_lib.analysis.claims import EXPLORATORY
+from semantica_lib.analysis.verdicts import summary, to_markdown, verdicts
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import ROOT, find
 from semantica_lib.figures import curves

@@ -161,9 +161,9 @@ class XorTask:
                     continue
                 target = torch.zeros(self.symbols, dtype=torch.float64)
                 if bit == 0:
-                    target[: len(self.zero_dst)] = torch.tensor(self.zero_dst).double()
+                    target[: len(self.zero_dst)] = torch.tensor(self.zero_dst, dtype=target.dtype)
                 else:
-                    target[len(self.zero_dst) :] = torch.tensor(self.one_dst).double()
+                    target[len(self.zero_dst) :] = torch.tensor(self.one_dst, dtype=target.dtype)
                 parity = self.parity + (ones + bit) % 2
                 for symbols, probability in self._writings(zeros, ones):
                     context = (*symbols, self.mask, parity)

@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from semantica_lib.analysis import statistics
+from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.distances import Table, Trials, control_distance, synonym_pairs
 from semantica_lib.analysis.theory import Prediction, decay_clock, paper_predictions
-from semantica_lib.analysis.verdicts import MERGE_MARGIN
 from semantica_lib.figures.style import BLACK, BLUE, DOTS, GREY, ORANGE, STYLE, WIDTH
 from semantica_lib.results import Result
 from semantica_lib.trainers.stacked import xor_task
@@ -36,7 +36,9 @@ def distances(result: Result, tied: bool, table: Table) -> Figure:
     pairs = synonym_pairs(trials.task)
     figure, panels = _panels(len(pairs))
     highest = 0.0
-    for axes, pair, colour in zip(panels, pairs, _colours(len(pairs)), strict=True):
+    if not pairs:
+        _note(panels[0], "no pair of synonyms")
+    for axes, pair, colour in zip(panels, pairs, _colours(len(pairs)), strict=False):
         holds = "holds" if pair.conditionally_equivalent else "fails"
         axes.set_title(f"{pair.first} and {pair.second}: DH {holds}")
         if not _some(axes, trials, tied):
@@ -120,7 +122,7 @@ def endings(results: Sequence[Result]) -> Figure:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, MERGE_MARGIN / 4), max(high, 2))
-    axes.set_ylim(len(predictions) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(predictions)) - 0.5, -0.5)
     axes.set_yticks(range(len(predictions)), [_where(p) for p in predictions])
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("distance at the end, as a share of the control pairs' median")

@@ -7,23 +7,23 @@ import pandas as pd
 from markdown_it import MarkdownIt
 
 from semantica_lib import results
-from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
-from semantica_lib.analysis.statistics import last_period, mean_interval
-from semantica_lib.analysis.theory import Prediction, paper_predictions
-from semantica_lib.analysis.verdicts import (
+from semantica_lib.analysis.claims import (
     ACCURACY_MARGIN,
     EXPLORATORY,
     LEARNED_NATS,
     MERGE_MARGIN,
-    summary,
-    to_markdown,
-    verdicts,
 )
+from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
+from semantica_lib.analysis.statistics import last_period, mean_interval
+from semantica_lib.analysis.theory import Prediction, paper_predictions
+from semantica_lib.analysis.verdicts import summary, to_markdown, verdicts
 from semantica_lib.experiments import Settings
+from semantica_lib.figures.curves import source
 from semantica_lib.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 NONE = "–"  # stands for a number that there is not
+TIES = (True, "tied"), (False, "untied")
 ENDINGS = (
     "Dot plot: for each table and pair of synonyms the distance at the end of each seed, as a "
     "share of the control pairs' distance, on a logarithmic scale, with the margin of a merge"
@@ -79,12 +79,12 @@ def facts_of_run(result: Result) -> dict[str, str]:
     manifest, own = result.manifest, result.settings
     dirty = " with uncommitted changes" if manifest["dirty"] else ""
     return {
-        "source": "published with this book" if result.published else "trained on this machine",
+        "source": _source(result),
         "experiment": own.experiment,
         "trials": str(len(result.seed)),
         "seed_count": str(len(set(result.seed.tolist()))),
         "seeds": _listed(sorted(set(result.seed.tolist()))),
-        "ties": " and ".join(["tied"] * result.tied.any() + ["untied"] * (~result.tied).any()),
+        "ties": " and ".join(tie for tied, tie in TIES if tied in result.tied),
         "steps": f"{manifest['steps_done']:,}",
         "device": manifest["device"].removeprefix("cpu: "),
         "duration": _duration(manifest["duration_s"]),
@@ -116,7 +116,7 @@ def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
         found[f"{key}_ratio"] = _number(row.estimate)
         found[f"{key}_interval"] = f"{_number(row.low)} to {_number(row.high)}"
         found[f"{key}_verdict"] = row.verdict
-    for tied, tie in ((True, "tied"), (False, "untied")):
+    for tied, tie in TIES:
         trials, row = Trials.of(result, tied, window), _row(frame, f"the parity is learned, {tie}")
         for split in ("exact", "validation"):
             found[f"accuracy_{tie}_{split}"] = _number(trials.measured(split, "accuracy").mean())
@@ -165,19 +165,14 @@ def sources(own: Settings) -> list[Result]:
     return [result for result in found if result is not None]
 
 
-def other(result: Result, table: bool = True) -> str:
-    """What the other source's result is and its primary verdicts, as Markdown.
-
-    Args:
-        table: whether to give the verdicts' table besides their summary.
-    """
+def other(result: Result) -> str:
+    """What the other source's result is, and its primary verdicts, as Markdown."""
     others = [one for one in sources(result.settings) if one.folder != result.folder]
     if not others:
         kind = "result of this machine" if result.published else "published result"
         return f"There is no {kind} of these settings to set beside it."
     frame = verdicts(others[0])
-    rows = f"{to_markdown(primary(frame))}\n" if table else ""
-    return f"{shown(others[0])}\n\n{rows}Verdicts: {summary(frame).partition(': ')[2]}."
+    return f"{shown(others[0])}\n\n{to_markdown(primary(frame))}\n{summary(frame)}."
 
 
 def primary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -185,13 +180,30 @@ def primary(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[~frame.claim.str.startswith(EXPLORATORY)]
 
 
-def short(frame: pd.DataFrame) -> str:
-    """The primary claims in three columns, as Markdown."""
-    lines = ["| claim | measured | verdict |", "|---|---|---|"]
-    for row in primary(frame).itertuples():
-        measured = f"{_number(row.estimate)} [{_number(row.low)}, {_number(row.high)}]"
-        lines.append(f"| {row.claim} | {measured} | {row.verdict} |")
+def compared(own: Settings) -> str:
+    """The primary verdicts of every source, a column each, as Markdown."""
+    found = sources(own)
+    heads = [f"{source(one)}, {facts_of_run(one)['seed_count']} seeds" for one in found]
+    columns = [primary(verdicts(one)) for one in found]
+    lines = [f"| claim | {' | '.join(heads)} |", "|---" * (1 + len(found)) + "|"]
+    for rows in zip(*(column.itertuples() for column in columns), strict=True):
+        cells = [
+            f"**{row.verdict}**: {_number(row.estimate)} [{_number(row.low)}, {_number(row.high)}]"
+            for row in rows
+        ]
+        lines.append(f"| {rows[0].claim} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def differences(own: Settings) -> str:
+    """The primary claims that were not reproduced, and why, of the source with the most seeds."""
+    best = max(sources(own), key=lambda one: len(set(one.seed.tolist())))
+    rows = primary(verdicts(best))
+    rows = rows[rows.deviation != ""]
+    if rows.empty:
+        return f"Nothing differs from the predictions in the result {_source(best)}."
+    lines = [f"- {row.claim}: *{row.verdict}*. {row.deviation}" for row in rows.itertuples()]
+    return f"Of the result {_source(best)}:\n\n" + "\n".join(lines)
 
 
 def html(markdown: str) -> str:
@@ -205,6 +217,10 @@ def figure(data: bytes, width: int) -> str:
     """A PNG as HTML that holds it, for pages that show another page's figure."""
     image = base64.b64encode(data).decode()
     return f'<img src="data:image/png;base64,{image}" width="{width}" alt="{ENDINGS}">'
+
+
+def _source(result: Result) -> str:
+    return "published with this book" if result.published else "trained on this machine"
 
 
 def _row(frame: pd.DataFrame, claim: str) -> pd.Series:

@@ -1,0 +1,133 @@
+"""The figures show the numbers that the analysis computes, for any settings, without warnings."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from semantica_lib.analysis.distances import control_distance, of_pairs
+from semantica_lib.analysis.theory import decay_factor
+from semantica_lib.figures import curves
+from semantica_lib.figures.sequence import sequence
+from semantica_lib.figures.style import DOTS, png, show
+from semantica_lib.results import Result
+from semantica_lib.trainers.stacked import xor_task
+
+Make = Callable[..., Result]
+
+
+def words(figure: Figure) -> list[str]:
+    """All text inside the axes."""
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def test_distances_draws_every_seed_the_mean_the_control_pairs_and_the_clock(make: Make) -> None:
+    result = make()
+    figure = curves.distances(result, tied=False, table="output")
+    assert [axes.get_title() for axes in figure.axes] == ["0 and 1: DH fails", "2 and 3: DH holds"]
+    tables = result.output_embedding[~result.tied]
+    for axes, pair in zip(figure.axes, [(0, 1), (2, 3)], strict=True):
+        expected = of_pairs(tables, [pair])[..., 0]
+        *seeds, mean, control, clock = (line.get_ydata() for line in axes.lines)
+        np.testing.assert_allclose(seeds, expected)
+        np.testing.assert_allclose(mean, expected.mean(0))
+        medians = control_distance(tables, xor_task(result.settings))
+        np.testing.assert_allclose(control, medians.mean(0))
+        alone = expected[:, 0].mean() * decay_factor(result.settings, result.steps)
+        np.testing.assert_allclose(clock, alone)
+        np.testing.assert_array_equal(axes.lines[0].get_xdata(), result.steps)
+
+
+@pytest.mark.parametrize(("scale", "top"), [(0.1, 4.0), (10.0, None)])
+def test_distances_begin_at_0_and_end_at_4_where_that_holds_all(
+    make: Make, scale: float, top: float | None
+) -> None:
+    figure = curves.distances(make(scale=scale), tied=True, table="input")
+    low, high = figure.axes[0].get_ylim()
+    assert low == 0
+    assert high == top or max(line.get_ydata().max() for line in figure.axes[0].lines) < high
+
+
+@pytest.mark.parametrize(
+    ("values", "titles"),
+    [
+        ({"zero_dst": [1, 0]}, ["2 and 3: DH holds"]),
+        ({"zero_dst": [1.0], "one_dst": [0.1, 0.9]}, ["1 and 2: DH fails"]),
+        ({"one_dst": [0.2, 0.4, 0.4]}, ["0 and 1", "2 and 3", "2 and 4", "3 and 4: DH holds"]),
+        ({"zero_dst": [1.0], "one_dst": [1.0]}, []),
+    ],
+)
+def test_the_pairs_follow_from_the_distributions(
+    make: Make, values: dict, titles: list[str]
+) -> None:
+    result = make(**values)
+    figure = curves.distances(result, tied=True, table="input")
+    drawn = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert len(drawn) == len(titles)
+    assert all(a.startswith(b) for a, b in zip(drawn, titles, strict=True))
+    for one in (figure, curves.endings([result]), curves.accuracies(result)):
+        png(one)
+
+
+def test_a_short_run_of_one_tied_seed_can_be_drawn(make: Make) -> None:
+    result = make(steps=20, seeds=[7], ties=["tied"])
+    assert not words(curves.distances(result, tied=True, table="input"))
+    figure = curves.distances(result, tied=False, table="input")
+    assert words(figure) == ["no untied trials"] * 2
+    endings = curves.endings([result])
+    assert words(endings) == ["no full period of the schedule yet"]
+    for one in (figure, endings, curves.accuracies(result)):
+        png(one)
+
+
+@pytest.mark.parametrize(
+    ("validation", "split"), [("held-out", "validation"), ("as-published", "train")]
+)
+def test_accuracies_stand_under_the_ceiling_of_what_they_measure(
+    make: Make, validation: str, split: str
+) -> None:
+    result = make(validation=validation)
+    task = xor_task(result.settings)
+    for axes, strings in zip(curves.accuracies(result).axes, (split, "exact"), strict=True):
+        *drawn, ceiling = axes.lines
+        assert ceiling.get_ydata()[0] == pytest.approx(task.ceiling(strings)[0])
+        assert str(len(task.splits[strings])) in axes.get_title()
+        assert len(drawn) == 2 * (len(result.settings.seeds) + 1)
+        assert axes.get_ylim() == (0, 1)
+
+
+def test_endings_are_ratios_of_means_over_the_last_period(make: Make) -> None:
+    result = make()
+    axes = curves.endings([result, make("two", seeds=[1, 2])]).axes[0]
+    assert len(axes.collections) == 2 * 6  # two results, six claims
+    first, second, *_ = axes.collections
+    inside = result.steps > result.steps[-1] - result.settings.schedule_period
+    tables = result.input_embedding[~result.tied][:, inside]
+    pair = of_pairs(tables, [(0, 1)])[..., 0].mean(1)
+    control = control_distance(tables, xor_task(result.settings)).mean(1)
+    np.testing.assert_allclose(first.get_offsets()[:, 0], pair / control)
+    assert len(second.get_offsets()) == 2
+    assert axes.get_xscale() == "log"
+
+
+def test_the_sequence_shows_bits_symbols_and_what_the_mask_leaves(make: Make) -> None:
+    task = xor_task(make().settings)
+    figure = sequence(task, [1, 0, 0, 1, 1, 0, 1], [2, 1, task.mask, 3, 2, 0, 3, 4], target=1)
+    bits, written, seen = np.array(
+        [text for text in words(figure) if not text.startswith(("as ", "bits"))]
+    ).reshape(3, 8)
+    assert list(bits) == [*"1001101", "even"]
+    assert list(written) == list("21132034")
+    assert list(seen) == list("21?32034")
+
+
+def test_pictures_are_opaque_white_and_of_twice_the_page_s_resolution(make: Make) -> None:
+    figure = curves.accuracies(make())
+    picture = imread(io.BytesIO(png(figure)))
+    assert picture.shape[1] == round(2 * DOTS * figure.get_figwidth())
+    assert (picture[0, 0] == 1).all()
+    assert (picture[..., 3] == 1).all()
+    assert show(figure).width == picture.shape[1] // 2

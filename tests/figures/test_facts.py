@@ -1,0 +1,79 @@
+"""What pages quote is what the analysis says, in words that a reader can take in."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semantica_lib import results
+from semantica_lib.analysis.distances import of_pairs
+from semantica_lib.analysis.verdicts import verdicts
+from semantica_lib.experiments import Settings, settings
+from semantica_lib.figures import facts
+from semantica_lib.results import Result
+
+Make = Callable[..., Result]
+
+
+def test_predictions_come_from_the_settings_alone() -> None:
+    text = facts.predictions(Settings())
+    assert "| untied input | 0 and 1 | fails | merge: under 0.10 |" in text
+    assert "| tied | 0 and 1 | fails | stay apart: over 0.10 |" in text
+    assert "Tying costs accuracy: untied minus tied is over 0.01." in text
+    equal = facts.predictions(settings({"zero_dst": [0.5, 0.5]}))
+    assert "fails" not in equal
+    assert "Tying costs no accuracy: untied minus tied is under 0.01." in equal
+
+
+def test_facts_are_the_analysis_s_numbers(make: Make) -> None:
+    result = make(seeds=[1, 2, 3])
+    frame = verdicts(result)
+    found = facts.facts(result, frame)
+    assert found["seeds"] == "1 to 3"
+    assert found["duration"] == "1 h 1 min"
+    assert found["source"] == "trained on this machine"
+    assert found["ceiling"] == "0.700"
+    assert found["accuracy_tied_exact"] == "0.350"
+    assert (found["learned_tied"], found["trials_tied"]) == ("2", "3")  # the odd seeds
+    inside = result.steps > result.steps[-1] - result.settings.schedule_period
+    distance = of_pairs(result.input_embedding[result.tied][:, inside], [(0, 1)]).mean()
+    assert found["tied_0_1_distance"] == f"{distance:.3g}"
+    row = frame[frame.claim.str.startswith("claim 3, tied: 0 and 1")].iloc[0]
+    assert found["tied_0_1_ratio"] == f"{row.estimate:.3g}"
+    assert found["tied_0_1_verdict"] == row.verdict
+    assert found["tied_0_1_distance"] in facts.ending(result, frame, True, "input")
+    assert "2 of 3 tied" in facts.learning(result, frame)
+
+
+def test_a_short_run_says_that_it_is_too_short(make: Make) -> None:
+    result = make(steps=20, seeds=[1], ties=["tied"])
+    frame = verdicts(result)
+    assert facts.facts(result, frame)["learned_untied"] == facts.NONE
+    assert facts.ending(result, frame, True, "input") == facts.NO_PERIOD
+    assert facts.learning(result, frame) == facts.NO_PERIOD
+    assert "20 steps, tied, of 1 seeds (1)" in facts.shown(result)
+
+
+def test_both_sources_stand_side_by_side(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = make("here", seeds=[1, 2])
+    own = mine.settings
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "here"))
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
+    monkeypatch.setattr(results, "folder", lambda place, _: place / "made")
+    assert "There is no published result" in facts.other(mine)
+    assert "| claim | this machine, 2 seeds |" in facts.compared(own)
+    theirs = make("published", seeds=[1, 2, 3])
+    assert [one.folder for one in facts.sources(own)] == [mine.folder, theirs.folder]
+    assert "| claim | this machine, 2 seeds | published, 3 seeds |" in facts.compared(own)
+    assert facts.other(mine).startswith("**The result published with this book**")
+    assert facts.differences(own).startswith("Of the result published with this book:")
+
+
+def test_tables_become_html_that_scrolls_by_itself() -> None:
+    page = facts.html("| a | b |\n|---|---|\n| 1 | *2* |\n")
+    assert page.count("<table") == page.count("</table></div>") == 1
+    assert "<em>2</em>" in page
+    assert np.char.count(facts.figure(b"abc", 12), 'alt="Dot plot') == 1
