@@ -12,7 +12,6 @@ import reprlib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -220,24 +219,19 @@ def _short(value: Any) -> str:
 def from_namespace(names: Mapping[str, Any]) -> Settings:
     """Settings from a notebook's variables: every name set in its parameter cells must be one.
 
-    Names that IPython itself defines, modules and functions do not count.
+    What IPython and the notebook's own code define (modules, functions, objects, names with a
+    leading underscore) does not count.
 
     Raises:
         RequestError: as :func:`settings`.
     """
-    ipython = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+    plain = (type(None), bool, int, float, str, list, tuple, dict)
 
-    def of_the_user(name: str, value: Any) -> bool:
-        plumbing = isinstance(value, ModuleType) or callable(value)
-        return not (name.startswith("_") or name in ipython or plumbing)
+    def set_by_the_user(name: str, value: Any) -> bool:
+        own = name.startswith("_") or name in ("In", "Out") or not isinstance(value, plain)
+        return name in Settings.model_fields or not own
 
-    return settings(
-        {
-            name: value
-            for name, value in names.items()
-            if name in Settings.model_fields or of_the_user(name, value)
-        }
-    )
+    return settings({name: value for name, value in names.items() if set_by_the_user(name, value)})
 
 
 class _Loader(yaml.SafeLoader):

@@ -50,7 +50,10 @@ def execute(
                 cwd=str(ROOT), progress_bar=False,
             )  # fmt: skip
         notebook = nbformat.read(part, as_version=4)
-        notebook.metadata["semantica_key"] = key
+        notebook.metadata = {**notebook.metadata, "papermill": {}, "semantica_key": key}
+        for cell in notebook.cells:  # figure names are of the whole book
+            if figure := cell.metadata.get("mystnb", {}).get("figure"):
+                figure["name"] = f"{figure['name']}-{target.stem}"
         nbformat.write(notebook, part)
         os.replace(part, target)
         failed.unlink(missing_ok=True)
@@ -80,8 +83,14 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 def experiment_notebook(own: Settings) -> Path:
     """Execute the notebook of an experiment, training what is missing; it lies by its result."""
     target = results.folder(results.here(), own) / f"{own.experiment}.ipynb"
-    execute(NOTEBOOKS / "xor.ipynb", target, own.model_dump(mode="json"))
+    execute(NOTEBOOKS / "xor.ipynb", target, _parameters(own))
     return target
+
+
+def _parameters(own: Settings) -> dict[str, Any]:
+    """What to inject for these settings: those that differ from the notebook's own cell."""
+    named = {"experiment": own.experiment, "question": own.question}
+    return own.model_dump(mode="json", exclude_defaults=True) | named
 
 
 def build_book() -> Path:
@@ -97,9 +106,8 @@ def build_book() -> Path:
     for name in catalogue():
         own = find(name)
         if results.best(own) is not None:
-            parameters = own.model_dump(mode="json")
-            _page(NOTEBOOKS / "xor.ipynb", EXECUTED / f"{name}.ipynb", parameters)
-    command = [sys.executable, "-m", "jupyter_book", "build", str(BOOK), "--all"]
+            _page(NOTEBOOKS / "xor.ipynb", EXECUTED / f"{name}.ipynb", _parameters(own))
+    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(BOOK), "--all"]
     done = subprocess.run([*command, "-W", "-n", "--keep-going"], check=False)
     if done.returncode:
         raise NotebookError("building the book failed: see the warnings above")

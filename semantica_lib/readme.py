@@ -7,7 +7,8 @@ from semantica_lib.analysis.claims import EXPLORATORY
 from semantica_lib.analysis.verdicts import summary, to_markdown, verdicts
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import ROOT, find
-from semantica_lib.figures import curves
+from semantica_lib.figures.curves import endings
+from semantica_lib.figures.style import png
 from semantica_lib.results import Result
 from semantica_lib.trainers.checkpoint import write_whole
 
@@ -46,6 +47,6 @@ def write() -> None:
     whole = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
     if not whole.search(text):
         raise RequestError(f"README.md lacks the lines {BEGIN} and {END}")
-    write_whole(FIGURE, curves.png(curves.endings([result])))
+    write_whole(FIGURE, png(endings([result])))
     content = f"{BEGIN}\n\n{block(result)}\n{END}"
     write_whole(README, whole.sub(lambda _: content, text).encode())

@@ -38,23 +38,26 @@ def philox(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor
     return a, b, c, d
 
 
-def words(seeds: Tensor, stream: int, step: Tensor, rows: int, columns: int) -> list[Tensor]:
+def words(seeds: Tensor, stream: int, step: Tensor, rows: Tensor, columns: int) -> list[Tensor]:
     """Independent random words for every trial at one step.
+
+    In a compiled function the rows must be data, not a ``torch.arange`` made there: PyTorch 2.13
+    computes with the latter in 32 bits, which is wrong here (a test compares the two).
 
     Args:
         seeds: ``(trial,)`` int64, each in ``[0, 2**32)``.
         stream: the purpose of the words (``TRAINING``).
         step: a 0-d int64 tensor.
-        rows, columns: how many words a trial needs.
+        rows: ``(row,)`` int64, what tells the rows apart, each in ``[0, 2**32)``.
+        columns: how many words each row needs.
 
     Returns:
-        ``columns`` tensors of shape ``(trial, rows)``, int64, uniform on ``[0, 2**32)``.
+        ``columns`` tensors of shape ``(trial, row)``, int64, uniform on ``[0, 2**32)``.
     """
-    row = torch.arange(rows, device=seeds.device)
-    zero = torch.zeros_like(row)
+    zero = torch.zeros_like(rows)
     key = (seeds[:, None], torch.full_like(seeds, stream)[:, None])
     result: list[Tensor] = []
     for block in range(-(-columns // 4)):
-        counter = (row, zero + block, zero + (step & (WORD - 1)), zero + (step >> 32))
+        counter = (rows, zero + block, zero + (step & (WORD - 1)), zero + (step >> 32))
         result.extend(philox(counter, key))
     return result[:columns]

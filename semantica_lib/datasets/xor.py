@@ -106,14 +106,17 @@ class XorTask:
         }
 
     def draw(self, strings: Tensor, seeds: Tensor, step: Tensor) -> Batch:
-        """One masked writing of each string for each trial at this step (a pure function).
+        """One masked writing of each string for each trial at this step.
+
+        A pure function of seed, step and string: the other strings of the batch do not matter.
 
         Args:
             strings: ``(batch, bit)`` int64.
             seeds: ``(trial,)`` int64.
             step: 0-d int64.
         """
-        *drawn, place = streams.words(seeds, streams.TRAINING, step, len(strings), self.bits + 1)
+        number = sum(bit << power for power, bit in enumerate(strings.unbind(1)))
+        *drawn, place = streams.words(seeds, streams.TRAINING, step, number, self.bits + 1)
         masked = (place * self.bits) >> 32  # uniform on the places, exact to 2^-32
         parity = (strings.sum(1) & 1) + self.parity
         tokens, target = [], torch.zeros_like(masked)
@@ -187,7 +190,7 @@ def _thresholds(dst: tuple[float, ...]) -> list[int]:
     total, result = 0.0, []
     for probability in dst[:-1]:
         total += probability
-        result.append(min(streams.WORD, round(total * streams.WORD)))
+        result.append(round(total / sum(dst) * streams.WORD))
     return result
 
 

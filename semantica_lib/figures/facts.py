@@ -58,7 +58,8 @@ def shown(result: Result) -> str:
     stale = f" It is stale: {result.stale}." if result.stale else ""
     return (
         f"**The result {made['source']}**: {made['steps']} steps, {made['ties']}, of "
-        f"{made['seed_count']} seeds ({made['seeds']}), trained on {made['device']} in "
+        f"{made['seed_count']} seed{'s'[: made['seed_count'] != '1']} ({made['seeds']}), "
+        f"trained on {made['device']} in "
         f"{made['duration']} of computing.{stale}"
     )
 

@@ -73,7 +73,7 @@ def test_philox_is_the_algorithm_of_the_paper(counter: list[int], key: list[int]
 def test_a_word_depends_on_seed_stream_step_and_place_alone(
     seeds: list[int], stream: int, step: int, rows: int, columns: int
 ) -> None:
-    drawn = words(torch.tensor(seeds), stream, torch.tensor(step), rows, columns)
+    drawn = words(torch.tensor(seeds), stream, torch.tensor(step), torch.arange(rows), columns)
     assert [tuple(column.shape) for column in drawn] == [(len(seeds), rows)] * columns
     for trial, seed in enumerate(seeds):
         for row in range(rows):
@@ -92,7 +92,11 @@ def drawn() -> Tensor:
 
 
 def sample(stream: int) -> Tensor:
-    steps = [torch.stack(words(SEEDS, stream, torch.tensor(t), 64, 8), 2) for t in range(60)]
+    rows = torch.arange(64)
+    steps = [torch.stack(words(SEEDS, stream, torch.tensor(t), rows, 8), 2) for t in range(60)]
+        torch.stack(words(SEEDS, stream, torch.tensor(t), torch.arange(64), 8), 2)
+        for t in range(60)
+    ]
     return torch.stack(steps, 1)
 
 
@@ -151,17 +155,17 @@ def test_words_of_two_seeds_differ_at_every_shift_in_time(drawn: Tensor) -> None
 
 def test_a_trial_draws_the_same_in_any_stack() -> None:
     step = torch.tensor(12345)
-    together = torch.stack(words(SEEDS, TRAINING, step, 16, 8))
+    together = torch.stack(words(SEEDS, TRAINING, step, torch.arange(16), 8))
     order = torch.arange(len(SEEDS)).flip(0)
-    turned = torch.stack(words(SEEDS[order], TRAINING, step, 16, 8))
+    turned = torch.stack(words(SEEDS[order], TRAINING, step, torch.arange(16), 8))
     assert torch.equal(turned, together[:, order])
     for trial in range(len(SEEDS)):
-        alone = torch.stack(words(SEEDS[trial : trial + 1], TRAINING, step, 16, 8))
+        alone = torch.stack(words(SEEDS[trial : trial + 1], TRAINING, step, torch.arange(16), 8))
         assert torch.equal(alone, together[:, trial : trial + 1])
 
 
 def test_more_rows_or_columns_leave_the_others_as_they_are() -> None:
     step = torch.tensor(3)
-    few = torch.stack(words(SEEDS, TRAINING, step, 5, 3))
-    many = torch.stack(words(SEEDS, TRAINING, step, 50, 11))
+    few = torch.stack(words(SEEDS, TRAINING, step, torch.arange(5), 3))
+    many = torch.stack(words(SEEDS, TRAINING, step, torch.arange(50), 11))
     assert torch.equal(few, many[:3, :, :5])

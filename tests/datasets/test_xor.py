@@ -102,9 +102,9 @@ def test_the_extreme_random_words_draw_no_impossible_symbol(
     task = XorTask(3, dst, dst, 14)
 
     def all_equal(
-        seeds: Tensor, stream: int, step: Tensor, rows: int, columns: int
+        seeds: Tensor, stream: int, step: Tensor, rows: Tensor, columns: int
     ) -> list[Tensor]:
-        return [torch.full((len(seeds), rows), word)] * columns
+        return [torch.full((len(seeds), len(rows)), word)] * columns
 
     monkeypatch.setattr(streams, "words", all_equal)
     batch = task.draw(task.splits["exact"], SEEDS[:1], torch.tensor(0))

@@ -52,7 +52,7 @@ def test_a_short_run_says_that_it_is_too_short(make: Make) -> None:
     assert facts.facts(result, frame)["learned_untied"] == facts.NONE
     assert facts.ending(result, frame, True, "input") == facts.NO_PERIOD
     assert facts.learning(result, frame) == facts.NO_PERIOD
-    assert "20 steps, tied, of 1 seeds (1)" in facts.shown(result)
+    assert "20 steps, tied, of 1 seed (1)" in facts.shown(result)
 
 
 def test_both_sources_stand_side_by_side(
