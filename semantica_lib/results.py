@@ -12,8 +12,8 @@ import os
 import platform
 import subprocess
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from semantica_lib.trainers.checkpoint import write_whole
 # older number are shown as stale.
 NUMERICS = 1
 PUBLISHED = ROOT / "book" / "results"
+PAPER_SEEDS = (42, 43, 44, 45, 46)  # a named subset of every result that has more
 SOURCES = ("datasets", "models", "trainers", "experiments.py")
 MANIFEST, TRAJECTORY, METRICS = "manifest.json", "trajectory.npz", "metrics.csv"
 
@@ -77,6 +78,22 @@ class Result:
         have = set(zip(self.seed.tolist(), self.tied.tolist(), strict=True))
         asked = {(seed, tie == "tied") for seed in own.seeds for tie in own.ties}
         return asked <= have and self.manifest["steps_done"] >= own.steps
+
+    def of_seeds(self, seeds: Sequence[int]) -> "Result":
+        """The same result with the trials of these seeds only."""
+        keep = np.isin(self.seed, seeds)
+        changes = {"settings": {**self.manifest["settings"], "seeds": list(seeds)}}
+        changes["seeds"] = sorted(set(self.seed[keep].tolist()))
+        changes["trials"] = [t for t in self.manifest["trials"] if t["seed"] in seeds]
+        return replace(
+            self,
+            manifest={**self.manifest, **changes},
+            seed=self.seed[keep],
+            tied=self.tied[keep],
+            input_embedding=self.input_embedding[keep],
+            output_embedding=self.output_embedding[keep],
+            metrics=self.metrics[self.metrics.seed.isin(seeds)],
+        )
 
     @property
     def stale(self) -> str:

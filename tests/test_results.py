@@ -157,3 +157,14 @@ def test_publishing_refuses_dirt(tmp_path, monkeypatch):
     assert results.load(target).published
     for name in (results.TRAJECTORY, results.METRICS):
         assert (target / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_some_seeds_of_a_result_are_a_result(tmp_path):
+    store(tmp_path, trials=[{"seed": 42, "tied": True}])
+    result = results.load(tmp_path)
+    same = result.of_seeds([42])
+    np.testing.assert_array_equal(same.input_embedding, result.input_embedding)
+    assert same.metrics.equals(result.metrics)
+    none = result.of_seeds([43])
+    assert len(none.seed) == len(none.metrics) == len(none.manifest["trials"]) == 0
+    assert none.settings.seeds == (43,)

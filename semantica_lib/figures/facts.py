@@ -182,9 +182,17 @@ def primary(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def compared(own: Settings) -> str:
-    """The primary verdicts of every source, a column each, as Markdown."""
-    found = sources(own)
-    heads = [f"{source(one)}, {facts_of_run(one)['seed_count']} seeds" for one in found]
+    """The primary verdicts of every source, a column each, as Markdown.
+
+    Of a source with more seeds than the paper's five, these five have a column too.
+    """
+    found, heads = [], []
+    for one in sources(own):
+        found.append(one)
+        heads.append(f"{source(one)}, {facts_of_run(one)['seed_count']} seeds")
+        if set(results.PAPER_SEEDS) < set(one.seed.tolist()):
+            found.append(one.of_seeds(results.PAPER_SEEDS))
+            heads.append(f"{source(one)}, the paper's {len(results.PAPER_SEEDS)} of them")
     columns = [primary(verdicts(one)) for one in found]
     lines = [f"| claim | {' | '.join(heads)} |", "|---" * (1 + len(found)) + "|"]
     for rows in zip(*(column.itertuples() for column in columns), strict=True):

@@ -94,9 +94,6 @@ def drawn() -> Tensor:
 def sample(stream: int) -> Tensor:
     rows = torch.arange(64)
     steps = [torch.stack(words(SEEDS, stream, torch.tensor(t), rows, 8), 2) for t in range(60)]
-        torch.stack(words(SEEDS, stream, torch.tensor(t), torch.arange(64), 8), 2)
-        for t in range(60)
-    ]
     return torch.stack(steps, 1)
 
 
