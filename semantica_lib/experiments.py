@@ -54,7 +54,7 @@ def _number(value: Any) -> Any:
 
 
 Real = Annotated[float, BeforeValidator(_number)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
 Distribution = Annotated[tuple[Real, ...], Field(strict=False)]
 
 
@@ -196,7 +196,7 @@ def settings(values: Mapping[str, Any], where: str = "") -> Settings:
 def _one_line(detail: Mapping[str, Any]) -> str:
     """``steps: must be greater than or equal to 1, not 0`` from pydantic's account of an error."""
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    message = message[:1].lower() + message[1:]
+    message = message[:1].lower() + message[1:].replace("a valid tuple", "a list")
     if not detail["loc"]:
         return message
     name = "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in detail["loc"])
@@ -209,11 +209,12 @@ def _one_line(detail: Mapping[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     """A value in a few words, however large (YAML can name one list a billion times)."""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return "a number of so many digits"
     short = reprlib.Repr()
     short.maxlevel, short.maxlist, short.maxdict, short.maxstring = 2, 6, 3, 60
-    return " ".join(short.repr(list(value) if isinstance(value, tuple) else value).split())
+    try:
+        return " ".join(short.repr(list(value) if isinstance(value, tuple) else value).split())
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return "a value with a number of so many digits"
 
 
 def from_namespace(names: Mapping[str, Any]) -> Settings:

@@ -181,6 +181,7 @@ values = st.recursive(
 @given(values=st.dictionaries(st.sampled_from(sorted(Settings.model_fields)), values, max_size=3))
 @example(values={"zero_dst": [1e308, 1e308]})
 @example(values={"steps": -(10**5000)})
+@example(values={"question": [10**5000]})
 @example(values={"learning_rate": 10**400})
 def test_any_values_make_settings_or_one_line(values: dict[str, Any]) -> None:
     try:

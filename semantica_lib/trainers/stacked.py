@@ -276,11 +276,9 @@ def compiled(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Ten
         nonlocal run
         if run is None:
             try:
-                fast = torch.compile(step, fullgraph=True, dynamic=False)
-                # each stack is one more compilation of the same lines, of which 8 are allowed
-                with torch._dynamo.config.patch(recompile_limit=2**20):
-                    result = fast(*arguments)
-                run = fast
+                # isolated, or the ninth stack of a process would be one recompilation too many
+                fast = torch.compile(step, fullgraph=True, dynamic=False, isolate_recompiles=True)
+                result, run = fast(*arguments), fast
                 return result
             except Exception as error:  # whatever is missing, the plain function does the same
                 reason = " ".join(str(error).split())[:200] or repr(error)

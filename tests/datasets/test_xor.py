@@ -206,6 +206,14 @@ def test_a_trial_draws_the_same_in_any_stack_and_after_anything() -> None:
         assert torch.equal(alone.target[0], together.target[trial])
 
 
+def test_a_string_is_written_the_same_in_any_batch() -> None:
+    strings, step = MAIN.splits["exact"], torch.tensor(77)
+    chosen = torch.arange(len(strings)).flip(0)[::3]
+    all_, some = (MAIN.draw(batch, SEEDS, step) for batch in (strings, strings[chosen]))
+    assert torch.equal(some.tokens, all_.tokens[..., chosen])
+    assert torch.equal(some.target, all_.target[:, chosen])
+
+
 def test_every_trial_and_every_step_is_drawn_anew() -> None:
     steps = (0, 1, 2, 3, 2**32, 2**32 + 1)
     batches = [MAIN.draw(MAIN.splits["train"], SEEDS, torch.tensor(step)) for step in steps]
