@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -23,9 +24,11 @@ class _Commands(click.Group):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; errors are one line on stderr."""
+    """Run the command line; errors and warnings are one line each on stderr."""
     try:
-        command.main(arguments, prog_name="semantica", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            command.main(arguments, prog_name="semantica", standalone_mode=False)
         return 0
     except (RequestError, click.UsageError) as error:
         message = error.format_message() if isinstance(error, click.UsageError) else str(error)
@@ -36,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (RuntimeError, OSError) as error:  # training or a notebook failed, the disk is full
         return _fail(str(error) or repr(error), 1)
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    print("semantica: warning: " + " ".join(str(message).split()), file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> int:

@@ -1,7 +1,9 @@
 """The one error that people see: a request that cannot be carried out, told in a single line."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 
 class RequestError(ValueError):
@@ -15,3 +17,13 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     if close:
         return f" (did you mean {close[0]!r}?)"
     return f" (allowed: {', '.join(allowed)})" if allowed else ""
+
+
+def short(value: Any) -> str:
+    """A value in a few words, however large (YAML can name one list a billion times)."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxlist, short.maxdict, short.maxstring = 2, 6, 3, 60
+    try:
+        return " ".join(short.repr(list(value) if isinstance(value, tuple) else value).split())
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return "a value with a number of so many digits"

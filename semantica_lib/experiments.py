@@ -8,13 +8,11 @@ the settings in which it differs from them.
 import hashlib
 import json
 import re
-import reprlib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -25,7 +23,8 @@ from pydantic import (
     model_validator,
 )
 
-from semantica_lib.errors import RequestError, nearest
+from semantica_lib.errors import RequestError, nearest, short
+from semantica_lib.yaml_text import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 CATALOGUE = ROOT / "notebooks" / "experiments"
@@ -204,17 +203,7 @@ def _one_line(detail: Mapping[str, Any]) -> str:
     if detail["type"] == "literal_error" and isinstance(detail["input"], str):
         allowed = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
         hint = nearest(detail["input"], allowed)
-    return f"{name} {message}, not {_short(detail['input'])}{hint}"
-
-
-def _short(value: Any) -> str:
-    """A value in a few words, however large (YAML can name one list a billion times)."""
-    short = reprlib.Repr()
-    short.maxlevel, short.maxlist, short.maxdict, short.maxstring = 2, 6, 3, 60
-    try:
-        return " ".join(short.repr(list(value) if isinstance(value, tuple) else value).split())
-    except ValueError:  # Python writes no whole number of more than 4300 digits
-        return "a value with a number of so many digits"
+    return f"{name} {message}, not {short(detail['input'])}{hint}"
 
 
 def from_namespace(names: Mapping[str, Any]) -> Settings:
@@ -235,32 +224,6 @@ def from_namespace(names: Mapping[str, Any]) -> Settings:
     return settings({name: value for name, value in names.items() if set_by_the_user(name, value)})
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without code, in which a name may stand once only."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        names = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise RequestError(f"{_short(name)} stands there twice")
-        return super().construct_mapping(node, deep)
-
-
-def _parse(text: str, what: str) -> Any:
-    """The value that a YAML text stands for."""
-    try:
-        return yaml.load(text, _Loader)
-    except RequestError as error:
-        raise RequestError(f"{what}: {error}") from None
-    except RecursionError:
-        raise RequestError(f"{what} is nested too deeply") from None
-    # PyYAML lets what Python says of a bad number, date or the like pass
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" at line {mark.line + 1}" if mark else ""
-        raise RequestError(f"{what} is not valid YAML{line}") from None
-
-
 def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Settings of a YAML file, with some of them replaced.
 
@@ -268,7 +231,7 @@ def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> Setting
         RequestError: the file cannot be read, is not a mapping, or holds a wrong setting.
     """
     try:
-        values = _parse(path.read_text(encoding="utf-8"), str(path))
+        values = parse(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise RequestError(f"cannot read {path}: {reason}") from None
@@ -283,8 +246,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     """``key=value`` of the command line, the value written as in YAML."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise RequestError(f"--set takes key=value, not {_short(text)}")
-    return name.strip(), _parse(value, f"--set {name.strip()}: {_short(value)}")
+        raise RequestError(f"--set takes key=value, not {short(text)}")
+    return name.strip(), parse(value, f"--set {name.strip()}: {short(value)}")
 
 
 @cache

@@ -109,8 +109,8 @@ def load(path: Path) -> Result | None:
     Raises:
         RequestError: a file is missing, cut short or altered (which one, and what to do).
     """
-    _roll_forward(path)
     try:
+        _roll_forward(path)
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         files = {name: (path / name).read_bytes() for name in (TRAJECTORY, METRICS)}
         for name, data in files.items():

@@ -7,61 +7,22 @@ one thread, with a checkpoint of their own. A result is put together from the st
 import contextlib
 import fcntl
 import io
-import multiprocessing
-import multiprocessing.connection
 import os
 import platform
 import shutil
-import signal
-import time
-import traceback
-import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from semantica_lib import results
 from semantica_lib.datasets.xor import SPLITS
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import Settings, catalogue, find
+from semantica_lib.processes import Part, train_all
 from semantica_lib.results import Result
-from semantica_lib.trainers.checkpoint import load_checkpoint, save_checkpoint
-from semantica_lib.trainers.stacked import Stack, Uncompiled, train
-
-STOP_SECONDS = 30.0  # how long a stack may take to write its checkpoint when it is stopped
-
-
-class TrainingError(RuntimeError):
-    """Training began and failed: the command line answers with exit code 1."""
-
-
-@dataclass
-class Part:
-    """A stack of a result: its trials, and its checkpoint where there is one."""
-
-    path: Path
-    tied: bool
-    seeds: tuple[int, ...]
-    tensors: dict[str, torch.Tensor] | None = None
-    about: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def step(self) -> int:
-        return int(self.tensors["step"]) if self.tensors else 0
-
-    @property
-    def name(self) -> str:
-        return "tied" if self.tied else "untied"
-
-    @property
-    def trials(self) -> list[tuple[int, bool]]:
-        return [(seed, self.tied) for seed in self.seeds]
+from semantica_lib.trainers.checkpoint import load_checkpoint
 
 
 def run(own: Settings, fresh: bool = False) -> Result:
@@ -87,13 +48,16 @@ def run(own: Settings, fresh: bool = False) -> Result:
     with _holding(folder):
         if fresh:
             _discard(folder)
-        elif (result := results.load(folder)) and result.covers(own):
-            return result
-        parts = _plan(folder, own)
+        before = results.load(folder)
+        if before and before.covers(own):
+            return before
+        wanted = {(seed, tie == "tied") for seed in own.seeds for tie in own.ties}
+        if before and before.manifest["status"] == "complete":  # its trials stay in the result
+            wanted |= set(zip(before.seed.tolist(), before.tied.tolist(), strict=True))
+        parts = [part for part in _plan(folder, own) if wanted & set(part.trials)]
         steps = max(own.steps, *(part.step for part in parts))
-        unfinished = [part for part in parts if part.step < steps]
         own = own.model_copy(update={"steps": steps})
-        _train_all(unfinished, own, device)
+        train_all([part for part in parts if part.step < steps], own, device)
         _assemble(folder, own, [_read(part.path, own) for part in parts], device)
     result = results.load(folder)
     assert result is not None
@@ -156,6 +120,8 @@ def _holding(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RequestError(f"{folder} is in use by another process that trains it") from None
+        for left in folder.rglob("*.part"):  # what a killed process was writing
+            left.unlink()
         yield
 
 
@@ -186,118 +152,6 @@ def _read(path: Path, own: Settings) -> Part:
             f"checkpoint {path} belongs to other settings; delete it, or start again with --fresh"
         )
     return Part(path, about["tied"] == "true", tuple(tensors["seeds"].tolist()), tensors, about)
-
-
-def _train_all(parts: list[Part], own: Settings, device: str) -> None:
-    """Train stacks side by side, at most one a core, with a progress bar each."""
-    context = multiprocessing.get_context("spawn")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    waiting, running, failures, said = list(parts), {}, [], set()
-    try:
-        while waiting or running:
-            while waiting and len(running) < (cores or 1):
-                part = waiting.pop(0)
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_child, args=(theirs, part, own, device))
-                process.start()
-                theirs.close()
-                bar = tqdm(
-                    total=own.steps, initial=part.step, unit=" steps", dynamic_ncols=True,
-                    desc=f"{own.experiment} {part.name}, {len(part.seeds)} seeds",
-                )  # fmt: skip
-                running[ours] = part, process, bar
-            for pipe in multiprocessing.connection.wait(list(running)):
-                part, process, bar = running[pipe]
-                try:
-                    kind, content = pipe.recv()
-                except (EOFError, ConnectionResetError):
-                    process.join()
-                    bar.close()
-                    del running[pipe]
-                    if process.exitcode:
-                        failures.append(f"{part.name}: {_death(process.exitcode)}")
-                    continue
-                if kind == "step":
-                    bar.update(content - bar.n)
-                elif kind == "warning" and content not in said:
-                    said.add(content)
-                    warnings.warn(content, Uncompiled, stacklevel=4)
-                elif kind == "error":
-                    failures.append(f"{part.name}: {content}")
-    except BaseException:
-        _stop(running)
-        raise
-    if failures:
-        told = [failure for failure in failures if "ended with exit code" not in failure]
-        raise TrainingError(f"training {own.experiment} failed: " + "; ".join(told or failures))
-
-
-def _stop(running: dict[Any, Any]) -> None:
-    """Ask every stack to write its checkpoint and end."""
-    for pipe in running:
-        with contextlib.suppress(OSError):
-            pipe.send("stop")
-    for pipe, (_, process, bar) in running.items():
-        deadline = time.monotonic() + STOP_SECONDS
-        while process.is_alive() and time.monotonic() < deadline:
-            with contextlib.suppress(EOFError, OSError):  # keep its pipe from filling up
-                while pipe.poll(0.05):
-                    pipe.recv()
-            process.join(0.05)
-        if process.is_alive():
-            process.kill()
-        bar.close()
-
-
-def _death(code: int) -> str:
-    if code < 0:
-        return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process ended with exit code {code}"
-
-
-def _child(pipe: Any, part: Part, own: Settings, device: str) -> None:
-    """Train one stack in this process and tell the parent how it goes; ends when that does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
-    torch.set_num_threads(1)  # faster for products this small, and the same bits every time
-    started, base = time.monotonic(), float(part.about.get("seconds", 0))
-    made = results.provenance()
-    about = {
-        "settings_hash": own.settings_hash,
-        "experiment": own.experiment,
-        "tied": str(part.tied).lower(),
-        "started": part.about.get("started") or datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": str(made["commit"] or ""),
-        "dirty": str(made["dirty"] or part.about.get("dirty") == "true").lower(),
-    }
-
-    def keep(tensors: dict[str, torch.Tensor]) -> None:
-        seconds = f"{base + time.monotonic() - started:.1f}"
-        tensors = tensors | {"seeds": torch.tensor(part.seeds)}
-        save_checkpoint(part.path, tensors, about | {"seconds": seconds})
-
-    def going_on(step: int) -> bool:
-        try:
-            pipe.send(("step", step))
-            return not pipe.poll()
-        except OSError:  # the parent is gone
-            return False
-
-    def tell(message: Warning | str, category: type[Warning], *_: Any) -> None:
-        if issubclass(category, Uncompiled):
-            pipe.send(("warning", str(message)))
-
-    warnings.showwarning = tell  # the parent says it once for all stacks
-    try:
-        stack = Stack(own, part.seeds, part.tied, device)
-        train(stack, own.steps, part.tensors, keep, going_on)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        log = part.path.parents[1] / "error.log"
-        with contextlib.suppress(OSError):
-            log.write_text(traceback.format_exc(), encoding="utf-8")
-        with contextlib.suppress(OSError):
-            pipe.send(("error", f"{reason} (more in {log})"))
-        raise SystemExit(1) from None
 
 
 def _assemble(folder: Path, own: Settings, parts: list[Part], device: str) -> None:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from semantica_lib import cli, results, run
+from semantica_lib.processes import TrainingError
 
 WRONG = {
     "lst": "did you mean 'list'?",
@@ -59,7 +60,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch, capsy
 
 def test_a_failure_on_the_way_is_exit_code_1(monkeypatch, capsys):
     def fails(own, fresh):
-        raise run.TrainingError("training failed: no space\nleft")
+        raise TrainingError("training failed: no space\nleft")
 
     monkeypatch.setattr(run, "run", fails)
     assert cli.main(["train", "transformer-small"]) == 1

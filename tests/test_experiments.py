@@ -2,6 +2,8 @@
 
 import hashlib
 import math
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -252,8 +254,10 @@ def test_neither_order_nor_values_equal_to_defaults_change_the_identity(
 
 
 @pytest.fixture(scope="module")
-def shell() -> InteractiveShell:
-    return InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+def shell() -> Iterator[InteractiveShell]:
+    main = sys.modules["__main__"]  # which the shell puts its own module in place of
+    yield InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    sys.modules["__main__"] = main
 
 
 def test_a_notebooks_variables_are_settings(shell: InteractiveShell) -> None:

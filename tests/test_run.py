@@ -93,6 +93,14 @@ def test_a_result_grows_by_trials_and_steps_and_is_otherwise_kept():
     np.testing.assert_array_equal(more.input_embedding[:4, :5], first.input_embedding)
 
 
+def test_a_trial_run_of_a_named_experiment_is_partial_and_leaves_no_trials_behind():
+    few = {"experiment": "transformer-small", "ties": ["tied"]}
+    first = run(settings(few | {"seeds": [1], "steps": 3}))
+    assert first.manifest["status"] == "partial"
+    second = run(settings(few | {"seeds": [2], "steps": 4}))
+    assert second.seed.tolist() == [2] and second.manifest["steps_done"] == 4
+
+
 def steps_in(folder: Path) -> list[int]:
     """The step of each checkpoint of a result."""
     paths = sorted(folder.rglob("*.safetensors"))

@@ -1,8 +1,6 @@
 """Training a stack of XOR trials: one pure function a step, data included, compiled as a whole."""
 
-import os
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -10,21 +8,14 @@ import torch
 from torch import Tensor
 
 from semantica_lib.datasets.xor import SPLITS, Batch, XorTask
-from semantica_lib.experiments import ROOT, Settings
+from semantica_lib.experiments import Settings
 from semantica_lib.models import transformer
 from semantica_lib.models.stack import INPUT, OUTPUT, Layout, linear, plain_parameters
 from semantica_lib.trainers import schedule
+from semantica_lib.trainers.compiling import compiled
 
 EAGER_BELOW = 300  # runs of fewer steps end sooner than the compiler does
-UNCOMPILED = (
-    "training uncompiled, which is slower: compiling failed ({}); "
-    "it needs a C++ compiler and Python's headers"
-)
 KEEP_SECONDS, TELL_SECONDS = 50.0, 0.2  # between checkpoints, and between words about progress
-
-
-class Uncompiled(UserWarning):
-    """Training goes on without a compiler."""
 
 
 @dataclass(frozen=True)
@@ -265,25 +256,3 @@ def train(
 def xor_task(settings: Settings) -> XorTask:
     """The data that the settings describe."""
     return XorTask(settings.bits, settings.zero_dst, settings.one_dst, settings.data_seed)
-
-
-def compiled(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
-    """The same function compiled at its first call; as it is, with a warning, if that fails."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(ROOT / ".cache" / "inductor"))
-    run: Callable[..., tuple[Tensor, ...]] | None = None
-
-    def call(*arguments: Tensor) -> tuple[Tensor, ...]:
-        nonlocal run
-        if run is None:
-            try:
-                # isolated, or the ninth stack of a process would be one recompilation too many
-                fast = torch.compile(step, fullgraph=True, dynamic=False, isolate_recompiles=True)
-                result, run = fast(*arguments), fast
-                return result
-            except Exception as error:  # whatever is missing, the plain function does the same
-                reason = " ".join(str(error).split())[:200] or repr(error)
-                warnings.warn(UNCOMPILED.format(reason), Uncompiled, stacklevel=2)
-                run = step
-        return run(*arguments)
-
-    return call

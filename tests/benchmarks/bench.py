@@ -35,7 +35,8 @@ from semantica_lib.datasets.xor import XorTask
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import ROOT, Settings, catalogue, find
 from semantica_lib.trainers.checkpoint import write_whole
-from semantica_lib.trainers.stacked import Stack, Uncompiled, xor_task
+from semantica_lib.trainers.compiling import Uncompiled
+from semantica_lib.trainers.stacked import Stack, xor_task
 
 FILE = ROOT / "book" / "results" / "bench.json"
 TRIALS, MANY = 10, 100

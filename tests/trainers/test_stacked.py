@@ -19,7 +19,8 @@ from semantica_lib.datasets.xor import SPLITS, Batch, XorTask
 from semantica_lib.experiments import Settings, settings
 from semantica_lib.models.stack import plain_parameters
 from semantica_lib.trainers import stacked
-from semantica_lib.trainers.stacked import Stack, State, Uncompiled, train
+from semantica_lib.trainers.compiling import Uncompiled
+from semantica_lib.trainers.stacked import Stack, State, train
 
 STEPS = 100
 TIES = pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
