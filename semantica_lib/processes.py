@@ -102,8 +102,10 @@ def train_all(parts: list[Part], own: Settings, device: str) -> None:
 
 
 def _stop(running: dict[Any, Any]) -> None:
-    """Ask every stack to write its checkpoint and end."""
-    for pipe in running:
+    """Ask every stack to write its checkpoint and end; one still compiling has nothing to write."""
+    for pipe, (part, process, bar) in running.items():
+        if bar.n == part.step:
+            process.terminate()
         with contextlib.suppress(OSError):
             pipe.send("stop")
     for pipe, (_, process, bar) in running.items():

@@ -163,6 +163,21 @@ def test_killed_and_interrupted_runs_end_where_a_straight_run_ends(monkeypatch, 
     same(results.load(folder), straight)
 
 
+def test_ctrl_c_while_compiling_does_not_wait_for_the_compiler(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    process = subprocess.Popen(
+        command("train", "transformer-small", "--set", "ties=[tied]"),
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    process.stderr.readline()  # the bar stands there
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[1]
+    assert process.returncode == 1 and "stopped" in said
+    # had it been waited for, it would have made a step and kept it
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 def test_an_orphaned_stack_stops_by_itself(tmp_path):
     process = subprocess.Popen(
         command("train", "transformer-small", "--set", "steps=299", "--set", "ties=[tied]",
