@@ -69,12 +69,13 @@ def check(own: Settings, fresh: bool = False) -> None:
 
     Raises:
         RequestError: the device is not there, the results folder cannot be written or is in use,
-            a checkpoint is damaged or belongs to other settings.
+            a result or a checkpoint is damaged, or a checkpoint belongs to other settings.
     """
     resolve_device(own.device)
     folder = results.folder(results.here(), own)
     with _holding(folder):
-        if not fresh:
+        before = None if fresh else results.load(folder)
+        if not (fresh or (before and before.covers(own))):
             _plan(folder, own)
 
 
