@@ -42,6 +42,17 @@ NOT_IDENTITY = {
 }
 Tie = Literal["tied", "untied"]
 
+# Sizes that only some architectures have, with the value that stands where none is given: those of
+# the paper's small models. Each is null where its architecture is not listed.
+SIZES: dict[str, dict[str, Any]] = {
+    "transformer": {"heads": 1, "feedforward_size": 4, "activation": "gelu"},
+    "lstm": {"hidden_size": 8, "bidirectional": True},
+    "mixer": {
+        "token_feedforward_size": 4, "channel_feedforward_size": 8, "activation": "relu",
+    },
+}  # fmt: skip
+MOST_CONTEXTS = 2**20  # more cannot be enumerated in reasonable time and memory
+
 
 def _number(value: Any) -> Any:
     """YAML 1.1 reads 5e-4 and -.5 as text; take them for the numbers that they are."""
@@ -87,12 +98,23 @@ class Settings(BaseModel):
     """probabilities of the synonyms of bit 1"""
     bits: Annotated[int, Field(ge=2, le=16)] = 7
     """length of the strings; all 2^bits of them are used"""
-    architecture: Literal["transformer"] = "transformer"
+    architecture: Literal["transformer", "lstm", "mixer"] = "transformer"
     layers: Count = 1
     embedding_size: Count = 4
-    heads: Count = 1
-    feedforward_size: Count = 4
-    activation: Literal["gelu", "relu"] = "gelu"
+    heads: Count | None = None
+    """transformer: attention heads"""
+    feedforward_size: Count | None = None
+    """transformer: width of each layer's feed-forward part"""
+    hidden_size: Count | None = None
+    """lstm: width of each direction"""
+    bidirectional: bool | None = None
+    """lstm: whether a second one reads backwards"""
+    token_feedforward_size: Count | None = None
+    """mixer: width of the part that mixes places"""
+    channel_feedforward_size: Count | None = None
+    """mixer: width of the part that mixes features"""
+    activation: Literal["gelu", "relu"] | None = None
+    """transformer and mixer"""
     learning_rate: Annotated[Real, Field(gt=0)] = 5e-4
     """highest rate of the schedule"""
     weight_decay: Annotated[Real, Field(ge=0)] = 0.1
@@ -140,9 +162,36 @@ class Settings(BaseModel):
             raise ValueError(f"should be auto, cpu, cuda or cuda:N{hint}")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_sizes(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Give the architecture its sizes where none is set, and refuse those of another."""
+        architecture = values.get("architecture", "transformer")
+        own = SIZES.get(architecture) if isinstance(architecture, str) else None
+        if own is None:
+            return values  # refused by the field itself
+        foreign = {name for sizes in SIZES.values() for name in sizes} - set(own)
+        for name, value in values.items():
+            if name in foreign and value is not None:
+                raise ValueError(
+                    f"{name} is not a size of the {architecture}, whose own are "
+                    f"layers, embedding_size, {', '.join(own)}: leave it out or set it to null"
+                )
+        unset = {name: value for name, value in own.items() if values.get(name) is None}
+        return values | unset
+
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:
-        if self.embedding_size % self.heads:
+        if self.architecture != "transformer":
+            written = max(sum(p > 0 for p in dst) for dst in (self.zero_dst, self.one_dst))
+            contexts = 2**self.bits * self.bits * written ** (self.bits - 1)
+            if contexts > MOST_CONTEXTS:
+                raise ValueError(
+                    f"bits is too large, {self.bits}: the {self.architecture} sees the order of "
+                    f"symbols, and up to {contexts:,} contexts would have to be enumerated "
+                    f"(at most {MOST_CONTEXTS:,})"
+                )
+        elif self.embedding_size % self.heads:
             raise ValueError(
                 f"heads must divide embedding_size, and {self.heads} does not divide "
                 f"{self.embedding_size}"
@@ -161,7 +210,7 @@ class Settings(BaseModel):
         return {
             name: mine[name]
             for name in sorted(mine)
-            if name not in NOT_IDENTITY and mine[name] != default[name]
+            if name not in NOT_IDENTITY and mine[name] != default[name] and mine[name] is not None
         }
 
     @property

@@ -53,6 +53,9 @@ class Result:
     ``steps`` is ``(record,)``; ``seed`` and ``tied`` are ``(trial,)``; the embeddings are
     ``(trial, record, vocabulary, feature)`` float32; ``metrics`` has the columns seed, tied, step,
     split, accuracy and loss (nats), expectations over each split's strings, symbols and places.
+    ``hidden_norm`` is ``(trial, measurement, bit)`` at ``measured_steps`` ``(measurement,)``: the
+    least norm of the encoder's output over all contexts whose masked bit is 0, and is 1. Results
+    of an older version have neither.
     """
 
     folder: Path
@@ -63,6 +66,8 @@ class Result:
     input_embedding: np.ndarray
     output_embedding: np.ndarray
     metrics: pd.DataFrame
+    measured_steps: np.ndarray | None = None
+    hidden_norm: np.ndarray | None = None
 
     @property
     def settings(self) -> Settings:
@@ -92,6 +97,7 @@ class Result:
             tied=self.tied[keep],
             input_embedding=self.input_embedding[keep],
             output_embedding=self.output_embedding[keep],
+            hidden_norm=None if self.hidden_norm is None else self.hidden_norm[keep],
             metrics=self.metrics[self.metrics.seed.isin(seeds)],
         )
 

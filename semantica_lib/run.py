@@ -157,24 +157,19 @@ def _read(path: Path, own: Settings) -> Part:
 
 def _assemble(folder: Path, own: Settings, parts: list[Part], device: str) -> None:
     """Put the result together from its finished stacks and store it."""
-    steps = _common([part.tensors["record_steps"] for part in parts])
-    tables = np.concatenate(
-        [
-            part.tensors["tables"][torch.isin(part.tensors["record_steps"], steps)]
-            .permute(1, 0, 2, 3, 4)
-            .numpy()
-            for part in parts
-        ]
-    )  # (trial, record, table, symbol, feature)
+    steps, tables = _joined(parts, "record_steps", "tables")  # (trial, record, table, ...)
+    measured_steps, norms = _joined(parts, "measured_steps", "norms")  # (trial, measurement, bit)
     trials = [trial for part in parts for trial in part.trials]
     order = sorted(range(len(trials)), key=lambda index: (not trials[index][1], trials[index][0]))
-    trials, tables = [trials[index] for index in order], tables[order]
+    trials = [trials[index] for index in order]
     trajectory = {
-        "steps": steps.numpy(),
+        "steps": steps,
         "seed": np.array([seed for seed, _ in trials]),
         "tied": np.array([tied for _, tied in trials]),
-        "input_embedding": tables[:, :, 0],
-        "output_embedding": tables[:, :, 1],
+        "input_embedding": tables[order, :, 0],
+        "output_embedding": tables[order, :, 1],
+        "measured_steps": measured_steps,
+        "hidden_norm": norms[order],
     }
     wanted = find(own.experiment).steps if own.experiment in catalogue() else own.steps
     made = results.provenance()
@@ -201,10 +196,14 @@ def _assemble(folder: Path, own: Settings, parts: list[Part], device: str) -> No
     results.write(folder, manifest, trajectory, _metrics(parts))
 
 
-def _common(steps: list[torch.Tensor]) -> torch.Tensor:
-    """Steps that every stack recorded."""
-    shared = set.intersection(*(set(own.tolist()) for own in steps))
-    return torch.tensor(sorted(shared))
+def _joined(parts: list[Part], steps: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps that every stack has, and what it stored by that name, ``(trial, step, ...)``."""
+    shared = set.intersection(*(set(part.tensors[steps].tolist()) for part in parts))
+    values = []
+    for part in parts:
+        keep = [index for index, step in enumerate(part.tensors[steps].tolist()) if step in shared]
+        values.append(part.tensors[name][keep].transpose(0, 1).numpy())
+    return np.array(sorted(shared)), np.concatenate(values)
 
 
 def _metrics(parts: list[Part]) -> str:

@@ -37,7 +37,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Population:
-    """Every context there is, up to the order of its tokens, with its exact probability.
+    """Every context that an encoder can tell from the others, with its exact probability.
 
     ``tokens`` is ``(token, case)``; ``joint`` is ``(split, symbol, case)``: the probability that a
     masked string of that split shows this context and hides this symbol.
@@ -176,6 +176,38 @@ class XorTask:
                     cell[split_index, : self.symbols] += times / total * probability * target
         tokens = torch.tensor(sorted(joint)).T.contiguous()
         return Population(tokens, torch.stack([joint[case] for case in sorted(joint)], 2))
+
+    @cached_property
+    def contexts(self) -> Population:
+        """The enumerated contexts of an encoder that sees the order of its tokens.
+
+        A context (the other symbols, the masked place, the parity) belongs to one string, since the
+        others and the parity fix the masked bit: those of held-out strings occur in no other.
+        """
+        occurring = torch.tensor([s for s, p in enumerate(self.probability) if p > 0])
+        beside = torch.cartesian_prod(*[occurring] * (self.bits - 1)).reshape(-1, self.bits - 1)
+        bit = (beside >= len(self.zero_dst)).long()
+        written = torch.tensor(self.probability, dtype=torch.float64)[beside].prod(1)
+        share = torch.zeros(len(SPLITS), 2**self.bits, dtype=torch.float64)  # of each string
+        power = 2 ** torch.arange(self.bits - 1, -1, -1)
+        for row, split in zip(share, SPLITS, strict=True):
+            row[self.splits[split] @ power] = 1 / len(self.splits[split])
+        hidden = torch.zeros(2, self.vocabulary, dtype=torch.float64)  # symbols, given the bit
+        for row, start, dst in zip(
+            hidden, (0, len(self.zero_dst)), (self.zero_dst, self.one_dst), strict=True
+        ):
+            row[start : start + len(dst)] = torch.tensor(dst, dtype=torch.float64)
+        tokens, joint = [], []
+        for place in range(self.bits):
+            for parity in (0, 1):
+                masked = (bit.sum(1) + parity) % 2
+                string = torch.cat([bit[:, :place], masked[:, None], bit[:, place:]], 1) @ power
+                weight = share[:, string] * written / self.bits  # (split, case)
+                joint.append(weight[:, None] * hidden[masked].T)
+                mask, last = (torch.full_like(string, s) for s in (self.mask, self.parity + parity))
+                own = [*beside[:, :place].T, mask, *beside[:, place:].T, last]
+                tokens.append(torch.stack(own))
+        return Population(torch.cat(tokens, 1), torch.cat(joint, 2))
 
     def _writings(self, zeros: int, ones: int) -> Iterator[tuple[tuple[int, ...], float]]:
         """Sorted symbols of so many zeros and ones, each with its probability."""

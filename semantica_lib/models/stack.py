@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 INPUT, OUTPUT = "input_embedding.weight", "output_embedding.weight"
+FUSED = 4  # contractions of so few are fused with their neighbours, longer ones left to the library
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,45 @@ def plain_parameters(encoder: nn.Module, tables: Iterable[nn.Embedding]) -> dict
     return named | {f"encoder.{name}": value for name, value in encoder.named_parameters()}
 
 
-def linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-    """``weight @ x + bias`` for ``(trial, out, in)`` and ``(trial, in, ...)``.
+def of_layer(parameters: dict[str, Tensor], index: int) -> dict[str, Tensor]:
+    """The parameters of one of the encoder's layers, under the names that they have within it."""
+    prefix = f"encoder.layers.{index}."
+    return {
+        name.removeprefix(prefix): value
+        for name, value in parameters.items()
+        if name.startswith(prefix)
+    }
 
-    Written as a product and a sum: for the few features here the compiler makes one pass of it
-    together with what comes before and after, which a library's matrix product would not allow.
+
+def looked_up(table: Tensor, tokens: Tensor) -> Tensor:
+    """Each place's column of a table over symbols, ``(trial, feature, place, batch)``.
+
+    As a product with ones and zeros: its gradient is a product too, which is faster here than
+    adding up rows one by one.
+
+    Args:
+        table: ``(trial, feature, symbol)``.
+        tokens: ``(trial or 1, token, batch)`` int64.
     """
-    ones = (1,) * (x.dim() - 2)
-    return (weight.unflatten(2, (-1, *ones)) * x[:, None]).sum(2) + bias.unflatten(1, (-1, *ones))
+    symbols = torch.arange(table.shape[2], device=tokens.device)
+    shown = (tokens[:, None] == symbols[:, None, None]).to(table.dtype)
+    return product(table, shown.expand(len(table), -1, -1, -1))
+
+
+def linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    """``weight @ x + bias`` for ``(trial, out, in)`` and ``(trial, in, ...)``."""
+    return product(weight, x) + bias.unflatten(1, (-1, *(1,) * (x.dim() - 2)))
+
+
+def product(weight: Tensor, x: Tensor) -> Tensor:
+    """``weight @ x`` for ``(trial, out, in)`` and ``(trial, in, ...)``.
+
+    Of few features it is written as a product and a sum: the compiler makes one pass of it together
+    with what comes before and after, which a library's matrix product would not allow.
+    """
+    if weight.shape[2] > FUSED:
+        return torch.bmm(weight, x.flatten(2)).unflatten(2, x.shape[2:])
+    return (weight.unflatten(2, (-1, *(1,) * (x.dim() - 2))) * x[:, None]).sum(2)
 
 
 def layer_norm(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:

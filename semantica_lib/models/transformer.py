@@ -10,7 +10,7 @@ nothing but the counts depends on the sequence.
 import torch
 from torch import Tensor, nn
 
-from semantica_lib.models.stack import layer_norm, linear
+from semantica_lib.models.stack import INPUT, layer_norm, linear, of_layer
 
 
 def plain(
@@ -35,18 +35,13 @@ def masked_hidden(
     Returns:
         ``(trial, feature, batch)``.
     """
-    table = parameters["input_embedding.weight"]  # (trial, symbol, feature)
+    table = parameters[INPUT]  # (trial, symbol, feature)
     symbols = torch.arange(table.shape[1], device=tokens.device)
     counts = (tokens[:, None] == symbols[:, None, None]).sum(2)  # (trial, symbol, batch)
     log_counts = counts.to(table.dtype).log()  # absent: minus infinity
     hidden = table.transpose(1, 2)[..., None]  # (trial, feature, symbol, 1 or batch)
     for index in range(layers):
-        prefix = f"encoder.layers.{index}."
-        own = {
-            name.removeprefix(prefix): value
-            for name, value in parameters.items()
-            if name.startswith(prefix)
-        }
+        own = of_layer(parameters, index)
         last = index == layers - 1
         hidden = _layer(own, hidden, log_counts, heads, activation, only_mask=last)
     return hidden[:, :, 0]

@@ -1,5 +1,6 @@
 """Training a stack of XOR trials: one pure function a step, data included, compiled as a whole."""
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,12 +10,13 @@ from torch import Tensor
 
 from semantica_lib.datasets.xor import SPLITS, Batch, XorTask
 from semantica_lib.experiments import Settings
-from semantica_lib.models import transformer
-from semantica_lib.models.stack import INPUT, OUTPUT, Layout, linear, plain_parameters
+from semantica_lib.models import encoders
+from semantica_lib.models.stack import INPUT, OUTPUT, Layout, plain_parameters, product
 from semantica_lib.trainers import schedule
 from semantica_lib.trainers.compiling import compiled
 
 EAGER_BELOW = 300  # runs of fewer steps end sooner than the compiler does
+AT_ONCE = 10_000  # sequences of all trials that are measured together: more leave the cache
 KEEP_SECONDS, TELL_SECONDS = 50.0, 0.2  # between checkpoints, and between words about progress
 
 
@@ -61,9 +63,7 @@ class Stack:
             tables = [
                 torch.nn.Embedding(self.task.vocabulary, own.embedding_size) for _ in range(2)
             ]
-            encoder = transformer.plain(
-                own.layers, own.embedding_size, own.heads, own.feedforward_size, own.activation
-            )
+            encoder = encoders.plain(own)
         return plain_parameters(encoder, tables)
 
     def initial(self) -> State:
@@ -78,19 +78,21 @@ class Stack:
         views = self.layout.views(state.flat)
         return views[INPUT], views[OUTPUT]
 
-    def log_probability(self, flat: Tensor, tokens: Tensor) -> Tensor:
-        """Log-probability of each symbol at the masked place, ``(trial, symbol, batch)``.
+    def predict(self, flat: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """What the model makes of masked sequences, ``(trial or 1, token, batch)``.
 
-        ``tokens`` is ``(trial or 1, token, batch)``; the logits are ``h @ O.T`` without a bias.
+        Returns:
+            The encoder's output at the masked place, ``(trial, feature, batch)``, and the
+            log-probability of each symbol there, ``(trial, symbol, batch)``: the logits are
+            ``h @ O.T`` without a bias.
         """
-        views, own = self.layout.views(flat), self.settings
-        hidden = transformer.masked_hidden(views, tokens, own.layers, own.heads, own.activation)
-        no_bias = torch.zeros_like(views[OUTPUT][:, :, 0])
-        return linear(views[OUTPUT], no_bias, hidden).log_softmax(1)
+        views = self.layout.views(flat)
+        hidden = encoders.masked_hidden(self.settings, views, tokens)
+        return hidden, product(views[OUTPUT], hidden).log_softmax(1)
 
     def loss(self, flat: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy at the masked place of each trial, nats, ``(trial,)``."""
-        log_probability = self.log_probability(flat, batch.tokens)
+        _, log_probability = self.predict(flat, batch.tokens)
         symbols = torch.arange(log_probability.shape[1], device=flat.device)
         hit = batch.target[:, None] == symbols[:, None]
         return -torch.where(hit, log_probability, 0).sum(1).mean(1)
@@ -138,31 +140,40 @@ class Stack:
         return call
 
     @torch.no_grad()
-    def measure(self, state: State) -> dict[str, tuple[Tensor, Tensor]]:
-        """Exact expectation of accuracy and cross-entropy on each split, each ``(trial,)``.
+    def measure(self, state: State) -> tuple[Tensor, Tensor]:
+        """Exact expectations over the strings of each split, masked places and synonyms.
 
-        The expectation is over all strings of the split, masked places and choices of synonyms.
+        Returns:
+            Accuracy and cross-entropy (nats), ``(split, quantity, trial)``, and ``(trial, bit)``,
+            the least norm of the encoder's output over all contexts whose masked bit is 0, is 1.
         """
-        population = self.task.population
-        tokens = population.tokens.to(self.device)[None]
-        joint = population.joint.to(self.device)
-        log_probability = self.log_probability(state.flat, tokens).double()
-        guess = log_probability.argmax(1)  # (trial, case)
-        result = {}
-        for split, table in zip(SPLITS, joint, strict=True):
-            loss = -(table * log_probability).sum((1, 2))
-            accuracy = table.T.expand(len(guess), -1, -1).gather(2, guess[..., None]).sum((1, 2))
-            result[split] = accuracy, loss
-        if self.settings.validation == "as-published":
-            result["validation"] = result["train"]
-        return result
+        task, own = self.task, self.settings
+        population = task.contexts if encoders.sees_order(own) else task.population
+        chunk = max(1, AT_ONCE // len(self.seeds))
+        values, norms = 0, []
+        for tokens, joint in zip(
+            population.tokens.split(chunk, 1), population.joint.split(chunk, 2), strict=True
+        ):
+            tokens, joint = tokens.to(self.device)[None], joint.to(self.device)
+            hidden, log_probability = self.predict(state.flat, tokens)
+            case = torch.arange(joint.shape[2], device=self.device)
+            accuracy = joint[:, log_probability.argmax(1), case].sum(2)  # (split, trial)
+            loss = -torch.einsum("psc,tsc->pt", joint, log_probability.double())
+            values = values + torch.stack([accuracy, loss], 1)
+            of_bit = joint[-1, : task.symbols].split([len(task.zero_dst), len(task.one_dst)])
+            norm = hidden.double().norm(dim=1)  # (trial, case)
+            least = [norm.where(part.sum(0) > 0, math.inf).amin(1) for part in of_bit]
+            norms.append(torch.stack(least, 1))
+        if own.validation == "as-published":
+            values[SPLITS.index("validation")] = values[SPLITS.index("train")]
+        return values, torch.stack(norms).amin(0)
 
 
 class History:
     """What a stack has recorded so far: tables and measurements, by step.
 
     ``tables`` holds ``(trial, table, symbol, feature)`` with the input table first;
-    ``measured`` holds ``(split, quantity, trial)``: accuracy, then loss.
+    ``measured`` and ``norms`` hold what :meth:`Stack.measure` returns.
     """
 
     def __init__(self) -> None:
@@ -170,6 +181,7 @@ class History:
         self.tables: list[Tensor] = []
         self.measured_steps: list[int] = []
         self.measured: list[Tensor] = []
+        self.norms: list[Tensor] = []
 
     def record(self, stack: Stack, state: State) -> None:
         self.steps.append(int(state.step))
@@ -177,8 +189,9 @@ class History:
 
     def measure(self, stack: Stack, state: State) -> None:
         self.measured_steps.append(int(state.step))
-        measured = stack.measure(state)
-        self.measured.append(torch.stack([torch.stack(measured[split]) for split in SPLITS]).cpu())
+        measured, norms = stack.measure(state)
+        self.measured.append(measured.cpu())
+        self.norms.append(norms.float().cpu())
 
     def tensors(self) -> dict[str, Tensor]:
         return {
@@ -186,6 +199,7 @@ class History:
             "tables": torch.stack(self.tables),
             "measured_steps": torch.tensor(self.measured_steps),
             "measured": torch.stack(self.measured),
+            "norms": torch.stack(self.norms),
         }
 
     @classmethod
@@ -195,6 +209,7 @@ class History:
         history.tables = list(tensors["tables"])
         history.measured_steps = tensors["measured_steps"].tolist()
         history.measured = list(tensors["measured"])
+        history.norms = list(tensors["norms"])
         return history
 
 

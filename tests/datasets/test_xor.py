@@ -321,6 +321,33 @@ def test_the_population_is_that_of_all_masked_writings(
     assert population.joint.sum((1, 2)).tolist() == pytest.approx([1] * len(SPLITS), abs=1e-12)
 
 
+@settings(max_examples=25)
+@given(task=tasks(bits=4, synonyms=3))
+def test_the_contexts_in_order_are_those_of_all_masked_writings(
+    masked_writings: Callable[[XorTask, str], Iterable[Written]], task: XorTask
+) -> None:
+    expected: dict[tuple[int, ...], Tensor] = {}
+    for index, split in enumerate(SPLITS):
+        for tokens, target, probability in masked_writings(task, split):
+            if probability > 0:
+                zero = torch.zeros(len(SPLITS), task.vocabulary, dtype=torch.float64)
+                expected.setdefault(tuple(tokens), zero)[index, target] += probability
+    contexts = [tuple(case) for case in task.contexts.tokens.T.tolist()]
+    assert sorted(contexts) == sorted(expected)
+    for case, context in enumerate(contexts):
+        torch.testing.assert_close(
+            task.contexts.joint[:, :, case], expected[context], rtol=0, atol=1e-14
+        )
+
+
+def test_every_context_in_order_of_a_held_out_string_is_new() -> None:
+    """The other bits and the parity fix the masked one, so a context belongs to one string."""
+    seen = XorTask(5, (0.1, 0.9), (0.5, 0.5), 14).contexts.joint.sum(1) > 0  # (split, case)
+    train, validation, test, exact = seen
+    assert exact.all()
+    assert torch.equal(train.long() + validation.long() + test.long(), exact.long())
+
+
 def test_the_population_stays_a_probability_for_long_strings() -> None:
     joint = XorTask(16, (0.7, 0.2, 0.1), (0.5, 0.5), 14).population.joint
     assert joint.sum((1, 2)).tolist() == pytest.approx([1] * len(SPLITS), abs=1e-12)
