@@ -1,11 +1,10 @@
-"""The claims about an XOR experiment, each with the values that a result gives it.
+"""The primary claims about an XOR experiment, each with the values that a result gives it.
 
 How they are judged, and when the margins here were fixed, is told in
-:mod:`semantica_lib.analysis.verdicts`.
+:mod:`semantica_lib.analysis.verdicts`; the other claims are in
+:mod:`semantica_lib.analysis.exploratory`.
 """
 
-from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,10 @@ import pandas as pd
 from semantica_lib.analysis import statistics
 from semantica_lib.analysis.distances import Trials, synonym_pairs
 from semantica_lib.analysis.statistics import Claim
-from semantica_lib.analysis.theory import (
-    Prediction,
-    decay_factor,
-    further_predictions,
-    log_odds,
-    paper_predictions,
-)
+from semantica_lib.analysis.theory import Prediction, decay_factor, paper_predictions
 from semantica_lib.results import Result
 
-MERGE_MARGIN, STRICTER_MARGIN = 0.10, 0.05  # of the median control pair's distance
+MERGE_MARGIN = 0.10  # of the median control pair's distance
 LEARNED_NATS, LEARNED_SHARE = 0.25, 0.5
 ACCURACY_MARGIN = 0.01  # a smaller difference is no cost
 EXPLORATORY = "exploratory: "
@@ -36,22 +29,6 @@ def primary_claims(measured: "Measured") -> list[Claim]:
     return [*pairs, measured.learning(False), measured.learning(True), measured.accuracy()]
 
 
-def exploratory_claims(measured: "Measured") -> list[Claim]:
-    """All else, each judged by itself."""
-    paper = paper_predictions(measured.task)
-    merges = [prediction for prediction in paper if prediction.merges]
-    claims = [
-        *(measured.pair(p) for p in further_predictions(measured.task)),
-        *(measured.pair(p, ", learned trials only", learners=True) for p in paper),
-        *(measured.pair(p, ", stricter margin", STRICTER_MARGIN) for p in merges),
-        *chain.from_iterable(map(measured.beside, paper)),
-        *(measured.log_odds(p) for p in paper if not p.merges),
-        measured.paired_learning(),
-        measured.loss(),
-    ]
-    return [replace(claim, text=EXPLORATORY + claim.text) for claim in claims]
-
-
 class Measured:
     """A result's trials by tie, and each claim with the values that they give it."""
 
@@ -60,7 +37,9 @@ class Measured:
         self.window = statistics.last_period(result.steps, own.schedule_period)
         self.trials = {tied: Trials.of(result, tied, self.window) for tied in BOTH}
         self.task = self.trials[True].task
-        self.last, self.factor = int(result.steps[-1]), decay_factor(own, result.steps)
+        self.last, self.factor = int(result.steps.max(initial=0)), decay_factor(own, result.steps)
+        synonyms = synonym_pairs(self.task)
+        self.costs = not all(pair.conditionally_equivalent for pair in synonyms)
         self.complete = result.manifest.get("status") == "complete"
         self.learned = {tied: self._learned(trials) for tied, trials in self.trials.items()}
 
@@ -92,7 +71,7 @@ class Measured:
                 f"({period} steps); `{command}` trains one."
             )
         for tied in ties:
-            tie, trials = _tie(tied), self.trials[tied]
+            tie, trials = tie_of(tied), self.trials[tied]
             if not len(trials.seeds) and tie not in own.ties:
                 both = "--set 'ties=[tied, untied]'"
                 return f"There are no {tie} trials; `{command} {both}` trains them."
@@ -104,83 +83,41 @@ class Measured:
     def pair(
         self, p: Prediction, note: str = "", margin: float = MERGE_MARGIN, learners: bool = False
     ) -> Claim:
-        trials, side = self.trials[p.tied], "under" if p.merges else "over"
+        trials, side = self.trials[p.tied], {True: "under", False: "over", None: ""}[p.merges]
         end, start = trials.ratio(p.table, p.pair)
+        predicted = f"{side} {margin:.2f} of a control pair's distance"
         keep = np.isfinite(end)
         if learners:
             keep &= self.learned[p.tied].reindex(trials.seeds, fill_value=False).to_numpy(bool)
         return self.claim(
-            p.claim + note, "ratio", end[keep], p.tied, side=side, margin=margin,
-            prediction=f"{side} {margin:.2f} of a control pair's distance",
-            change=(end / start)[keep & np.isfinite(start) & p.merges],
+            p.claim + note, "ratio", end[keep], p.tied, side=side,
+            margin=margin if side else np.nan, prediction=predicted if side else "none",
+            change=(end / start)[keep & np.isfinite(start) & bool(p.merges)],
         )  # fmt: skip
 
     def learning(self, tied: bool) -> Claim:
         return self.claim(
-            f"the parity is learned, {_tie(tied)}", "share", self.learned[tied].to_numpy(bool),
+            f"the parity is learned, {tie_of(tied)}", "share", self.learned[tied].to_numpy(bool),
             tied, side="over", margin=LEARNED_SHARE, all_pass=True,
             prediction=f"by every trial, to {LEARNED_NATS:g} nats (share over {LEARNED_SHARE:g})",
         )  # fmt: skip
 
     def accuracy(self) -> Claim:
         """Tying costs where a pair of synonyms is not conditionally equivalent, else not."""
-        costs = not all(pair.conditionally_equivalent for pair in synonym_pairs(self.task))
-        side = "over" if costs else "under"
+        side = "over" if self.costs else "under"
         return self.claim(
-            f"claim 3: tying costs {'' if costs else 'no '}accuracy (over all strings)",
-            "difference", self._untied_minus_tied("accuracy"), *BOTH,
+            f"claim 3: tying costs {'' if self.costs else 'no '}accuracy (over all strings)",
+            "difference", self.untied_minus_tied("accuracy"), *BOTH,
             side=side, margin=ACCURACY_MARGIN,
             prediction=f"untied minus tied {side} {ACCURACY_MARGIN:g}",
         )  # fmt: skip
 
-    def loss(self) -> Claim:
-        return self.claim("claim 3: what tying costs in cross-entropy, nats (over all strings)",
-                          "difference", -self._untied_minus_tied("loss"), *BOTH)  # fmt: skip
-
-    def _untied_minus_tied(self, quantity: str) -> np.ndarray:
+    def untied_minus_tied(self, quantity: str) -> np.ndarray:
         """Exact over all strings, ``(seed,)``; nan where one of the two is."""
         untied, tied = (self.trials[tied].measured("exact", quantity) for tied in BOTH)
         return (untied - tied).to_numpy(float)
 
-    def beside(self, p: Prediction) -> list[Claim]:
-        """What stands beside a merge: is it closer than it began, what did decay do, the norms.
 
-        Over the decay clock, 1 says that decay alone closed the gap, less that gradients did too,
-        more that they resisted.
-        """
-        trials, (end, start) = self.trials[p.tied], self.trials[p.tied].ratio(p.table, p.pair)
-        distance, norm = trials.distance(p.table, p.pair), trials.norm(p.table, p.pair)
-        clock = trials.end(distance) / trials.end(trials.start(distance)[:, None] * self.factor)
-        closer = {"side": "under", "margin": 1.0, "prediction": "under 1"} if p.merges else {}
-        about = [
-            (", ratio to the control pairs over that at step 0", end / start, closer),
-            (", distance over the decay clock's", clock, {}),
-            (", mean norm of its rows", trials.end(norm), {}),
-        ]
-        return [
-            self.claim(p.claim + what, "ratio", values, p.tied, **rest)
-            for what, values, rest in about
-        ]
-
-    def log_odds(self, p: Prediction) -> Claim:
-        (a, b), probability = p.pair, self.task.probability
-        trials, least = self.trials[p.tied], abs(log_odds(probability[b], probability[a]))
-        return self.claim(
-            f"{p.claim}, log-odds law for ||o_{b} - o_{a}||", "ratio",
-            trials.end(trials.distance("output", p.pair)), p.tied,
-            prediction=f"at least {least:.3f} / min ||h||",
-            obstacle="The encoder's output h is not stored: only the distance is reported.",
-        )  # fmt: skip
-
-    def paired_learning(self) -> Claim:
-        untied, tied = pd.DataFrame(self.learned).dropna().to_numpy(bool).T
-        p = statistics.paired_exact_test(untied, tied)
-        return self.claim(
-            f"untied learns where tied does not (exact paired p {p:.2g})", "share",
-            untied[untied != tied], *BOTH, side="over", margin=LEARNED_SHARE, pairs=len(untied),
-            prediction=f"over {LEARNED_SHARE:g} of the seeds that differ",
-        )  # fmt: skip
-
-
-def _tie(tied: bool) -> str:
+def tie_of(tied: bool) -> str:
+    """The name of a tie in the settings."""
     return "tied" if tied else "untied"

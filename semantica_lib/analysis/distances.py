@@ -118,6 +118,9 @@ class Trials:
         tables: each ``(trial, record, vocabulary, feature)``.
         window: ``(record,)`` bool, the records that the run's end is the mean of; None without any.
         metrics: the result's rows of this tie in the window's steps, ``(last - period, last]``.
+        measured_steps, hidden_norm: ``(measurement,)`` and ``(trial, measurement, 2)``, the least
+            norm of the encoder's output over contexts whose masked bit is 0 and is 1; None in a
+            result stored before it was measured.
         absent: seeds that the result's settings ask for and it has not.
         crashed: seeds of trials with numbers that are not finite.
     """
@@ -128,6 +131,8 @@ class Trials:
     tables: dict[Table, np.ndarray]
     window: np.ndarray | None
     metrics: pd.DataFrame
+    measured_steps: np.ndarray | None
+    hidden_norm: np.ndarray | None
     absent: list[int]
     crashed: list[int]
 
@@ -138,9 +143,10 @@ class Trials:
         finite = np.all([np.isfinite(table).all((1, 2, 3)) for table in tables.values()], 0)
         index = np.flatnonzero(present & finite)
         index = index[np.argsort(result.seed[index])]
-        metrics, last = result.metrics[result.metrics.tied == tied], result.steps[-1]
+        metrics, last = result.metrics[result.metrics.tied == tied], result.steps.max(initial=0)
         after = last - own.schedule_period if window is not None else last
         asked = own.seeds if ("tied" if tied else "untied") in own.ties else ()
+        norm = result.hidden_norm
         return cls(
             task=xor_task(own),
             seeds=result.seed[index],
@@ -148,6 +154,8 @@ class Trials:
             tables={name: table[index] for name, table in tables.items()},
             window=window,
             metrics=metrics[(metrics.step > after) & (metrics.step <= last)],
+            measured_steps=result.measured_steps,
+            hidden_norm=None if norm is None else norm[index],
             absent=sorted(set(asked) - set(result.seed[present].tolist())),
             crashed=sorted(result.seed[present & ~finite].tolist()),
         )
@@ -172,13 +180,52 @@ class Trials:
 
     def start(self, curve: np.ndarray) -> np.ndarray:
         """Value at step 0, ``(trial, record)`` to ``(trial,)``; nan if it is not recorded."""
-        return curve[:, 0] if self.steps[0] == 0 else np.full(len(curve), np.nan)
+        begun = self.steps.size and self.steps[0] == 0
+        return curve[:, 0] if begun else np.full(len(curve), np.nan)
 
     def ratio(self, table: Table, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         """A pair's distance over the median control pair's, at the end and at step 0."""
         distance = self.distance(table, pair)
         control = control_distance(self.tables[table], self.task).clip(RESOLUTION)
         return self.end(distance) / self.end(control), self.start(distance) / self.start(control)
+
+    def first_under(self, table: Table, pair: Pair, share: float) -> np.ndarray:
+        """First recorded step at which a pair is under this share of its distance at step 0.
+
+        ``(trial,)``; inf for a trial that never is, nan without a window or a record of step 0.
+        """
+        curve = self.distance(table, pair)
+        start = self.start(curve)
+        if self.window is None:
+            return np.full(len(curve), np.nan)
+        under = curve < share * start[:, None]
+        first = np.where(under.any(1), self.steps[under.argmax(1)], np.inf)
+        return np.where(np.isnan(start), np.nan, first)
+
+    def fluctuation(self, table: Table, pair: Pair) -> np.ndarray:
+        """Standard deviation over mean of a pair's distance over the window, ``(trial,)``.
+
+        At least what float32 resolves; nan without a window.
+        """
+        curve = self.distance(table, pair)
+        mean = self.end(curve)
+        return (np.sqrt(self.end((curve - mean[:, None]) ** 2)) / mean).clip(RESOLUTION)
+
+    def logit_reach(self, pair: Pair) -> np.ndarray:
+        """Mean of ``||o_b - o_a|| min ||h||`` over the window's steps that were measured too.
+
+        No context in which ``||h||`` is least can set the two logits further apart. The least is
+        over the contexts whose masked bit the pair writes. ``(trial,)``; nan without such a step.
+        """
+        bit, distance = int(pair[0] >= len(self.task.zero_dst)), self.distance("output", pair)
+        if self.window is None or self.hidden_norm is None or self.measured_steps is None:
+            return np.full(len(distance), np.nan)
+        inside = self.steps[self.window]
+        steps, record, measured = np.intersect1d(inside, self.measured_steps, return_indices=True)
+        if not steps.size:
+            return np.full(len(distance), np.nan)
+        norm = self.hidden_norm[:, measured, bit].astype(np.float64).clip(RESOLUTION)
+        return (distance[:, self.window][:, record] * norm).mean(1)
 
     def measured(self, split: str, quantity: str) -> pd.Series:
         """A metric's mean over the window, by seed; nan for a trial that failed."""

@@ -50,7 +50,8 @@ def geometric_interval(values: np.ndarray, level: float = 0.95, at: float = 1.0)
         ValueError: a value is not positive and finite.
     """
     *interval, p = mean_interval(_logs(values), level, float(np.log(at)))
-    return Interval(*np.exp(interval).tolist(), p)
+    with np.errstate(over="ignore"):  # a bound too large for a float is inf
+        return Interval(*np.exp(interval).tolist(), p)
 
 
 def bca_interval(values: np.ndarray, level: float = 0.95) -> Interval:

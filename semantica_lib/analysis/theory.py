@@ -19,7 +19,7 @@ from semantica_lib.analysis.distances import (
     parity_pairs,
     synonym_pairs,
 )
-from semantica_lib.datasets.xor import XorTask
+from semantica_lib.datasets.xor import SPLITS, XorTask
 from semantica_lib.experiments import Settings
 from semantica_lib.trainers import schedule
 
@@ -36,7 +36,7 @@ def decay_factor(settings: Settings, steps: np.ndarray) -> np.ndarray:
     Args:
         steps: optimizer steps done, in any order, none negative.
     """
-    steps = np.asarray(steps)
+    steps = np.asarray(steps, dtype=int)
     done = torch.arange(int(steps.max(initial=0)))
     rate = schedule.cosine(
         done, settings.learning_rate, settings.learning_rate_min, settings.schedule_period
@@ -91,13 +91,13 @@ def ceilings(zero_dst: tuple[float, ...], one_dst: tuple[float, ...]) -> tuple[f
 
 
 class Prediction(NamedTuple):
-    """That a pair of rows merges in a table, or else stays apart."""
+    """That a pair of rows merges in a table or stays apart; ``merges`` is None for neither."""
 
     claim: str
     tied: bool
     table: Table
     pair: Pair
-    merges: bool
+    merges: bool | None
 
 
 def paper_predictions(task: XorTask) -> list[Prediction]:
@@ -118,20 +118,29 @@ def paper_predictions(task: XorTask) -> list[Prediction]:
     ]
 
 
-def further_predictions(task: XorTask) -> list[Prediction]:
+def further_predictions(task: XorTask, sees_order: bool) -> list[Prediction]:
     """What the same reasoning says of the parity symbols, which the paper does not draw.
 
-    (even, odd) is conditionally but not semantically equivalent; even parity is, to an encoder
-    that does not see positions, one more 0 and odd parity one more 1.
+    (even, odd) is conditionally but not semantically equivalent. To an encoder that does not see
+    positions even parity is one more 0 and odd parity one more 1. One that does always finds the
+    parity at a place of its own, where no bit ever stands: nothing is predicted of these pairs.
     """
-    cell = fourth_cell(task)
+    cell, merges = fourth_cell(task), None if sees_order else True
     return [
         Prediction(_words("fourth cell, untied output", cell, True), False, "output", cell, True),
         Prediction(_words("fourth cell, untied input", cell, False), False, "input", cell, False),
     ] + [
-        Prediction(_words("parity, untied input", pair, True), False, "input", pair, True)
+        Prediction(_words("parity, untied input", pair, merges), False, "input", pair, merges)
         for pair in parity_pairs(task)
     ]
+
+
+def new_contexts(task: XorTask, sees_order: bool) -> float:
+    """Share of the contexts of held-out strings that no training string shows to the encoder."""
+    population = task.contexts if sees_order else task.population
+    occur = population.joint.sum(1) > 0  # (split, case)
+    train, held_out = (occur[SPLITS.index(split)] for split in ("train", "validation"))
+    return (~train[held_out]).double().mean().item()
 
 
 def _prediction(
@@ -143,5 +152,6 @@ def _prediction(
     return Prediction(f"{words} (DH {'holds' if holds else 'fails'})", tied, table, pair, merges)
 
 
-def _words(where: str, pair: Pair, merges: bool) -> str:
-    return f"{where}: {pair[0]} and {pair[1]} {'merge' if merges else 'stay apart'}"
+def _words(where: str, pair: Pair, merges: bool | None) -> str:
+    verb = {True: " merge", False: " stay apart", None: ""}[merges]
+    return f"{where}: {pair[0]} and {pair[1]}{verb}"

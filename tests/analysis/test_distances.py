@@ -1,5 +1,6 @@
 """Distances against scipy, and the relations of symbols against brute force over contexts."""
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -188,6 +189,65 @@ def test_without_a_window_or_a_first_record_the_ends_are_nan() -> None:
     end, start = Trials.of(_result(first=10), False, WINDOW).ratio("input", (0, 1))
     assert np.isfinite(end).all()
     assert np.isnan(start).all()
+
+
+def test_the_first_record_under_a_share_of_the_start() -> None:
+    """1, 2, 4, 6 apart, then backwards: strictly under, the first time, inf for never."""
+    result = _result()
+    growing = Trials.of(result, False, WINDOW)
+    assert growing.first_under("input", (0, 1), 0.5).tolist() == [np.inf] * 2
+    assert growing.first_under("input", (0, 1), 1.5).tolist() == [0, 0]
+    backwards = replace(result, input_embedding=result.input_embedding[:, ::-1])
+    closing = Trials.of(backwards, False, WINDOW)
+    assert closing.first_under("input", (0, 1), 0.5).tolist() == [20, 20]
+    assert closing.first_under("input", (0, 1), 1 / 6).tolist() == [np.inf] * 2
+    again = backwards.input_embedding.copy()
+    again[:, 3] = again[:, 0]
+    closing = Trials.of(replace(backwards, input_embedding=again), False, WINDOW)
+    assert closing.first_under("input", (0, 1), 0.5).tolist() == [20, 20]
+    assert np.isnan(Trials.of(backwards, False, None).first_under("input", (0, 1), 0.5)).all()
+    later = Trials.of(_result(first=10), False, WINDOW)
+    assert np.isnan(later.first_under("input", (0, 1), 1.5)).all()
+
+
+def test_fluctuation_is_of_the_window_alone_and_has_no_unit() -> None:
+    """4 and 6: mean 5, deviation 1, whatever the seed's scale."""
+    trials = Trials.of(_result(), False, WINDOW)
+    np.testing.assert_allclose(trials.fluctuation("input", (0, 1)), [0.2, 0.2], rtol=1e-6)
+    constant = Trials.of(_result(), False, np.array([False, True, False, False]))
+    assert constant.fluctuation("input", (0, 1)).tolist() == [distances.RESOLUTION] * 2
+    assert np.isnan(Trials.of(_result(), False, None).fluctuation("input", (0, 1))).all()
+
+
+def _with_norms(measured_steps: list[int]) -> Result:
+    """The least norm is 10 times the seed for bit 0, 1,000 times it for bit 1, plus the step."""
+    result = _result()
+    norms = np.array([10, 1000]) * result.seed[:, None, None]
+    norms = norms + np.array(measured_steps)[:, None]
+    return replace(result, measured_steps=np.array(measured_steps), hidden_norm=norms)
+
+
+@pytest.mark.parametrize(("bit", "pair"), [(0, (0, 1)), (1, (2, 6))])
+def test_the_logits_reach_at_steps_that_are_recorded_and_measured(bit: int, pair: tuple) -> None:
+    """Records at 20 and 30 are in the window; measured are 15, 20 and 30, or fewer."""
+    for measured, common in (
+        ([0, 15, 20, 30], [20, 30]), ([10, 15, 30], [30]), ([30, 20], [20, 30]),
+    ):  # fmt: skip
+        trials = Trials.of(_with_norms(measured), False, WINDOW)
+        by_hand = [
+            np.mean([
+                np.linalg.norm(trials.tables["output"][row, step // 10, pair[0]]
+                               - trials.tables["output"][row, step // 10, pair[1]])
+                * (seed * (10, 1000)[bit] + step)
+                for step in common
+            ])
+            for row, seed in enumerate((3, 7))
+        ]  # fmt: skip
+        np.testing.assert_allclose(trials.logit_reach(pair), by_hand, rtol=1e-6)
+    for result, window in (
+        (_with_norms([0, 15, 25]), WINDOW), (_with_norms([20]), None), (_result(), WINDOW),
+    ):  # fmt: skip
+        assert np.isnan(Trials.of(result, False, window).logit_reach(pair)).all()
 
 
 def test_metrics_are_means_over_the_last_period_of_one_split() -> None:

@@ -68,6 +68,11 @@ def test_a_geometric_mean_refuses_what_has_no_logarithm(wrong: float) -> None:
             interval(values)
 
 
+def test_a_bound_too_large_for_a_float_is_infinite() -> None:
+    interval = statistics.geometric_interval(np.array([1e-300, 1e300]))
+    assert interval[:3] == pytest.approx((1, 0, np.inf))
+
+
 @pytest.mark.parametrize(("seeds", "level"), [(5, 0.95), (20, 0.95), (20, 0.99)])
 def test_coverage_by_simulation(seeds: int, level: float) -> None:
     """Of 1,000 lognormal samples the interval holds the true geometric mean in its share."""

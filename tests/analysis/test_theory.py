@@ -149,10 +149,41 @@ def test_predictions_leave_out_what_never_occurs(one: tuple, merges: bool) -> No
     }
 
 
-def test_further_predictions() -> None:
-    further = theory.further_predictions(_main())
+@pytest.mark.parametrize(("sees_order", "merge"), [(False, True), (True, None)])
+def test_further_predictions(sees_order: bool, merge: bool | None) -> None:
+    """Whoever sees positions never takes the parity for a bit: no prediction, not "apart"."""
+    further = theory.further_predictions(_main(), sees_order)
     assert [(p.table, p.pair, p.merges, p.tied) for p in further] == [
         ("output", (4, 5), True, False),
         ("input", (4, 5), False, False),
-        *(("input", pair, True, False) for pair in ((4, 0), (4, 1), (5, 2), (5, 3))),
+        *(("input", pair, merge, False) for pair in ((4, 0), (4, 1), (5, 2), (5, 3))),
     ]
+    assert further[2].claim == "parity, untied input: 4 and 0" + " merge" * (not sees_order)
+
+
+@pytest.mark.parametrize("sees_order", [False, True])
+@pytest.mark.parametrize("bits", [2, 3, 4, 5])
+@pytest.mark.parametrize("zero", [(0.1, 0.9), (1.0, 0.0)])
+def test_new_contexts_by_brute_force(
+    masked_writings: Callable, zero: tuple, bits: int, sees_order: bool
+) -> None:
+    task = XorTask(bits, zero, (0.5, 0.5), 14)
+
+    def seen(split: str) -> set[tuple[int, ...]]:
+        order = list if sees_order else sorted
+        return {tuple(order(tokens)) for tokens, _, p in masked_writings(task, split) if p > 0}
+
+    held_out = seen("validation")
+    new = len(held_out - seen("train")) / len(held_out)
+    assert theory.new_contexts(task, sees_order) == pytest.approx(new, abs=1e-12)
+    if sees_order:
+        assert new == 1
+
+
+def test_held_out_strings_of_the_papers_task_are_new_only_to_who_sees_order() -> None:
+    assert theory.new_contexts(_main(), sees_order=False) == 0
+    assert theory.new_contexts(_main(), sees_order=True) == 1
+
+
+def test_the_clock_of_no_records_is_empty() -> None:
+    assert theory.decay_factor(Settings(), np.array([])).shape == (0,)

@@ -1,0 +1,171 @@
+"""All claims about an XOR experiment beside the primary ones, each judged by itself.
+
+Their rules, and when they were fixed, are told in :mod:`semantica_lib.analysis.verdicts`.
+"""
+
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+
+from semantica_lib.analysis import statistics
+from semantica_lib.analysis.claims import BOTH, EXPLORATORY, LEARNED_SHARE, Measured, tie_of
+from semantica_lib.analysis.distances import Pair, Table, synonym_pairs
+from semantica_lib.analysis.statistics import Claim
+from semantica_lib.analysis.theory import (
+    Prediction,
+    further_predictions,
+    log_odds,
+    new_contexts,
+    paper_predictions,
+)
+from semantica_lib.models.encoders import sees_order
+
+STRICTER_MARGIN = 0.05  # of the median control pair's distance
+CLOSE = 0.1  # of a pair's own distance at step 0
+HELD_OUT_MARGIN = 0.05  # of the attainable accuracy
+
+
+def exploratory_claims(measured: Measured) -> list[Claim]:
+    task, own = measured.task, measured.settings
+    paper = paper_predictions(task)
+    merges = [prediction for prediction in paper if prediction.merges]
+    synonyms = [(pair[:2], pair.conditionally_equivalent) for pair in synonym_pairs(task)]
+    claims = [
+        *(measured.pair(p) for p in further_predictions(task, sees_order(own))),
+        *(measured.pair(p, ", learned trials only", learners=True) for p in paper),
+        *(measured.pair(p, ", stricter margin", STRICTER_MARGIN) for p in merges),
+        *chain.from_iterable(beside(measured, p) for p in paper),
+        *(log_odds_law(measured, p) for p in paper if not p.merges),
+        paired_learning(measured),
+        loss(measured),
+        *(faster(measured, pair, table) for pair, holds in synonyms if holds
+          for table in ("output", "input")),
+        *(fluctuates(measured, pair) for pair, holds in synonyms if not holds),
+        *held_out(measured),
+    ]  # fmt: skip
+    return [replace(claim, text=EXPLORATORY + claim.text) for claim in claims]
+
+
+def beside(measured: Measured, p: Prediction) -> list[Claim]:
+    """What stands beside a merge: is it closer than it began, what did decay do, the norms.
+
+    Over the decay clock, 1 says that decay alone closed the gap, less that gradients did too,
+    more that they resisted.
+    """
+    trials = measured.trials[p.tied]
+    ratio, ratio_at_0 = trials.ratio(p.table, p.pair)
+    distance, norm = trials.distance(p.table, p.pair), trials.norm(p.table, p.pair)
+    start, end = trials.start(distance), trials.end(distance)
+    clock = trials.end(start[:, None] * measured.factor)
+    closer = {"side": "under", "margin": 1.0, "prediction": "under 1"} if p.merges else {}
+    about = [
+        (", ratio to the control pairs over that at step 0", ratio / ratio_at_0, closer),
+        (", distance over the decay clock's", end / clock, {}),
+        (", mean norm of its rows", trials.end(norm), {}),
+    ]
+    claims = [
+        measured.claim(p.claim + what, "ratio", values, p.tied, **rest)
+        for what, values, rest in about
+    ]
+    if p.merges:
+        share = np.log(start / clock) / np.log(start / end)
+        text = f"{p.claim}, share of the shrinking that decay alone explains"
+        claims.append(measured.claim(text, "difference", share[end < start], p.tied))
+    return claims
+
+
+def log_odds_law(measured: Measured, p: Prediction) -> Claim:
+    """Only the distance, without a prediction, where ``||h||`` was not stored."""
+    (a, b), probability = p.pair, measured.task.probability
+    trials, least = measured.trials[p.tied], abs(log_odds(probability[b], probability[a]))
+    text = f"{p.claim}, log-odds law for ||o_{b} - o_{a}||"
+    if trials.hidden_norm is None:
+        return measured.claim(
+            text, "ratio", trials.end(trials.distance("output", p.pair)), p.tied,
+            prediction=f"at least {least:.3f} / min ||h||",
+            obstacle="The encoder's output h is not stored: only the distance is reported.",
+        )  # fmt: skip
+    return measured.claim(
+        f"{text} min ||h||", "ratio", trials.logit_reach(p.pair), p.tied, side="over",
+        margin=least, prediction=f"at least log-odds {least:.3f}",
+    )  # fmt: skip
+
+
+def paired_learning(measured: Measured) -> Claim:
+    untied, tied = pd.DataFrame(measured.learned).dropna().to_numpy(bool).T
+    p = statistics.paired_exact_test(untied, tied)
+    return measured.claim(
+        f"untied learns where tied does not (exact paired p {p:.2g})", "share",
+        untied[untied != tied], *BOTH, side="over", margin=LEARNED_SHARE, pairs=len(untied),
+        prediction=f"over {LEARNED_SHARE:g} of the seeds that differ",
+    )  # fmt: skip
+
+
+def loss(measured: Measured) -> Claim:
+    """The author's "untied does better overall", where tying is predicted to cost."""
+    worse = {"side": "over", "margin": 0.0, "prediction": "tied minus untied over 0"}
+    return measured.claim(
+        "claim 3: what tying costs in cross-entropy, nats (over all strings)", "difference",
+        -measured.untied_minus_tied("loss"), *BOTH, **(worse if measured.costs else {}),
+    )  # fmt: skip
+
+
+def faster(measured: Measured, pair: Pair, table: Table) -> Claim:
+    """The author's "tied converges faster": steps to a tenth of the start, tied over untied."""
+    first = {
+        tied: measured.trials[tied].first_under("input" if tied else table, pair, CLOSE)
+        for tied in BOTH
+    }
+    never = ", ".join(f"{np.isinf(first[t]).sum()} of {len(first[t])} {tie_of(t)}" for t in BOTH)
+    counted = {tied: np.minimum(steps, measured.last) for tied, steps in first.items()}
+    return measured.claim(
+        f"author: {pair[0]} and {pair[1]} converge faster tied than in the untied {table} table, "
+        f"first step under {CLOSE:g} of the start (never: {never})",
+        "ratio", _tied_over_untied(measured, counted), *BOTH, side="under", margin=1.0,
+        prediction=f"under 1 (never counts as step {measured.last})",
+    )  # fmt: skip
+
+
+def fluctuates(measured: Measured, pair: Pair) -> Claim:
+    """The author's "the other pair fluctuates", against the untied output table."""
+    fluctuation = {
+        tied: measured.trials[tied].fluctuation("input" if tied else "output", pair)
+        for tied in BOTH
+    }
+    return measured.claim(
+        f"author: {pair[0]} and {pair[1]} fluctuate more tied than in the untied output table, "
+        "standard deviation over mean of the distance",
+        "ratio", _tied_over_untied(measured, fluctuation), *BOTH, side="over", margin=1.0,
+        prediction="over 1",
+    )  # fmt: skip
+
+
+def held_out(measured: Measured) -> list[Claim]:
+    """Accuracy on held-out strings beside that on training strings; none as published."""
+    task, own = measured.task, measured.settings
+    if own.validation == "as-published":
+        return []
+    share = new_contexts(task, sees_order(own))
+    new = {0.0: "none", 1.0: "all"}.get(share, f"{share:.1%}")
+
+    def attained(tied: bool, split: str) -> pd.Series:
+        return measured.trials[tied].measured(split, "accuracy") / task.ceiling(split)[0]
+
+    return [
+        measured.claim(
+            f"held-out strings are done as well as training strings, {tie_of(tied)} "
+            f"(contexts new to it: {new})",
+            "difference", (attained(tied, "validation") - attained(tied, "train")).to_numpy(float),
+            tied, side="over", margin=-HELD_OUT_MARGIN,
+            prediction=f"at most {HELD_OUT_MARGIN:g} less, each as a share of its ceiling",
+        )
+        for tied in BOTH
+    ]  # fmt: skip
+
+
+def _tied_over_untied(measured: Measured, values: dict[bool, np.ndarray]) -> np.ndarray:
+    """Ratios paired by seed; nan where one of the two has no value."""
+    by_seed = {tied: pd.Series(values[tied], measured.trials[tied].seeds) for tied in BOTH}
+    return (by_seed[True] / by_seed[False]).to_numpy(float)
