@@ -1,18 +1,30 @@
-"""How figures look, and how they get into a notebook.
+"""How figures look, and how they get into a notebook or a file.
 
 Every figure has an opaque white ground (so that it reads on a dark page), colours that colour-blind
 readers can tell apart, and line styles or markers that survive a grey print.
 """
 
 import io
+from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import seaborn as sns
 from IPython.display import Image
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from semantica_lib.analysis.statistics import mean_interval
+from semantica_lib.errors import RequestError, short
+from semantica_lib.trainers.checkpoint import write_whole
 
 BLUE, ORANGE, GREEN, *_ = sns.color_palette("colorblind")
 GREY, BLACK = "0.45", "0.1"
 WIDTH, DOTS = 6.8, 100  # inches, and page pixels an inch; files have twice as many
+SUFFIXES = "pdf", "png", "svg"
+Lines = Literal["seeds", "band", "both"]
 STYLE = {
     **sns.axes_style("whitegrid"),
     "grid.color": "0.92",
@@ -36,3 +48,68 @@ def png(figure: Figure) -> bytes:
 def show(figure: Figure) -> Image:
     """The figure as a notebook's output, at its size in page pixels."""
     return Image(png(figure), width=round(figure.get_figwidth() * DOTS))
+
+
+def suffix_of(file: Path) -> str:
+    """The kind of picture that a file's name asks for.
+
+    Raises:
+        RequestError: it is not one that figures are written in.
+    """
+    suffix = file.suffix[1:].lower()
+    if suffix not in SUFFIXES:
+        raise RequestError(f"file should end in .{', .'.join(SUFFIXES)}, not {short(str(file))}")
+    return suffix
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure, whole or not at all.
+
+    Raises:
+        RequestError: as :func:`suffix_of`, or the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix_of(file), dpi=2 * DOTS)
+    try:
+        write_whole(file, buffer.getvalue())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError(f"cannot write {short(str(file))}: {reason}") from None
+
+
+def draw_seeds(
+    axes: Axes, steps: np.ndarray, curves: np.ndarray, lines: Lines, marker: str, **style: Any
+) -> None:
+    """Curves ``(trial, record)``: every one thin, or their mean thick with its 95% band, or both.
+
+    Markers stand on the mean; on the thin ones where there is no mean or no line to see.
+    """
+    sparse = {"marker": marker, "markevery": max(1, len(steps) // 6)}
+    if lines != "band":
+        marked = {**sparse, "markersize": 3.5} if lines == "seeds" or len(steps) == 1 else {}
+        axes.plot(steps, curves.T, linewidth=0.8, alpha=0.6, **style, **marked)
+    if lines != "seeds":
+        mean, low, high = np.array([mean_interval(values)[:3] for values in curves.T]).T
+        axes.plot(steps, mean, linewidth=2.2, markersize=5, **style, **sparse)
+        axes.fill_between(steps, low, high, color=style["color"], alpha=0.18, linewidth=0)
+
+
+def step_axis(axes: Axes) -> None:
+    """Have optimizer steps along the lower edge."""
+    axes.set_xlabel("optimizer steps")
+    axes.margins(x=0.02)
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def note(axes: Axes, text: str) -> None:
+    """Say in the middle of a panel why nothing is drawn there."""
+    ground = {"facecolor": "white", "linewidth": 0, "pad": 2}
+    axes.text(
+        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, bbox=ground
+    )
+
+
+def legend(figure: Figure, *keys: Line2D, columns: int = 2) -> None:
+    """Explain what is drawn, below the panels."""
+    figure.legend(handles=keys, loc="outside lower center", ncols=columns, frameon=False)

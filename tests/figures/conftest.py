@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from semantica_lib import results
 from semantica_lib.experiments import settings
@@ -60,3 +61,16 @@ def make(tmp_path: Path) -> Callable[..., Result]:
         return result
 
     return made
+
+
+@pytest.fixture
+def fits() -> Callable[[Figure], bool]:
+    """Whether all that a figure draws lies on it, so that no text is cut off."""
+
+    def inside(figure: Figure) -> bool:
+        figure.draw_without_rendering()
+        (left, bottom), (right, top) = figure.get_tightbbox().get_points()
+        width, height = figure.get_size_inches()
+        return min(left, bottom) >= 0 and right <= width and top <= height
+
+    return inside
