@@ -34,7 +34,7 @@ class Measured:
 
     def __init__(self, result: Result) -> None:
         own = self.settings = result.settings
-        self.window = statistics.last_period(result.steps, own.schedule_period)
+        self.window = statistics.last_period(result.steps, own.period)
         self.trials = {tied: Trials.of(result, tied, self.window) for tied in BOTH}
         self.task = self.trials[True].task
         self.last, self.factor = int(result.steps.max(initial=0)), decay_factor(own, result.steps)
@@ -64,7 +64,7 @@ class Measured:
         if not self.complete:
             return f"The result is partial, at step {self.last}; `{command}` completes it."
         if self.window is None:
-            period = own.schedule_period
+            period = own.period
             command += f" --set steps={period}" * (own.steps < period)
             return (
                 f"The records, to step {self.last}, hold no full period of the schedule "

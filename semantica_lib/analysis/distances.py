@@ -144,7 +144,7 @@ class Trials:
         index = np.flatnonzero(present & finite)
         index = index[np.argsort(result.seed[index])]
         metrics, last = result.metrics[result.metrics.tied == tied], result.steps.max(initial=0)
-        after = last - own.schedule_period if window is not None else last
+        after = last - own.period if window is not None else last
         asked = own.seeds if ("tied" if tied else "untied") in own.ties else ()
         norm = result.hidden_norm
         return cls(

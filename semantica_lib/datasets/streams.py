@@ -8,7 +8,8 @@ trials of its stack, nor on resuming, nor on the device. The function is Philox4
 import torch
 from torch import Tensor
 
-TRAINING = 0  # streams: one purpose each, never shared
+# Streams: one purpose each, never shared. Dropout has the rest, one for each place where it drops.
+TRAINING, SHUFFLE, DROPOUT = range(3)
 
 WORD = 2**32  # words are whole numbers in [0, WORD), held in int64
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -46,9 +47,10 @@ def words(seeds: Tensor, stream: int, step: Tensor, rows: Tensor, columns: int) 
 
     Args:
         seeds: ``(trial,)`` int64, each in ``[0, 2**32)``.
-        stream: the purpose of the words (``TRAINING``).
+        stream: the purpose of the words, such as ``TRAINING``.
         step: a 0-d int64 tensor.
-        rows: ``(row,)`` int64, what tells the rows apart, each in ``[0, 2**32)``.
+        rows: ``(row,)`` int64, what tells the rows apart, each in ``[0, 2**32)``; or each trial's
+            own, ``(trial, row)``.
         columns: how many words each row needs.
 
     Returns:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from semantica_lib.datasets import streams
+from semantica_lib.settings import training_strings
 
 SPLITS = ("train", "validation", "test", "exact")  # exact: all strings
 
@@ -95,7 +96,7 @@ class XorTask:
         """
         shuffled = list(range(2**self.bits - 1))
         random.Random(self.data_seed).shuffle(shuffled)
-        train, validation = 9 * len(shuffled) // 10, max(1, len(shuffled) // 10)
+        train, validation = training_strings(self.bits), max(1, len(shuffled) // 10)
         number = torch.tensor([*shuffled, 2**self.bits - 1])
         strings = (number[:, None] >> torch.arange(self.bits - 1, -1, -1)) & 1
         return {
@@ -105,23 +106,43 @@ class XorTask:
             "exact": strings,
         }
 
+    def shuffled(self, strings: Tensor, size: int, seeds: Tensor, step: Tensor) -> Tensor:
+        """The strings of each trial's batch at this step, ``(trial, size, bit)``.
+
+        Every trial goes through the strings in an order of its own, anew in each pass; those that
+        fill no batch at a pass's end are left out of it.
+
+        Args:
+            strings: ``(string, bit)`` int64.
+            size: strings a batch.
+            seeds: ``(trial,)`` int64.
+            step: 0-d int64.
+        """
+        batches = len(strings) // size
+        (word,) = streams.words(seeds, streams.SHUFFLE, step // batches, _numbers(strings), 1)
+        first = step % batches * size
+        chosen = word.argsort(1).gather(
+            1, (first + torch.arange(size, device=word.device)).expand(len(word), -1)
+        )
+        return strings[chosen]
+
     def draw(self, strings: Tensor, seeds: Tensor, step: Tensor) -> Batch:
         """One masked writing of each string for each trial at this step.
 
         A pure function of seed, step and string: the other strings of the batch do not matter.
 
         Args:
-            strings: ``(batch, bit)`` int64.
+            strings: ``(batch, bit)`` int64, or ``(trial, batch, bit)``: each trial's own.
             seeds: ``(trial,)`` int64.
             step: 0-d int64.
         """
-        number = sum(bit << power for power, bit in enumerate(strings.unbind(1)))
+        number = _numbers(strings)
         *drawn, place = streams.words(seeds, streams.TRAINING, step, number, self.bits + 1)
         masked = (place * self.bits) >> 32  # uniform on the places, exact to 2^-32
-        parity = (strings.sum(1) & 1) + self.parity
+        parity = (strings.sum(-1) & 1) + self.parity
         tokens, target = [], torch.zeros_like(masked)
         for place_, word in enumerate(drawn):
-            symbol = self._symbol(strings[:, place_], word)
+            symbol = self._symbol(strings[..., place_], word)
             hidden = masked == place_
             target = torch.where(hidden, symbol, target)
             tokens.append(torch.where(hidden, self.mask, symbol))
@@ -215,6 +236,11 @@ class XorTask:
         for low, p in _multisets(zeros, self.zero_dst):
             for high, q in _multisets(ones, self.one_dst):
                 yield low + tuple(first + symbol for symbol in high), p * q
+
+
+def _numbers(strings: Tensor) -> Tensor:
+    """Each string's number, ``(..., bit)`` to ``(...)``."""
+    return sum(bit << power for power, bit in enumerate(strings.unbind(-1)))
 
 
 def _thresholds(dst: tuple[float, ...]) -> list[int]:

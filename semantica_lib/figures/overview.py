@@ -120,7 +120,7 @@ def heat_map(result: Result) -> Figure:
 
 
 def _window(result: Result) -> np.ndarray | None:
-    return last_period(result.steps, result.settings.schedule_period)
+    return last_period(result.steps, result.settings.period)
 
 
 def _head(result: Result, beside: Sequence[Result]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
-from semantica_lib.experiments import Settings
 from semantica_lib.models import lstm, mixer, transformer
+from semantica_lib.models.dropout import Dropout
+from semantica_lib.settings import Settings
 
 
 def plain(own: Settings) -> nn.Module:
@@ -17,18 +18,28 @@ def plain(own: Settings) -> nn.Module:
     return transformer.plain(own.layers, own.embedding_size, *sizes, own.activation)
 
 
-def masked_hidden(own: Settings, parameters: dict[str, Tensor], tokens: Tensor) -> Tensor:
+def masked_hidden(
+    own: Settings, parameters: dict[str, Tensor], tokens: Tensor, drop: Dropout | None = None
+) -> Tensor:
     """The encoder's output at the masked place, ``(trial, feature, batch)``.
 
     Args:
         parameters: named, each ``(trial, *shape)``; the mask is the last symbol.
         tokens: ``(trial or 1, token, batch)`` int64; each sequence holds one mask.
+        drop: a step's dropout, of encoders that have any.
     """
     if own.architecture == "lstm":
         return lstm.masked_hidden(parameters, tokens, own.layers, own.bidirectional)
     if own.architecture == "mixer":
         return mixer.masked_hidden(parameters, tokens, own.layers, own.activation)
-    return transformer.masked_hidden(parameters, tokens, own.layers, own.heads, own.activation)
+    sizes = own.layers, own.heads, own.activation
+    return transformer.masked_hidden(parameters, tokens, *sizes, drop)
+
+
+def most_dropped(own: Settings, batch: int) -> int:
+    """Of how many numbers of a trial the encoder drops some at once, at most."""
+    places = own.bits + 1
+    return places * batch * max(own.heads * places, own.embedding_size, own.feedforward_size)
 
 
 def sees_order(own: Settings) -> bool:

@@ -1,9 +1,20 @@
-"""The learning rate, and AdamW's factors, at any step."""
+"""The learning rate, and the optimizer's factors, at any step."""
 
 import math
 
 import torch
 from torch import Tensor
+
+from semantica_lib.settings import Settings
+
+
+def rate(own: Settings, step: Tensor) -> Tensor:
+    """Learning rate at each step (counted from 0) under the settings' schedule, float64."""
+    high, warmup = own.learning_rate, own.warmup_steps or 0
+    if own.schedule == "cosine":
+        return cosine(step, high, own.learning_rate_min, own.schedule_period)
+    risen = step.double() / warmup if warmup else torch.ones_like(step, dtype=torch.float64)
+    return high * risen.clamp(max=1)
 
 
 def cosine(step: Tensor, high: float, low: float, period: int) -> Tensor:

@@ -2,16 +2,17 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from semantica_lib.datasets.xor import SPLITS, Batch, XorTask
-from semantica_lib.experiments import Settings
 from semantica_lib.models import encoders
+from semantica_lib.models.dropout import Dropout
 from semantica_lib.models.stack import INPUT, OUTPUT, Layout, plain_parameters, product
+from semantica_lib.settings import Settings
 from semantica_lib.trainers import schedule
 from semantica_lib.trainers.compiling import compiled
 
@@ -54,6 +55,10 @@ class Stack:
         self.layout = Layout(
             {name: tuple(value.shape) for name, value in self._plain(0).items()}, tied
         )
+        self.batch_size = settings.batch_size or len(self.task.splits["train"])
+        if settings.dropout:
+            count = encoders.most_dropped(settings, self.batch_size)
+            self.dropout_rows = torch.arange(-(-count // 4), device=device)
 
     def _plain(self, seed: int) -> dict[str, Tensor]:
         """Initial parameters of one trial, drawn by PyTorch's modules in the original's order."""
@@ -78,8 +83,13 @@ class Stack:
         views = self.layout.views(state.flat)
         return views[INPUT], views[OUTPUT]
 
-    def predict(self, flat: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(
+        self, flat: Tensor, tokens: Tensor, drop: Dropout | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What the model makes of masked sequences, ``(trial or 1, token, batch)``.
+
+        Args:
+            drop: a step's dropout; none while measuring.
 
         Returns:
             The encoder's output at the masked place, ``(trial, feature, batch)``, and the
@@ -87,35 +97,40 @@ class Stack:
             ``h @ O.T`` without a bias.
         """
         views = self.layout.views(flat)
-        hidden = encoders.masked_hidden(self.settings, views, tokens)
+        hidden = encoders.masked_hidden(self.settings, views, tokens, drop)
         return hidden, product(views[OUTPUT], hidden).log_softmax(1)
 
-    def loss(self, flat: Tensor, batch: Batch) -> Tensor:
+    def loss(self, flat: Tensor, batch: Batch, drop: Dropout | None = None) -> Tensor:
         """Cross-entropy at the masked place of each trial, nats, ``(trial,)``."""
-        _, log_probability = self.predict(flat, batch.tokens)
+        _, log_probability = self.predict(flat, batch.tokens, drop)
         symbols = torch.arange(log_probability.shape[1], device=flat.device)
         hit = batch.target[:, None] == symbols[:, None]
         return -torch.where(hit, log_probability, 0).sum(1).mean(1)
 
     def update(self, state: State, batch: Batch, factors: Tensor) -> tuple[State, Tensor]:
-        """One step of AdamW on a given batch; the losses are those before the step."""
+        """One step of the optimizer on a given batch; the losses are those before the step."""
+        own, drop = self.settings, None
+        if own.dropout:
+            drop = Dropout(own.dropout, self.seeds, state.step, self.dropout_rows)
 
         def total(flat: Tensor) -> tuple[Tensor, Tensor]:
-            losses = self.loss(flat, batch)
+            losses = self.loss(flat, batch, drop)
             return losses.sum(), losses  # trials share no parameter: each gets its own gradient
 
         gradient, losses = torch.func.grad(total, has_aux=True)(state.flat)
-        (beta1, beta2), (kept, rate, scale) = self.settings.betas, factors.unbind()
+        if own.optimizer == "adam":
+            gradient = gradient + own.weight_decay * state.flat
+        (beta1, beta2), (kept, rate, scale) = own.betas, factors.unbind()
         first = torch.lerp(state.first, gradient, 1 - beta1)
         second = beta2 * state.second + (1 - beta2) * gradient * gradient
-        flat = kept * state.flat - rate * first / (second.sqrt() * scale + self.settings.eps)
+        flat = kept * state.flat - rate * first / (second.sqrt() * scale + own.eps)
         return State(flat, first, second, state.step + 1), losses
 
     def factors(self, step: Tensor) -> Tensor:
-        """AdamW's factors at this step under the schedule, ``(3,)``."""
-        own = self.settings
-        rate = schedule.cosine(step, own.learning_rate, own.learning_rate_min, own.schedule_period)
-        return schedule.adamw_factors(step, rate, own.weight_decay, own.betas).to(self.dtype)
+        """The optimizer's factors at this step under the schedule, ``(3,)``."""
+        own, rate = self.settings, schedule.rate(self.settings, step)
+        decay = own.weight_decay if own.optimizer == "adamw" else 0.0
+        return schedule.adamw_factors(step, rate, decay, own.betas).to(self.dtype)
 
     def stepper(self, steps: int) -> Callable[[State], tuple[State, Tensor]]:
         """The whole step, drawing its batch included, compiled where that is possible and pays.
@@ -126,7 +141,10 @@ class Stack:
         strings = self.task.splits["train"].to(self.device)
 
         def step(flat: Tensor, first: Tensor, second: Tensor, done: Tensor) -> tuple[Tensor, ...]:
-            batch = self.task.draw(strings, self.seeds, done)
+            own = strings
+            if self.settings.batch_size:
+                own = self.task.shuffled(strings, self.batch_size, self.seeds, done)
+            batch = self.task.draw(own, self.seeds, done)
             state = State(flat, first, second, done)
             state, losses = self.update(state, batch, self.factors(done))
             return state.flat, state.first, state.second, state.step, losses
@@ -170,47 +188,46 @@ class Stack:
 
 
 class History:
-    """What a stack has recorded so far: tables and measurements, by step.
+    """What a stack has recorded so far, as the series of its checkpoint, by name.
 
-    ``tables`` holds ``(trial, table, symbol, feature)`` with the input table first;
-    ``measured`` and ``norms`` hold what :meth:`Stack.measure` returns.
+    ``tables`` holds ``(trial, table, symbol, feature)`` with the input table first, ``measured``
+    and ``norms`` what :meth:`Stack.measure` returns, ``kept`` parameters ``(trial, parameter)``.
+    Beside them ``best`` is each trial's parameters at its own ``best_step``.
     """
 
-    def __init__(self) -> None:
-        self.steps: list[int] = []
-        self.tables: list[Tensor] = []
-        self.measured_steps: list[int] = []
-        self.measured: list[Tensor] = []
-        self.norms: list[Tensor] = []
+    SERIES = (
+        "record_steps", "tables", "measured_steps", "measured", "norms", "kept_steps", "kept",
+    )  # fmt: skip
 
-    def record(self, stack: Stack, state: State) -> None:
-        self.steps.append(int(state.step))
-        self.tables.append(torch.stack(stack.tables(state), 1).float().cpu())
-
-    def measure(self, stack: Stack, state: State) -> None:
-        self.measured_steps.append(int(state.step))
-        measured, norms = stack.measure(state)
-        self.measured.append(measured.cpu())
-        self.norms.append(norms.float().cpu())
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self.series = {name: list(tensors.get(name, ())) for name in self.SERIES}
+        self.best = {name: value for name, value in tensors.items() if name.startswith("best")}
 
     def tensors(self) -> dict[str, Tensor]:
-        return {
-            "record_steps": torch.tensor(self.steps),
-            "tables": torch.stack(self.tables),
-            "measured_steps": torch.tensor(self.measured_steps),
-            "measured": torch.stack(self.measured),
-            "norms": torch.stack(self.norms),
-        }
+        """All of it for a checkpoint."""
+        return {name: torch.stack(all_) for name, all_ in self.series.items() if all_} | self.best
 
-    @classmethod
-    def restore(cls, tensors: dict[str, Tensor]) -> "History":
-        history = cls()
-        history.steps = tensors["record_steps"].tolist()
-        history.tables = list(tensors["tables"])
-        history.measured_steps = tensors["measured_steps"].tolist()
-        history.measured = list(tensors["measured"])
-        history.norms = list(tensors["norms"])
-        return history
+    def _add(self, **values: Tensor) -> None:
+        for name, value in values.items():
+            self.series[name].append(value.cpu())
+
+    def record(self, stack: Stack, state: State) -> None:
+        self._add(record_steps=state.step, tables=torch.stack(stack.tables(state), 1).float())
+
+    def measure(self, stack: Stack, state: State) -> None:
+        measured, norms = stack.measure(state)
+        self._add(measured_steps=state.step, measured=measured, norms=norms.float())
+        if stack.settings.keep_best:
+            loss = measured[SPLITS.index("validation"), 1].cpu()
+            steps = state.step.cpu().expand(len(loss))
+            now = {"best": state.flat.cpu(), "best_step": steps, "best_loss": loss}
+            better = loss < self.best.get("best_loss", math.inf)
+            for name, value in now.items():
+                row = better[:, None] if name == "best" else better
+                self.best[name] = torch.where(row, value, self.best.get(name, value))
+
+    def keep(self, stack: Stack, state: State) -> None:
+        self._add(kept_steps=state.step, kept=state.flat)
 
 
 def train(
@@ -229,23 +246,23 @@ def train(
     Returns:
         Whether ``steps`` was reached.
     """
-    own = stack.settings
-    if start is None:
-        state, history = stack.initial(), History()
-    else:
-        parts = [start[name].to(stack.device) for name in ("flat", "first", "second", "step")]
-        state, history = State(*parts), History.restore(start)
+    own, state, history = stack.settings, stack.initial(), History(start or {})
+    if start is not None:
+        state = State(**{name: start[name].to(stack.device) for name in vars(state)})
     step = int(state.step)
 
     def checkpoint() -> None:
         keep({**vars(state), **history.tensors()})
 
     def observe() -> None:
-        for every, seen, look in (
-            (own.record_every, history.steps, history.record),
-            (own.validate_every, history.measured_steps, history.measure),
+        for every, name, look in (
+            (own.record_every, "record_steps", history.record),
+            (own.validate_every, "measured_steps", history.measure),
+            (own.keep_every, "kept_steps", history.keep),
         ):
-            if (step % every == 0 or step == steps) and (not seen or seen[-1] < step):
+            seen = history.series[name]
+            due = every and (step % every == 0 or step == steps)
+            if due and (not seen or seen[-1] < step):
                 look(stack, state)
 
     observe()

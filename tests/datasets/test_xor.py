@@ -214,6 +214,46 @@ def test_a_string_is_written_the_same_in_any_batch() -> None:
     assert torch.equal(some.target, all_.target[:, chosen])
 
 
+@pytest.mark.parametrize("size", [1, 20, 57, 114])
+def test_a_pass_shows_every_string_once_and_leaves_out_what_fills_no_batch(size: int) -> None:
+    strings = MAIN.splits["train"]
+    whole = {tuple(string) for string in strings.tolist()}
+    orders = []
+    for turn in range(2):
+        steps = torch.arange(len(strings) // size) + turn * (len(strings) // size)
+        shown = torch.cat([MAIN.shuffled(strings, size, SEEDS, step) for step in steps], 1)
+        assert shown.shape == (len(SEEDS), len(steps) * size, MAIN.bits)
+        for trial in shown.tolist():
+            assert len({tuple(string) for string in trial}) == len(trial)
+            assert {tuple(string) for string in trial} <= whole
+        orders += shown.flatten(1).tolist()
+    assert len({tuple(order) for order in orders}) == len(orders)  # of every trial and pass
+
+
+def test_every_string_is_equally_often_in_the_first_batch() -> None:
+    strings, passes = torch.arange(13)[:, None] // 2 ** torch.arange(4) % 2, 3_000
+    seen = torch.zeros(13)
+    for turn in range(passes):
+        batch = MAIN.shuffled(strings, 4, SEEDS[:2], torch.tensor(turn * 3))
+        seen += torch.bincount((batch * 2 ** torch.arange(4)).sum(2).flatten(), minlength=13)
+    # drawn without replacement, so a little more even than the chi-square test takes it to be
+    assert stats.chisquare(seen.numpy()).pvalue > 1e-4
+    assert seen.sum() == passes * 2 * 4
+
+
+def test_a_trial_shuffles_the_same_in_any_stack_and_a_string_is_written_the_same() -> None:
+    strings, step = MAIN.splits["train"], torch.tensor(12_345)
+    together = MAIN.shuffled(strings, 30, SEEDS, step)
+    drawn = MAIN.draw(together, SEEDS, step)
+    for trial in range(len(SEEDS)):
+        own = SEEDS[trial : trial + 1]
+        alone = MAIN.shuffled(strings, 30, own, step)[0]
+        assert torch.equal(alone, together[trial])
+        batch = MAIN.draw(alone, own, step)
+        assert torch.equal(batch.tokens[0], drawn.tokens[trial])
+        assert torch.equal(batch.target[0], drawn.target[trial])
+
+
 def test_every_trial_and_every_step_is_drawn_anew() -> None:
     steps = (0, 1, 2, 3, 2**32, 2**32 + 1)
     batches = [MAIN.draw(MAIN.splits["train"], SEEDS, torch.tensor(step)) for step in steps]

@@ -5,9 +5,9 @@ query, which the softmax takes out again. What a computer finds for its gradient
 and AdamW with an eps of 1e-12 makes steps of that. So wherever parameters are compared, the keys'
 part of ``in_proj_bias`` (its middle third) is left out; it changes nothing that the model computes.
 The same holds for one number of a mixer's layer: its ``fc1`` over places adds the same to all
-features of the last place, which is never masked, so that the next norms take it out again. It holds
-of another place too until some string of a batch masks it, so mixers are compared on strings enough
-for every place to be masked at the first step.
+features of the last place, which is never masked, so that the next norms take it out again. Of
+another place it holds too until some string of a batch masks it, so mixers are compared on strings
+enough for every place to be masked at the first step.
 """
 
 import warnings
@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from semantica_lib.datasets.xor import SPLITS, Batch, XorTask
-from semantica_lib.experiments import SIZES, Settings, find, settings
+from semantica_lib.experiments import find
 from semantica_lib.models.stack import plain_parameters
+from semantica_lib.settings import SIZES, Settings, settings
 from semantica_lib.trainers import stacked
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.stacked import Stack, State, train
@@ -40,14 +41,21 @@ DEEP = settings(
 TINY = settings({"bits": 3})
 LSTM = settings({"schedule_period": 60, "architecture": "lstm", "layers": 2, "bits": 4})
 MIXER = settings({"schedule_period": 60, "architecture": "mixer", "layers": 2, "bits": 5})
+ADAM = settings(
+    {
+        "optimizer": "adam", "schedule": "constant", "warmup_steps": 20, "eps": 1e-8,
+        "batch_size": 50, "bits": 6,
+    }
+)  # fmt: skip
+FLAT = settings({"schedule": "none", "bits": 5, "zero_dst": [0.25, 0.25, 0.5]})
 # The medium sizes on short strings, which are all that makes them slow.
 MEDIUM = [
     find(f"{name}-medium", [("schedule_period", 60), ("bits", bits)])
     for name, bits in (("transformer", 3), ("lstm", 3), ("mlp", 5))
 ]
 SIZE_NAMES = [name for sizes in SIZES.values() for name in sizes]
-ALL = [MAIN, DEEP, LSTM, MIXER, *MEDIUM]
-NAMES = ["main", "deep", "lstm", "mixer", *(own.experiment for own in MEDIUM)]
+ALL = [MAIN, DEEP, LSTM, MIXER, ADAM, FLAT, *MEDIUM]
+NAMES = ["main", "deep", "lstm", "mixer", "adam", "flat", *(own.experiment for own in MEDIUM)]
 Advance = Callable[[State], tuple[State, Tensor]]
 
 
@@ -104,12 +112,19 @@ class PlainTrial:
             torch.manual_seed(seed)
             self.model = plain_model(own, self.mask + 1, tied)
         self.model.to(dtype)
-        self.optimizer = torch.optim.AdamW(
+        optimizer = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[own.optimizer]
+        self.optimizer = optimizer(
             self.model.parameters(), own.learning_rate, own.betas, own.eps, own.weight_decay
         )
-        self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self.optimizer, own.schedule_period // 2, own.learning_rate_min
-        )
+        if own.schedule == "cosine":
+            self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
+                self.optimizer, own.schedule_period // 2, own.learning_rate_min
+            )
+        else:
+            rise = own.warmup_steps or 0
+            self.scheduler = torch.optim.lr_scheduler.LambdaLR(
+                self.optimizer, lambda step: step / rise if step < rise else 1.0
+            )
 
     def logits(self, tokens: Tensor) -> Tensor:
         """``(string, symbol)`` at the masked place of ``(string, place)`` tokens."""
@@ -128,10 +143,13 @@ class PlainTrial:
         return plain_parameters(model.encoder, (model.input_embedding, model.output_embedding))
 
 
-def batches(task: XorTask, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(task: XorTask, seed: int, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
     """What a trial of this seed draws, as ``(string, place)`` tokens and their targets."""
-    for step in range(STEPS):
-        batch = task.draw(task.splits["train"], torch.tensor([seed]), torch.tensor(step))
+    for step in torch.arange(STEPS):
+        strings, seeds = task.splits["train"], torch.tensor([seed])
+        if size:
+            strings = task.shuffled(strings, size, seeds, step)
+        batch = task.draw(strings, seeds, step)
         yield batch.tokens[0].T, batch.target[0]
 
 
@@ -150,7 +168,7 @@ def test_training_is_that_of_torch_to_float64(
     run = uncompiled(stack)
     for trial, seed in enumerate([42, 7]):
         plain = PlainTrial(plain_model, own, seed, tied)
-        losses = [plain.step(*batch) for batch in batches(stack.task, seed)]
+        losses = [plain.step(*batch) for batch in batches(stack.task, seed, own.batch_size)]
         assert run.losses[:, trial].tolist() == pytest.approx(losses, rel=0, abs=1e-9)
         assert_same_parameters(parameters(stack, run.state, trial), plain.parameters(), 1e-9)
 
@@ -352,6 +370,31 @@ def test_compiled_training_is_uncompiled_training_at_full_size(
     assert_compiling_changes_nothing(compiled_run, own, TEN, tied)
 
 
+def test_a_batch_of_all_strings_is_the_full_batch_in_another_order() -> None:
+    whole = Stack(MAIN, [42, 43], False, dtype=torch.float64)
+    count = len(whole.task.splits["train"])
+    shuffled = settings(MAIN.model_dump() | {"batch_size": count})
+    losses = uncompiled(Stack(shuffled, [42, 43], False, dtype=torch.float64)).losses
+    torch.testing.assert_close(losses, uncompiled(whole).losses, rtol=0, atol=1e-9)
+
+
+def test_compiled_training_is_uncompiled_training_with_all_else_that_can_be_chosen(
+    compiled_run: Callable[..., Run],
+) -> None:
+    own = settings(ADAM.model_dump() | {"dropout": 0.2, "batch_size": 9, "bits": 4})
+    assert_compiling_changes_nothing(compiled_run, own, ONE, tied=True)
+
+
+def test_dropout_changes_training_and_not_what_is_measured() -> None:
+    without, with_ = (settings({"bits": 4, "dropout": share}) for share in (0.0, 0.5))
+    stacks = [Stack(own, [42], False, dtype=torch.float64) for own in (without, with_)]
+    first, second = (uncompiled(stack, 3) for stack in stacks)
+    assert not torch.allclose(first.losses, second.losses)
+    for one, other in zip(*(stack.measure(first.state) for stack in stacks), strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(uncompiled(stacks[1], 3).losses, second.losses)  # by the step alone
+
+
 def refuse(*_: object, **__: object) -> None:
     raise RuntimeError("no\ncompiler")
 
@@ -463,10 +506,34 @@ def test_training_records_at_its_steps_and_at_the_last() -> None:
     assert torch.equal(checkpoint["flat"], states[10].flat)
 
 
+def test_weights_are_kept_at_the_steps_asked_for_and_where_each_trial_was_best() -> None:
+    own = settings(
+        {"bits": 3, "validate_every": 2, "keep_every": 4, "keep_best": True, "learning_rate": 0.3}
+    )
+    stack, kept = Stack(own, [42, 43, 44, 45], False), []
+    assert train(stack, 10, None, kept.append)
+    (checkpoint,) = kept
+    states, advance = [stack.initial()], stack.stepper(10)
+    for _ in range(10):
+        states.append(advance(states[-1])[0])
+    assert checkpoint["kept_steps"].tolist() == [0, 4, 8, 10]
+    for step, flat in zip([0, 4, 8, 10], checkpoint["kept"], strict=True):
+        assert torch.equal(flat, states[step].flat)
+    measured = [stack.measure(states[step])[0] for step in range(0, 11, 2)]
+    loss = torch.stack(measured)[:, SPLITS.index("validation"), 1]  # (measurement, trial)
+    best = (2 * loss.argmin(0)).tolist()
+    assert checkpoint["best_step"].tolist() == best and len(set(best)) > 1 and set(best) != {10}
+    for trial, step in enumerate(best):
+        assert torch.equal(checkpoint["best"][trial], states[step].flat[trial])
+
+
 @TIES
 def test_stopped_training_goes_on_bit_for_bit(tied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stacked, "TELL_SECONDS", 0.0)
-    own = settings({"bits": 3, "record_every": 4, "validate_every": 6})
+    own = settings(
+        {"bits": 3, "record_every": 4, "validate_every": 6, "keep_every": 5, "keep_best": True}
+        | {"batch_size": 2, "dropout": 0.1}
+    )  # fmt: skip
     stack, whole, parts = Stack(own, [42, 43], tied), [], []
     assert train(stack, 20, None, whole.append)
     assert not train(stack, 20, None, parts.append, lambda step: step < 9)

@@ -1,0 +1,291 @@
+"""Settings of an experiment, checked at the boundary.
+
+The defaults are those of the paper's main experiment and never change once a result is published,
+because a result is known by the settings in which it differs from them.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from semantica_lib.errors import RequestError, nearest, short
+
+# Settings that leave the trajectory of a trial as it is: the rest make up a result's identity.
+NOT_IDENTITY = {
+    "experiment",
+    "question",
+    "steps",
+    "seeds",
+    "ties",
+    "record_every",
+    "validate_every",
+    "keep_every",
+    "keep_best",
+    "device",
+}
+Tie = Literal["tied", "untied"]
+
+# Settings that apply only where another one has a certain value, with the value that stands where
+# none is given: those of the paper's small models, and of its schedule. Elsewhere each is null.
+SIZES: dict[str, dict[str, Any]] = {
+    "transformer": {"heads": 1, "feedforward_size": 4, "activation": "gelu", "dropout": 0.0},
+    "lstm": {"hidden_size": 8, "bidirectional": True},
+    "mixer": {
+        "token_feedforward_size": 4, "channel_feedforward_size": 8, "activation": "relu",
+    },
+}  # fmt: skip
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "cosine": {"schedule_period": 20_000, "learning_rate_min": 1e-5},
+    "constant": {"warmup_steps": 30_000},
+    "none": {},
+}
+APPLY = {"architecture": SIZES, "schedule": SCHEDULES}
+USUAL_PERIOD = 20_000  # of the paper's schedule, and what a run's end is where there is none
+MOST_CONTEXTS = 2**20  # more cannot be enumerated in reasonable time and memory
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 5e-4 and -.5 as text; take them for the numbers that they are."""
+    if isinstance(value, str) and re.fullmatch(
+        r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value, re.ASCII
+    ):
+        return float(value)
+    return value
+
+
+Real = Annotated[float, BeforeValidator(_number)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Distribution = Annotated[tuple[Real, ...], Field(strict=False)]
+
+
+class Settings(BaseModel):
+    """All that an experiment can choose. Names are fixed: files, notebooks and ``--set`` use them.
+
+    Raises:
+        RequestError: one line naming the setting, what it was and what is allowed
+            (from :func:`settings`, the way to make one).
+    """
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")] = "custom"
+    """name of the experiment and of its result folder"""
+    question: str = ""
+    """what it asks, in plain words"""
+    steps: Count = 150_000
+    """optimizer steps"""
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(strict=False)] = (
+        42, 43, 44, 45, 46,
+    )  # fmt: skip
+    """one trial each, for each tie"""
+    ties: Annotated[tuple[Tie, ...], Field(strict=False)] = ("tied", "untied")
+    """whether the output table is the input table"""
+    zero_dst: Distribution = (0.1, 0.9)
+    """probabilities of the synonyms of bit 0"""
+    one_dst: Distribution = (0.5, 0.5)
+    """probabilities of the synonyms of bit 1"""
+    bits: Annotated[int, Field(ge=2, le=16)] = 7
+    """length of the strings; all 2^bits of them are used"""
+    batch_size: Count | None = None
+    """strings a step, shuffled anew in each pass through them; null: all training strings"""
+    architecture: Literal["transformer", "lstm", "mixer"] = "transformer"
+    layers: Count = 1
+    embedding_size: Count = 4
+    heads: Count | None = None
+    """transformer: attention heads"""
+    feedforward_size: Count | None = None
+    """transformer: width of each layer's feed-forward part"""
+    hidden_size: Count | None = None
+    """lstm: width of each direction"""
+    bidirectional: bool | None = None
+    """lstm: whether a second one reads backwards"""
+    token_feedforward_size: Count | None = None
+    """mixer: width of the part that mixes places"""
+    channel_feedforward_size: Count | None = None
+    """mixer: width of the part that mixes features"""
+    activation: Literal["gelu", "relu"] | None = None
+    """transformer and mixer"""
+    dropout: Annotated[Real, Field(ge=0, lt=1)] | None = None
+    """transformer: share of what is dropped while training, where PyTorch's layer drops"""
+    loss: Literal["cross-entropy"] = "cross-entropy"
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """adam: weight_decay is added to the gradient, as in PyTorch's Adam"""
+    learning_rate: Annotated[Real, Field(gt=0)] = 5e-4
+    """highest rate of the schedule"""
+    weight_decay: Annotated[Real, Field(ge=0)] = 0.1
+    betas: Annotated[
+        tuple[Annotated[Real, Field(ge=0, lt=1)], Annotated[Real, Field(ge=0, lt=1)]],
+        Field(strict=False),
+    ] = (0.9, 0.999)
+    eps: Annotated[Real, Field(gt=0)] = 1e-12
+    schedule: Literal["cosine", "constant", "none"] = "cosine"
+    """of the learning rate; constant: after a linear rise; none: the same rate throughout"""
+    schedule_period: Annotated[int, Field(ge=2)] | None = None
+    """cosine: steps from one peak to the next (twice PyTorch's ``T_max``)"""
+    warmup_steps: Annotated[int, Field(ge=0, le=10**9)] | None = None
+    """constant: steps of the linear rise from 0"""
+    learning_rate_min: Annotated[Real, Field(ge=0)] | None = None
+    """cosine: lowest rate"""
+    data_seed: Annotated[int, Field(ge=0, lt=2**32)] = 14
+    """chooses the split only"""
+    validation: Literal["held-out", "as-published"] = "held-out"
+    """strings that validation measures on; as-published: the training strings"""
+    record_every: Count = 1_000
+    """steps between records of the embedding tables"""
+    validate_every: Count = 1_000
+    """steps between measurements of accuracy and loss"""
+    keep_every: Count | None = None
+    """steps between the weights that are kept for later beside the last; null: none"""
+    keep_best: bool = False
+    """keep each trial's weights of the measured step with the least validation loss, too"""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N; auto takes a GPU where there is one"""
+
+    @field_validator("seeds", "ties")
+    @classmethod
+    def _distinct(cls, values: tuple) -> tuple:
+        if not values or len(set(values)) < len(values):
+            raise ValueError("needs at least one value and none twice")
+        return values
+
+    @field_validator("zero_dst", "one_dst")
+    @classmethod
+    def _distribution(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if not values or min(values) < 0:
+            raise ValueError("needs at least one probability and none negative")
+        total = sum(values)  # not fsum, which gives up where the sum is not finite
+        if not abs(total - 1) <= 1e-9:
+            raise ValueError(f"probabilities must sum to 1, these sum to {total:.9g}")
+        return values
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+            hint = nearest(value, ("auto", "cpu", "cuda"))
+            raise ValueError(f"should be auto, cpu, cuda or cuda:N{hint}")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _applying(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Give what applies its value where none is set, and refuse what does not apply."""
+        for kind, choices in APPLY.items():
+            chosen = values.get(kind, cls.model_fields[kind].default)
+            own = choices.get(chosen) if isinstance(chosen, str) else None
+            if own is None:
+                continue  # refused by the field itself
+            foreign = {name for names in choices.values() for name in names} - set(own)
+            for name, value in values.items():
+                if name in foreign and value is not None:
+                    words = f"which has {', '.join(own)}" if own else "which has none such"
+                    raise ValueError(
+                        f"{name} does not apply to {kind} {chosen}, {words}: "
+                        "leave it out or set it to null"
+                    )
+            values = values | {name: v for name, v in own.items() if values.get(name) is None}
+        return values
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.architecture != "transformer":
+            written = max(sum(p > 0 for p in dst) for dst in (self.zero_dst, self.one_dst))
+            contexts = 2**self.bits * self.bits * written ** (self.bits - 1)
+            if contexts > MOST_CONTEXTS:
+                raise ValueError(
+                    f"bits is too large, {self.bits}: the {self.architecture} sees the order of "
+                    f"symbols, and up to {contexts:,} contexts would have to be enumerated "
+                    f"(at most {MOST_CONTEXTS:,})"
+                )
+        elif self.embedding_size % self.heads:
+            raise ValueError(
+                f"heads must divide embedding_size, and {self.heads} does not divide "
+                f"{self.embedding_size}"
+            )
+        if self.schedule == "cosine" and self.learning_rate_min > self.learning_rate:
+            raise ValueError(
+                f"learning_rate_min must not exceed learning_rate, and {self.learning_rate_min} "
+                f"exceeds {self.learning_rate}"
+            )
+        strings = training_strings(self.bits)
+        if self.batch_size is not None and self.batch_size > strings:
+            raise ValueError(
+                f"batch_size must not exceed the training strings, and {self.batch_size} exceeds "
+                f"{strings} (of {self.bits} bits)"
+            )
+        return self
+
+    @property
+    def period(self) -> int:
+        """Steps over which a run's end is averaged: a period of its schedule, or the usual one."""
+        return self.schedule_period or USUAL_PERIOD
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What changes a trial's trajectory and differs from the default, as JSON values."""
+        mine, default = self.model_dump(mode="json"), Settings().model_dump(mode="json")
+        return {
+            name: mine[name]
+            for name in sorted(mine)
+            if name not in NOT_IDENTITY and mine[name] != default[name] and mine[name] is not None
+        }
+
+    @property
+    def settings_hash(self) -> str:
+        """sha256 of the identity as canonical JSON."""
+        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def training_strings(bits: int) -> int:
+    """How many strings of so many bits train: nine tenths of all but one (see ``datasets.xor``)."""
+    return 9 * (2**bits - 1) // 10
+
+
+def settings(values: Mapping[str, Any], where: str = "") -> Settings:
+    """Checked settings from plain values.
+
+    Args:
+        values: setting name to value; names left out keep their default.
+        where: what the values come from, put before the message.
+
+    Raises:
+        RequestError: an unknown name (with the nearest known one) or a value that is not allowed.
+    """
+    prefix = f"{where}: " if where else ""
+    for name in values:
+        if name not in Settings.model_fields:
+            hint = nearest(str(name), Settings.model_fields)
+            raise RequestError(f"{prefix}unknown setting {str(name)!r}{hint}")
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise RequestError(prefix + _one_line(error.errors()[0])) from None
+
+
+def _one_line(detail: Mapping[str, Any]) -> str:
+    """``steps: must be greater than or equal to 1, not 0`` from pydantic's account of an error."""
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = message[:1].lower() + message[1:].replace("a valid tuple", "a list")
+    if not detail["loc"]:
+        return message
+    name = "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in detail["loc"])
+    hint = ""
+    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
+        allowed = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
+        hint = nearest(detail["input"], allowed)
+    return f"{name} {message}, not {short(detail['input'])}{hint}"
