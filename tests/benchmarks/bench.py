@@ -4,7 +4,8 @@ For every experiment, or those named, it prints ``NAME MS ms RATIOx``: milliseco
 trials here (mean of tied and untied), and how many times as long ten runs of the plain loop take
 for it. All is measured on one thread in one process an experiment, by turns: a busy machine then
 slows all alike. A figure is the median over the rounds. The rest of what was measured goes to
-stderr and to ``book/results/bench.json``.
+stderr and to ``book/results/bench.json``; what a hundred trials take is null there where ten are
+too slow for it.
 """
 
 import argparse
@@ -22,25 +23,33 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from itertools import chain, islice, repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import ROOT, Settings, catalogue, find
+from semantica_lib.experiments import ROOT, catalogue, find
+from semantica_lib.settings import Settings
 from semantica_lib.trainers.checkpoint import write_whole
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.stacked import Stack, xor_task
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # as pytest does
+from plain import PlainModel, optimizer_and_schedule
+
 FILE = ROOT / "book" / "results" / "bench.json"
 TRIALS, MANY = 10, 100
-ROUNDS, ROUND_SECONDS = 9, 1.0  # odd, so that the median is one that was measured
+SLOW_MS = 5.0  # of ten trials a step: beyond it a hundred would take minutes to measure
+ROUNDS, ROUND_SECONDS = 9, 0.3  # odd, so that the median is one that was measured
+WARM = 5  # steps
 TIES = {"tied": True, "untied": False}
 
 
@@ -66,58 +75,26 @@ class Strings(Dataset):
         return torch.tensor(tokens), place, target
 
 
-class Plain(nn.Module):
-    """The model of one run, made of PyTorch's own modules."""
-
-    def __init__(self, own: Settings, vocabulary: int, tied: bool) -> None:
-        super().__init__()
-        self.input = nn.Embedding(vocabulary, own.embedding_size)
-        self.output = nn.Embedding(vocabulary, own.embedding_size)
-        layer = nn.TransformerEncoderLayer(
-            own.embedding_size,
-            own.heads,
-            own.feedforward_size,
-            dropout=0.0,
-            activation=own.activation,
-            batch_first=True,
-        )
-        self.encoder = nn.TransformerEncoder(layer, own.layers, enable_nested_tensor=False)
-        if tied:
-            self.output.weight = self.input.weight
-
-    def forward(self, tokens: Tensor, place: Tensor) -> Tensor:
-        """Logits at the masked place, ``(batch, symbol)``."""
-        hidden = self.encoder(self.input(tokens))
-        return hidden[torch.arange(len(tokens)), place] @ self.output.weight.T
-
-
 def plain_loop(own: Settings, tied: bool) -> Callable[[int], None]:
     """One run as a person would write it: a function that trains it for so many more steps."""
     data = Strings(xor_task(own))
-    loader = DataLoader(data, batch_size=len(data), shuffle=True)
-    model = Plain(own, xor_task(own).vocabulary, tied)
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=own.learning_rate,
-        betas=own.betas,
-        eps=own.eps,
-        weight_decay=own.weight_decay,
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimizer, T_max=own.schedule_period // 2, eta_min=own.learning_rate_min
-    )
+    size = own.batch_size or len(data)
+    loader = DataLoader(data, batch_size=size, shuffle=True, drop_last=True)
+    batches = chain.from_iterable(repeat(loader))  # shuffled anew in each pass
+    model = PlainModel(own, xor_task(own).vocabulary, tied)
+    optimizer, schedule = optimizer_and_schedule(own, model)
     distances = []
 
     def advance(steps: int) -> None:
-        for _ in range(steps):
-            for tokens, place, target in loader:
-                optimizer.zero_grad()
-                loss = nn.functional.cross_entropy(model(tokens, place), target)
-                loss.backward()
-                optimizer.step()
-                schedule.step()
+        for tokens, place, target in islice(batches, steps):
+            optimizer.zero_grad()
+            hidden = model(tokens)[torch.arange(len(tokens)), place]
+            loss = cross_entropy(hidden @ model.output_embedding.weight.T, target)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
             with torch.no_grad():
-                tables = model.input.weight, model.output.weight
+                tables = model.input_embedding.weight, model.output_embedding.weight
                 distances.append([torch.cdist(table, table) for table in tables])
 
     return advance
@@ -143,12 +120,18 @@ def seconds(advance: Callable[[int], None], steps: int) -> float:
     return time.perf_counter() - start
 
 
+def step_seconds(advance: Callable[[int], None]) -> float:
+    """How long a step takes, roughly, once the loop is warm."""
+    seconds(advance, WARM)
+    return seconds(advance, WARM) / WARM
+
+
 def by_turns(loops: dict[str, Callable[[int], None]]) -> dict[str, float]:
     """Milliseconds of a step of each loop, the median over rounds in which each has a turn."""
-    steps = {}
-    for name, advance in loops.items():
-        seconds(advance, 5)  # warm
-        steps[name] = max(1, round(ROUND_SECONDS * 5 / seconds(advance, 5)))
+    steps = {
+        name: max(1, round(ROUND_SECONDS / step_seconds(advance)))
+        for name, advance in loops.items()
+    }
     rounds = [
         {name: seconds(advance, steps[name]) / steps[name] for name, advance in loops.items()}
         for _ in range(ROUNDS)
@@ -159,41 +142,53 @@ def by_turns(loops: dict[str, Callable[[int], None]]) -> dict[str, float]:
 def measure(name: str) -> dict[str, Any]:
     """All figures of one experiment; to be called in a process of its own."""
     torch.set_num_threads(1)
-    own, loops, compiling = find(name), {}, {}
+    own = find(name)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", Uncompiled)
-        for trials in (TRIALS, MANY):
-            for tie, tied in TIES.items():
-                loop = loops[f"{trials} {tie}"] = our_loop(own, tied, trials)
-                compiling[f"{trials} {tie}"] = seconds(loop, 1)
-            if trials == TRIALS:
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        loops = {f"{TRIALS} {tie}": our_loop(own, tied, TRIALS) for tie, tied in TIES.items()}
+        compiling = {tie: seconds(loops[f"{TRIALS} {tie}"], 1) for tie in TIES}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if 1000 * statistics.mean(map(step_seconds, loops.values())) <= SLOW_MS:
+            many = {f"{MANY} {tie}": our_loop(own, tied, MANY) for tie, tied in TIES.items()}
+            for loop in many.values():
+                seconds(loop, 1)  # compile
+            loops |= many
     for tie, tied in TIES.items():
         loops[f"plain {tie}"] = plain_loop(own, tied)
     gc.collect()
     gc.freeze()  # or the plain loop, which allocates more, would pay for the compiler's objects
     ms = by_turns(loops)
-
-    def mean(kind: object, of: dict[str, float] = ms) -> float:
-        return statistics.mean(of[f"{kind} {tie}"] for tie in TIES)
-
-    def each(kind: object, of: dict[str, float] = ms) -> dict[str, float]:
-        return {tie: significant(of[f"{kind} {tie}"]) for tie in TIES}
-
     return {
-        "ms_a_step": each(TRIALS) | {"mean": significant(mean(TRIALS))},
-        "ms_a_step_100_trials": each(MANY) | {"mean": significant(mean(MANY))},
-        "plain_ms_a_step": each("plain") | {"mean": significant(mean("plain"))},
-        "ratio": significant(TRIALS * mean("plain") / mean(TRIALS)),
-        "ratio_100_trials": significant(MANY * mean("plain") / mean(MANY)),
-        "trial_steps_a_second": significant(1000 * TRIALS / mean(TRIALS)),
-        "trial_steps_a_second_100_trials": significant(1000 * MANY / mean(MANY)),
-        "compile_s": each(TRIALS, compiling),
+        **figures(ms),
+        "compile_s": rounded(compiling),
         "peak_memory_mb": round(peak / (2**20 if sys.platform == "darwin" else 2**10)),
         "compiled": not any(issubclass(w.category, Uncompiled) for w in caught),
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def figures(ms: dict[str, float]) -> dict[str, Any]:
+    """What the milliseconds of a step come to; null for a hundred trials that were not measured."""
+
+    def each(kind: object) -> dict[str, float] | None:
+        if f"{kind} tied" not in ms:
+            return None
+        own = {tie: ms[f"{kind} {tie}"] for tie in TIES}
+        return own | {"mean": statistics.mean(own.values())}
+
+    plain = each("plain")
+    found: dict[str, Any] = {"plain_ms_a_step": rounded(plain)}
+    for trials, suffix in ((TRIALS, ""), (MANY, "_100_trials")):
+        ours = each(trials)
+        found[f"ms_a_step{suffix}"] = ours and rounded(ours)
+        found[f"ratio{suffix}"] = ours and significant(trials * plain["mean"] / ours["mean"])
+        found[f"trial_steps_a_second{suffix}"] = ours and significant(1000 * trials / ours["mean"])
+    return found
+
+
+def rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: significant(value) for name, value in values.items()}
 
 
 def significant(value: float) -> float:

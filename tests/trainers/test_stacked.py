@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from plain import optimizer_and_schedule
 from torch import Tensor, nn
 
 from semantica_lib.datasets.xor import SPLITS, Batch, XorTask
@@ -112,19 +113,7 @@ class PlainTrial:
             torch.manual_seed(seed)
             self.model = plain_model(own, self.mask + 1, tied)
         self.model.to(dtype)
-        optimizer = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[own.optimizer]
-        self.optimizer = optimizer(
-            self.model.parameters(), own.learning_rate, own.betas, own.eps, own.weight_decay
-        )
-        if own.schedule == "cosine":
-            self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
-                self.optimizer, own.schedule_period // 2, own.learning_rate_min
-            )
-        else:
-            rise = own.warmup_steps or 0
-            self.scheduler = torch.optim.lr_scheduler.LambdaLR(
-                self.optimizer, lambda step: step / rise if step < rise else 1.0
-            )
+        self.optimizer, self.scheduler = optimizer_and_schedule(own, self.model)
 
     def logits(self, tokens: Tensor) -> Tensor:
         """``(string, symbol)`` at the masked place of ``(string, place)`` tokens."""
