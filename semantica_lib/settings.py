@@ -94,6 +94,10 @@ class Settings(BaseModel):
     """one trial each, for each tie"""
     ties: Annotated[tuple[Tie, ...], Field(strict=False)] = ("tied", "untied")
     """whether the output table is the input table"""
+    untie_at: Count | None = None
+    """step from which tied tables go their own ways; null: never"""
+    equal_start: bool = False
+    """start the synonyms of a bit with equal rows, in both tables"""
     zero_dst: Distribution = (0.1, 0.9)
     """probabilities of the synonyms of bit 0"""
     one_dst: Distribution = (0.5, 0.5)

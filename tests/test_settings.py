@@ -24,6 +24,8 @@ OTHER: dict[str, Any] = {
     "steps": 7,
     "seeds": [1, 2],
     "ties": ["tied"],
+    "untie_at": 5,
+    "equal_start": True,
     "zero_dst": [0.7, 0.2, 0.1],
     "one_dst": [0.4, 0.6],
     "bits": 5,
@@ -59,7 +61,9 @@ NOT_IDENTITY = {
     "keep_every", "keep_best", "device",
 }  # fmt: skip
 NUMBERS = {
-    name for name, value in OTHER.items() if isinstance(value, int | float) and value is not True
+    name
+    for name, value in OTHER.items()
+    if isinstance(value, int | float) and not isinstance(value, bool)
 }
 LISTS = {name for name, value in OTHER.items() if isinstance(value, list)}
 

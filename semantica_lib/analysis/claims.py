@@ -70,6 +70,8 @@ class Measured:
                 f"The records, to step {self.last}, hold no full period of the schedule "
                 f"({period} steps); `{command}` trains one."
             )
+        if own.untie_at and True in ties:
+            return f"The tied tables were untied at step {own.untie_at}: the claim is not on such."
         for tied in ties:
             tie, trials = tie_of(tied), self.trials[tied]
             if not len(trials.seeds) and tie not in own.ties:

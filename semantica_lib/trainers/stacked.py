@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from semantica_lib.models.stack import INPUT, OUTPUT, Layout, plain_parameters, 
 from semantica_lib.settings import Settings
 from semantica_lib.trainers import schedule
 from semantica_lib.trainers.compiling import compiled
+from semantica_lib.trainers.history import History
 
 EAGER_BELOW = 300  # runs of fewer steps end sooner than the compiler does
 AT_ONCE = 10_000  # sequences of all trials that are measured together: more leave the cache
@@ -52,9 +53,10 @@ class Stack:
         self.settings, self.tied, self.device, self.dtype = settings, tied, device, dtype
         self.seeds = torch.tensor(list(seeds), device=device)
         self.task = xor_task(settings)
-        self.layout = Layout(
-            {name: tuple(value.shape) for name, value in self._plain(0).items()}, tied
-        )
+        # Tables that are untied on the way are two from the start, and move as one until then.
+        self.untie_at = settings.untie_at if tied else None
+        shapes = {name: tuple(value.shape) for name, value in self._plain(0).items()}
+        self.layout = Layout(shapes, tied and not self.untie_at)
         self.batch_size = settings.batch_size or len(self.task.splits["train"])
         if settings.dropout:
             count = encoders.most_dropped(settings, self.batch_size)
@@ -69,7 +71,16 @@ class Stack:
                 torch.nn.Embedding(self.task.vocabulary, own.embedding_size) for _ in range(2)
             ]
             encoder = encoders.plain(own)
-        return plain_parameters(encoder, tables)
+        named = plain_parameters(encoder, tables)
+        if own.equal_start:
+            first = len(own.zero_dst)
+            for table in (INPUT, OUTPUT):
+                zeros, ones, rest = named[table].detach().tensor_split((first, self.task.symbols))
+                rows = [of_bit[:1].expand_as(of_bit) for of_bit in (zeros, ones)]
+                named[table] = torch.cat([*rows, rest])
+        if self.untie_at:
+            named[OUTPUT] = named[INPUT]
+        return named
 
     def initial(self) -> State:
         """The state before the first step."""
@@ -118,6 +129,8 @@ class Stack:
             return losses.sum(), losses  # trials share no parameter: each gets its own gradient
 
         gradient, losses = torch.func.grad(total, has_aux=True)(state.flat)
+        if self.untie_at:
+            gradient = torch.where(state.step < self.untie_at, self._as_one(gradient), gradient)
         if own.optimizer == "adam":
             gradient = gradient + own.weight_decay * state.flat
         (beta1, beta2), (kept, rate, scale) = own.betas, factors.unbind()
@@ -125,6 +138,12 @@ class Stack:
         second = beta2 * state.second + (1 - beta2) * gradient * gradient
         flat = kept * state.flat - rate * first / (second.sqrt() * scale + own.eps)
         return State(flat, first, second, state.step + 1), losses
+
+    def _as_one(self, gradient: Tensor) -> Tensor:
+        """The gradient of two tables that are to move as one."""
+        views = self.layout.views(gradient)
+        views[INPUT] = views[OUTPUT] = views[INPUT] + views[OUTPUT]
+        return torch.cat([views[name].flatten(1) for name in self.layout.names], 1)
 
     def factors(self, step: Tensor) -> Tensor:
         """The optimizer's factors at this step under the schedule, ``(3,)``."""
@@ -187,49 +206,6 @@ class Stack:
         return values, torch.stack(norms).amin(0)
 
 
-class History:
-    """What a stack has recorded so far, as the series of its checkpoint, by name.
-
-    ``tables`` holds ``(trial, table, symbol, feature)`` with the input table first, ``measured``
-    and ``norms`` what :meth:`Stack.measure` returns, ``kept`` parameters ``(trial, parameter)``.
-    Beside them ``best`` is each trial's parameters at its own ``best_step``.
-    """
-
-    SERIES = (
-        "record_steps", "tables", "measured_steps", "measured", "norms", "kept_steps", "kept",
-    )  # fmt: skip
-
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self.series = {name: list(tensors.get(name, ())) for name in self.SERIES}
-        self.best = {name: value for name, value in tensors.items() if name.startswith("best")}
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it for a checkpoint."""
-        return {name: torch.stack(all_) for name, all_ in self.series.items() if all_} | self.best
-
-    def _add(self, **values: Tensor) -> None:
-        for name, value in values.items():
-            self.series[name].append(value.cpu())
-
-    def record(self, stack: Stack, state: State) -> None:
-        self._add(record_steps=state.step, tables=torch.stack(stack.tables(state), 1).float())
-
-    def measure(self, stack: Stack, state: State) -> None:
-        measured, norms = stack.measure(state)
-        self._add(measured_steps=state.step, measured=measured, norms=norms.float())
-        if stack.settings.keep_best:
-            loss = measured[SPLITS.index("validation"), 1].cpu()
-            steps = state.step.cpu().expand(len(loss))
-            now = {"best": state.flat.cpu(), "best_step": steps, "best_loss": loss}
-            better = loss < self.best.get("best_loss", math.inf)
-            for name, value in now.items():
-                row = better[:, None] if name == "best" else better
-                self.best[name] = torch.where(row, value, self.best.get(name, value))
-
-    def keep(self, stack: Stack, state: State) -> None:
-        self._add(kept_steps=state.step, kept=state.flat)
-
-
 def train(
     stack: Stack,
     steps: int,
@@ -254,16 +230,23 @@ def train(
     def checkpoint() -> None:
         keep({**vars(state), **history.tensors()})
 
+    def due(every: int | None, series: str) -> bool:
+        seen = history.series[series]
+        now = every and (step % every == 0 or step == steps)
+        return bool(now and (not seen or seen[-1] < step))
+
     def observe() -> None:
-        for every, name, look in (
-            (own.record_every, "record_steps", history.record),
-            (own.validate_every, "measured_steps", history.measure),
-            (own.keep_every, "kept_steps", history.keep),
-        ):
-            seen = history.series[name]
-            due = every and (step % every == 0 or step == steps)
-            if due and (not seen or seen[-1] < step):
-                look(stack, state)
+        if due(own.record_every, "record_steps"):
+            tables = torch.stack(stack.tables(state), 1).float()
+            history.add(record_steps=state.step, tables=tables)
+        if due(own.validate_every, "measured_steps"):
+            measured, norms = stack.measure(state)
+            history.add(measured_steps=state.step, measured=measured, norms=norms.float())
+            if own.keep_best:
+                loss = measured[SPLITS.index("validation"), 1]
+                history.improve(loss, state.flat, state.step)
+        if due(own.keep_every, "kept_steps"):
+            history.add(kept_steps=state.step, kept=state.flat)
 
     observe()
     advance = stack.stepper(steps)

@@ -29,6 +29,7 @@ from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.stacked import Stack, State, train
 
 STEPS = 100
+REAL = torch.float64
 TIES = pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 # Half a period of 30 steps: in 100 steps the rate goes down, up, down and some way up again.
 MAIN = settings({"schedule_period": 60})
@@ -204,6 +205,55 @@ def test_initial_weights_are_those_of_torch_for_the_seed(
         assert all(torch.equal(ours[name], plain[name]) for name in plain)
 
 
+@pytest.mark.parametrize("own", [MAIN, MIXER], ids=["main", "mixer"])
+def test_tables_untied_on_the_way_train_as_torchs_tied_and_then_untied_model(
+    plain_model: type[nn.Module], own: Settings
+) -> None:
+    """The untied PyTorch model takes over the tied one's weights and its optimizer's moments."""
+    untied_at = 30
+    stack = Stack(settings(own.model_dump() | {"untie_at": untied_at}), [42], True, dtype=REAL)
+    plain, losses = PlainTrial(plain_model, own, 42, True), []
+    for step, batch in enumerate(batches(stack.task, 42)):
+        if step == untied_at:
+            before, plain = plain, PlainTrial(plain_model, own, 42, False)
+            take_over(plain, before)
+        losses.append(plain.step(*batch))
+    run = uncompiled(stack)
+    assert run.losses[:, 0].tolist() == pytest.approx(losses, rel=0, abs=1e-9)
+    assert_same_parameters(parameters(stack, run.state, 0), plain.parameters(), 1e-9)
+    first, second = stack.tables(uncompiled(stack, untied_at).state)
+    assert torch.equal(first, second)
+    assert not torch.equal(*stack.tables(run.state))
+    free = Stack(settings(own.model_dump() | {"untie_at": untied_at}), [42], False, dtype=REAL)
+    same = Stack(own, [42], False, dtype=REAL)  # an untied trial has nothing to untie
+    assert torch.equal(uncompiled(free, 5).state.flat, uncompiled(same, 5).state.flat)
+
+
+def take_over(plain: PlainTrial, before: PlainTrial) -> None:
+    """Give a plain trial the weights, moments and rate of a tied one."""
+    own, tied = (dict(one.model.named_parameters()) for one in (plain, before))
+    tied["output_embedding.weight"] = tied["input_embedding.weight"]
+    for name, parameter in own.items():
+        parameter.data.copy_(tied[name].data)
+        moments = before.optimizer.state[tied[name]].items()
+        plain.optimizer.state[parameter] = {key: value.clone() for key, value in moments}
+    plain.optimizer.param_groups[0].update(lr=before.optimizer.param_groups[0]["lr"])
+    plain.scheduler.load_state_dict(before.scheduler.state_dict())
+
+
+def test_synonyms_can_start_with_equal_rows_and_nothing_else_changes() -> None:
+    own = settings({"zero_dst": [0.2, 0.3, 0.5]})
+    plain = Stack(own, [42, 7], False)
+    equal = Stack(settings(own.model_dump() | {"equal_start": True}), [42, 7], False)
+    for trial in range(2):
+        before = parameters(plain, plain.initial(), trial)
+        after = parameters(equal, equal.initial(), trial)
+        for name in ("input_embedding.weight", "output_embedding.weight"):
+            old, new = before.pop(name), after.pop(name)
+            assert torch.equal(new, old[[0, 0, 0, 3, 3, 5, 6, 7]])
+        assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
 # --- against the original --------------------------------------------------------------------
 
 
@@ -370,7 +420,7 @@ def test_a_batch_of_all_strings_is_the_full_batch_in_another_order() -> None:
 def test_compiled_training_is_uncompiled_training_with_all_else_that_can_be_chosen(
     compiled_run: Callable[..., Run],
 ) -> None:
-    own = settings(ADAM.model_dump() | {"dropout": 0.2, "batch_size": 9, "bits": 4})
+    own = settings(ADAM.model_dump() | {"dropout": 0.2, "batch_size": 9, "bits": 4, "untie_at": 50})
     assert_compiling_changes_nothing(compiled_run, own, ONE, tied=True)
 
 
