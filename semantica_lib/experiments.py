@@ -4,7 +4,7 @@ A settings file lists the values that differ from the defaults of
 :class:`semantica_lib.settings.Settings`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,35 @@ CATALOGUE = ROOT / "notebooks" / "experiments"
 def from_namespace(names: Mapping[str, Any]) -> Settings:
     """Settings from a notebook's variables: every name set in its parameter cells must be one.
 
-    What IPython and the notebook's own code define (modules, functions, objects, names with a
-    leading underscore) does not count.
-
     Raises:
         RequestError: as :func:`settings`.
+    """
+    return settings(_set_by_the_user(names, Settings.model_fields))
+
+
+def only(names: Mapping[str, Any], known: Collection[str]) -> None:
+    """Refuse a notebook's variable that is no parameter of it (papermill only warns of one).
+
+    Raises:
+        RequestError: a name that is not known, with the nearest one that is.
+    """
+    for name in _set_by_the_user(names, known):
+        if name not in known:
+            raise RequestError(f"unknown parameter {name!r}{nearest(name, known)}")
+
+
+def _set_by_the_user(names: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """A notebook's variables but for what IPython and the notebook's own code define.
+
+    These are modules, functions, objects, names with a leading underscore.
     """
     plain = (type(None), bool, int, float, str, list, tuple, dict)
 
     def set_by_the_user(name: str, value: Any) -> bool:
         own = name.startswith("_") or name in ("In", "Out") or not isinstance(value, plain)
-        return name in Settings.model_fields or not own
+        return name in known or not own
 
-    return settings({name: value for name, value in names.items() if set_by_the_user(name, value)})
+    return {name: value for name, value in names.items() if set_by_the_user(name, value)}
 
 
 def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> Settings:

@@ -107,8 +107,11 @@ class Settings(BaseModel):
     batch_size: Count | None = None
     """strings a step, shuffled anew in each pass through them; null: all training strings"""
     architecture: Literal["transformer", "lstm", "mixer"] = "transformer"
+    """of the encoder; mixer: the MLP-Mixer"""
     layers: Count = 1
+    """of the encoder"""
     embedding_size: Count = 4
+    """features of a row, in both tables"""
     heads: Count | None = None
     """transformer: attention heads"""
     feedforward_size: Count | None = None
@@ -126,16 +129,20 @@ class Settings(BaseModel):
     dropout: Annotated[Real, Field(ge=0, lt=1)] | None = None
     """transformer: share of what is dropped while training, where PyTorch's layer drops"""
     loss: Literal["cross-entropy"] = "cross-entropy"
+    """at the masked place"""
     optimizer: Literal["adamw", "adam"] = "adamw"
     """adam: weight_decay is added to the gradient, as in PyTorch's Adam"""
     learning_rate: Annotated[Real, Field(gt=0)] = 5e-4
     """highest rate of the schedule"""
     weight_decay: Annotated[Real, Field(ge=0)] = 0.1
+    """of every parameter"""
     betas: Annotated[
         tuple[Annotated[Real, Field(ge=0, lt=1)], Annotated[Real, Field(ge=0, lt=1)]],
         Field(strict=False),
     ] = (0.9, 0.999)
+    """of the optimizer's two moments"""
     eps: Annotated[Real, Field(gt=0)] = 1e-12
+    """added to the root of the second moment"""
     schedule: Literal["cosine", "constant", "none"] = "cosine"
     """of the learning rate; constant: after a linear rise; none: the same rate throughout"""
     schedule_period: Annotated[int, Field(ge=2)] | None = None

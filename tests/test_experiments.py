@@ -14,7 +14,14 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import catalogue, find, from_namespace, parse_override, read_file
+from semantica_lib.experiments import (
+    catalogue,
+    find,
+    from_namespace,
+    only,
+    parse_override,
+    read_file,
+)
 from semantica_lib.settings import Settings, settings
 
 values = st.recursive(
@@ -45,6 +52,16 @@ def test_a_notebooks_misspelt_variable_is_refused(shell: InteractiveShell) -> No
     shell.run_cell("stpes = 7")
     with pytest.raises(RequestError, match=r"unknown setting 'stpes' \(did you mean 'steps'\?\)"):
         from_namespace(shell.user_ns)
+
+
+def test_a_notebook_of_other_parameters_refuses_what_is_none_of_them(
+    shell: InteractiveShell,
+) -> None:
+    shell.reset()
+    shell.run_cell("import math\ndef helper(): pass\n_private = 3\nname = 'a'\nseeds = [1]")
+    only(shell.user_ns, ["name", "seeds"])
+    with pytest.raises(RequestError, match=r"unknown parameter 'name' \(did you mean 'names'\?\)"):
+        only(shell.user_ns, ["names", "seeds"])
 
 
 @pytest.mark.parametrize("value", [len, math])
