@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from plain import optimizer_and_schedule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,11 +18,20 @@ def _main(bits: int = 7) -> XorTask:
     return XorTask(bits, (0.1, 0.9), (0.5, 0.5), 14)
 
 
-def test_the_clock_is_what_torchs_adamw_does_without_a_gradient() -> None:
-    own = Settings(learning_rate=0.05, learning_rate_min=0.001, schedule_period=40)
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"learning_rate_min": 0.001, "schedule_period": 40},
+        {"schedule": "constant", "warmup_steps": 60},
+        {"schedule": "none"},
+    ],
+    ids=["cosine", "constant", "none"],
+)
+def test_the_clock_is_what_torchs_adamw_does_without_a_gradient(schedule: dict) -> None:
+    own = Settings(learning_rate=0.05, **schedule)
     row = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
-    optimizer = torch.optim.AdamW([row], lr=0.05, weight_decay=0.1, eps=1e-12)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=20, eta_min=0.001)
+    holder = torch.nn.ParameterList([row])
+    optimizer, scheduler = optimizer_and_schedule(own, holder)
     seen = [row.item()]
     for _ in range(150):
         row.grad = torch.zeros_like(row)
@@ -31,6 +41,13 @@ def test_the_clock_is_what_torchs_adamw_does_without_a_gradient() -> None:
     np.testing.assert_allclose(theory.decay_factor(own, np.arange(151)), seen, rtol=1e-12)
     backwards = theory.decay_factor(own, np.array([150, 0, 7]))
     np.testing.assert_allclose(backwards, [seen[150], 1, seen[7]], rtol=1e-12)
+
+
+def test_adam_has_no_clock_but_without_decay() -> None:
+    steps = np.array([0, 10])
+    assert np.isnan(theory.decay_factor(Settings(optimizer="adam"), steps)).all()
+    free = Settings(optimizer="adam", weight_decay=0)
+    np.testing.assert_array_equal(theory.decay_factor(free, steps), [1, 1])
 
 
 @pytest.mark.parametrize(

@@ -443,6 +443,15 @@ def test_one_tie_leaves_the_others_rows_inconclusive(make: Make) -> None:
     assert frame.seeds[[0, 4]].tolist() == [20, 0]
 
 
+def test_tables_that_were_untied_on_the_way_are_no_tied_ones(make: Make) -> None:
+    frame = verdicts(make(untie_at=100))
+    for row in (*(row for row, (tied, *_) in PAIRS.items() if tied), LEARN_TIED, ACCURACY):
+        assert frame.verdict[row] == "inconclusive"
+        assert frame.deviation[row].startswith("The tied tables were untied at step 100")
+    for row in (*(row for row, (tied, *_) in PAIRS.items() if not tied), LEARN_UNTIED):
+        assert frame.verdict[row] == "reproduced"
+
+
 def test_trials_that_are_absent_are_failed_and_named(make: Make) -> None:
     frame = verdicts(make(absent=[(42, False), (50, False)]))
     assert frame.failed[[0, 4, ACCURACY]].tolist() == [2, 0, 2]
