@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from plain import optimizer_and_schedule
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import optimizer_and_schedule
 
 from semantica_lib.analysis import theory
 from semantica_lib.datasets.xor import XorTask
