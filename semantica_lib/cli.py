@@ -1,6 +1,9 @@
 """The ``semantica`` command: 0 done, 1 something ran and failed, 2 the request was wrong."""
 
+import io
 import json
+import math
+import shlex
 import sys
 import time
 import warnings
@@ -25,6 +28,8 @@ class _Commands(click.Group):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors and warnings are one line each on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without Unicode shows "?" for "–"
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
@@ -55,23 +60,29 @@ def command() -> None:
     """Reproduce the experiments on tied embeddings: train, execute notebooks, build the book."""
 
 
+_set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="a setting"
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="one JSON array on stdout")
+
+
 def _experiment_options(function: Callable) -> Callable:
     for decorate in (
         click.option("--fresh", is_flag=True, help="discard what is trained here, begin again"),
         click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N"),
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="a setting"),
+        _set_option,
     ):
         function = decorate(function)
     return function
 
 
-def _settings(name: str, overrides: Sequence[str], device: str | None) -> Settings:
+def _settings(name: str, overrides: Sequence[str], device: str | None = None) -> Settings:
     pairs = [parse_override(text) for text in overrides]
     return find(name, pairs + ([("device", device)] if device else []))
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="one JSON array on stdout")
+@_json_option
 def list_(as_json: bool) -> None:
     """Experiments and the state of their results, here and published."""
     rows = []
@@ -160,32 +171,74 @@ def _check(wanted: Sequence[Settings], fresh: bool) -> None:
 
 @command.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-def publish(names: Sequence[str]) -> None:
-    """Copy finished results of this machine into the book's."""
-    for name in names:
-        print(f"published {results.publish(find(name))}")
+@_set_option
+def publish(names: Sequence[str], overrides: Sequence[str]) -> None:
+    """Copy this machine's results of each NAME (or FILE.yaml) into the book's."""
+    from semantica_lib.publish import publish as copy
+
+    for target in copy([_settings(name, overrides) for name in names]):
+        print(f"published {target}")
 
 
 @command.command()
-@click.option("--json", "as_json", is_flag=True, help="one JSON array on stdout")
-def verdicts(as_json: bool) -> None:
-    """The verdict table of all finished experiments."""
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@_set_option
+@_json_option
+def verdicts(names: Sequence[str], overrides: Sequence[str], as_json: bool) -> None:
+    """The verdict table of each NAME (or FILE.yaml), or of all finished experiments."""
     from semantica_lib.analysis.verdicts import to_markdown
     from semantica_lib.analysis.verdicts import verdicts as judge
 
+    wanted = {name: _settings(name, overrides) for name in names or catalogue()}
+    found = {name: results.best(own) for name, own in wanted.items()}
+    missing = [name for name, result in found.items() if result is None]
+    if names and missing:
+        raise RequestError(
+            f"there is no result, here or published, of {', '.join(missing)}; "
+            f"`{_run_command(missing, overrides)}` trains what is missing"
+        )
+    partial = [name for name in found if found[name] and not found[name].complete]
+    if not names and len(missing) + len(partial) == len(found):
+        raise RequestError("no experiment has a finished result; `semantica run NAME` makes one")
+    for name in missing:
+        _note(f"{name} has no result, here or published; `{_run_command([name])}` makes one")
+    for name in partial:
+        done, full = found[name].manifest["steps_done"], results.full_steps(wanted[name])
+        _note(
+            f"{name} is partial, at step {done:,} of {full:,}; "
+            f"`{_run_command([name], overrides)}` completes it"
+        )
     frames = []
-    for name in catalogue():
-        result = results.best(find(name))
-        if result is not None:
-            frames.append(judge(result, f"experiments/{name}.ipynb"))
+    for name, result in found.items():
+        if result and (names or result.complete):
+            folder = results.folder(results.PUBLISHED, wanted[name]).name
+            page = f"experiments/{folder}.ipynb" if folder in catalogue() else ""
+            frames.append(judge(result, page))
     if as_json:
-        rows = [json.loads(frame.to_json(orient="records")) for frame in frames]
-        print(json.dumps([row for frame in rows for row in frame], indent=1))
+        rows = [row for frame in frames for row in frame.to_dict("records")]
+        print(json.dumps([_plain(row) for row in rows], indent=1, allow_nan=False))
         return
-    if not frames:
-        raise RequestError("no experiment has a result yet; `semantica run NAME` makes one")
     for frame in frames:
         print(f"{frame['experiment'][0]}\n\n{to_markdown(frame)}\n")
+
+
+def _run_command(names: Sequence[str], overrides: Sequence[str] = ()) -> str:
+    """The command that trains experiments to their end, whatever steps were asked for."""
+    kept = [text for text in overrides if parse_override(text)[0] != "steps"]
+    options = [f"--set {shlex.quote(text)}" for text in kept]
+    return " ".join(["semantica run", *map(shlex.quote, names), *options])
+
+
+def _note(message: str) -> None:
+    print(f"semantica: note: {message}", file=sys.stderr)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as JSON has it, where there is neither NaN nor infinity: null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
 
 
 @command.command()

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from semantica_lib import results
 from semantica_lib.experiments import Settings
+from semantica_lib.provenance import device_name, listed, provenance
 from semantica_lib.trainers.checkpoint import save_checkpoint
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.stacked import Stack, train
@@ -131,14 +131,16 @@ def _child(pipe: Any, part: Part, own: Settings, device: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
     torch.set_num_threads(1)  # faster for products this small, and the same bits every time
     started, base = time.monotonic(), float(part.about.get("seconds", 0))
-    made = results.provenance()
+    made, before, used = provenance(), part.about, device_name(device)
     about = {
         "settings_hash": own.settings_hash,
         "experiment": own.experiment,
         "tied": str(part.tied).lower(),
-        "started": part.about.get("started") or datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": str(made["commit"] or ""),
-        "dirty": str(made["dirty"] or part.about.get("dirty") == "true").lower(),
+        "started": before.get("started") or datetime.now(UTC).isoformat(timespec="seconds"),
+        # of every go, in their order: a stack may go on at another commit and on another device
+        "commit": listed(before.get("commit", ""), made["commit"] or "unknown"),
+        "device": listed(before.get("device", ""), used),
+        "dirty": str(made["dirty"] or before.get("dirty") == "true").lower(),
     }
 
     def keep(tensors: dict[str, torch.Tensor]) -> None:

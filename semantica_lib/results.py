@@ -2,19 +2,18 @@
 
 A result is a set of trials (seed, tied) of one experiment, all at the same step, in one folder:
 ``manifest.json`` (settings, provenance, sha256 of the files), ``trajectory.npz`` (both embedding
-tables at the recorded steps) and ``metrics.csv`` (accuracy and loss).
+tables at the recorded steps) and ``metrics.csv`` (accuracy and loss). A partial result that is
+published has its ``checkpoints/`` beside them, named in the manifest like the other files.
 """
 
+import contextlib
 import hashlib
 import io
 import json
 import os
-import platform
-import subprocess
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,11 @@ import pandas as pd
 
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import ROOT, Settings, catalogue, find, settings
-from semantica_lib.trainers.checkpoint import write_whole
+from semantica_lib.provenance import NUMERICS
+from semantica_lib.trainers.checkpoint import load_checkpoint, write_whole
 
-# Raised when the stored 100-step reference trajectories change beyond tolerance: results of an
-# older number are shown as stale.
-NUMERICS = 1
 PUBLISHED = ROOT / "book" / "results"
 PAPER_SEEDS = (42, 43, 44, 45, 46)  # a named subset of every result that has more
-SOURCES = ("datasets", "models", "trainers", "experiments.py")
 MANIFEST, TRAJECTORY, METRICS = "manifest.json", "trajectory.npz", "metrics.csv"
 
 
@@ -44,6 +40,16 @@ def folder(place: Path, own: Settings) -> Path:
     if own.experiment in catalogue() and find(own.experiment).identity == own.identity:
         return place / own.experiment
     return place / f"{own.experiment}-{own.settings_hash[:8]}"
+
+
+def full_steps(own: Settings) -> int:
+    """The steps from which a result counts as complete: those of the experiment of that name."""
+    return find(own.experiment).steps if own.experiment in catalogue() else own.steps
+
+
+def asked(own: Settings) -> set[tuple[int, bool]]:
+    """The trials that settings ask for: (seed, tied)."""
+    return {(seed, tie == "tied") for seed in own.seeds for tie in own.ties}
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,19 @@ class Result:
         """Whether this is the result that the book ships, not one of this machine."""
         return self.folder.parent == PUBLISHED
 
+    @property
+    def complete(self) -> bool:
+        """Whether its trials are at the end of the experiment, not somewhere on the way."""
+        return self.manifest.get("status") == "complete"
+
+    @property
+    def held(self) -> set[tuple[int, bool]]:
+        """Its trials: (seed, tied)."""
+        return set(zip(self.seed.tolist(), self.tied.tolist(), strict=True))
+
     def covers(self, own: Settings) -> bool:
         """Whether it has every trial that the settings ask for, at their number of steps."""
-        have = set(zip(self.seed.tolist(), self.tied.tolist(), strict=True))
-        asked = {(seed, tie == "tied") for seed in own.seeds for tie in own.ties}
-        return asked <= have and self.manifest["steps_done"] >= own.steps
+        return asked(own) <= self.held and self.manifest["steps_done"] >= own.steps
 
     def of_seeds(self, seeds: Sequence[int]) -> "Result":
         """The same result with the trials of these seeds only."""
@@ -115,23 +129,48 @@ def load(path: Path) -> Result | None:
     Raises:
         RequestError: a file is missing, cut short or altered (which one, and what to do).
     """
-    try:
+    with _naming_damage(path):
         _roll_forward(path)
+        if not (path / MANIFEST).exists():
+            return None
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        files = {name: (path / name).read_bytes() for name in (TRAJECTORY, METRICS)}
-        for name, data in files.items():
-            if hashlib.sha256(data).hexdigest() != manifest["files"][name]:
-                raise ValueError(f"{name} does not match its sha256")
+        files = _checked(path, manifest, (TRAJECTORY, METRICS))
         with np.load(io.BytesIO(files[TRAJECTORY]), allow_pickle=False) as arrays:
             trajectory = {name: arrays[name] for name in arrays.files}
         metrics = pd.read_csv(io.BytesIO(files[METRICS]))
         settings(manifest["settings"])
-        result = Result(path, manifest, metrics=metrics, **trajectory)
         int(manifest["steps_done"]), int(manifest["numerics"])
-        return result
+        return Result(path, manifest, metrics=metrics, **trajectory)
+
+
+def read_files(result: Result, names: Iterable[str]) -> dict[str, bytes]:
+    """Files of a result by name, as its manifest has them.
+
+    Raises:
+        RequestError: one is missing, cut short or altered.
+    """
+    with _naming_damage(result.folder):
+        return _checked(result.folder, result.manifest, names)
+
+
+def checkpoints(result: Result) -> list[str]:
+    """Names of the checkpoints that belong to a result: a published partial one has them."""
+    return [name for name in result.manifest["files"] if name.endswith(".safetensors")]
+
+
+def _checked(path: Path, manifest: Mapping[str, Any], names: Iterable[str]) -> dict[str, bytes]:
+    files = {name: (path / name).read_bytes() for name in names}
+    for name, data in files.items():
+        if hashlib.sha256(data).hexdigest() != manifest["files"][name]:
+            raise ValueError(f"{name} does not match its sha256")
+    return files
+
+
+@contextlib.contextmanager
+def _naming_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
-        if not (path / MANIFEST).exists():
-            return None
         raise _damaged(path, f"{Path(error.filename).name} is missing") from None
     except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise _damaged(path, str(error)) from None
@@ -145,25 +184,34 @@ def _damaged(path: Path, reason: str) -> RequestError:
 def write(
     path: Path, manifest: Mapping[str, Any], trajectory: Mapping[str, np.ndarray], metrics: str
 ) -> None:
-    """Store a result. A kill at any moment leaves the old result or the new one, never a mixture.
+    """Store a result, as :func:`store` does."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **trajectory)
+    store(path, pack(manifest, {TRAJECTORY: buffer.getvalue(), METRICS: metrics.encode()}))
+
+
+def pack(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """A result's files by name, with the manifest that holds the sha256 of the others as last."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    text = json.dumps({**manifest, "files": digests}, indent=1, sort_keys=True) + "\n"
+    return {**files, MANIFEST: text.encode()}
+
+
+def store(path: Path, packed: Mapping[str, bytes]) -> None:
+    """Store a packed result. A kill at any moment leaves the old one or the new, never a mixture.
 
     The files are written under other names; naming the new manifest ``manifest.json.new`` is the
     moment from which the new result counts, and whoever finds that name completes the moves.
     """
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **trajectory)
-    files = {TRAJECTORY: buffer.getvalue(), METRICS: metrics.encode()}
-    for name, data in files.items():
+    for name, data in packed.items():
         write_whole(path / f"{name}.new", data)
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    text = json.dumps({**manifest, "files": digests}, indent=1, sort_keys=True) + "\n"
-    write_whole(path / f"{MANIFEST}.new", text.encode())
     _roll_forward(path)
 
 
 def _roll_forward(path: Path) -> None:
-    if (path / f"{MANIFEST}.new").exists():
-        for name in (TRAJECTORY, METRICS, MANIFEST):
+    new = path / f"{MANIFEST}.new"
+    if new.exists():
+        for name in (*json.loads(new.read_text(encoding="utf-8"))["files"], MANIFEST):
             if (path / f"{name}.new").exists():
                 os.replace(path / f"{name}.new", path / name)
 
@@ -173,75 +221,28 @@ def best(own: Settings) -> Result | None:
     return load(folder(here(), own)) or load(folder(PUBLISHED, own))
 
 
-def provenance() -> dict[str, Any]:
-    """What made a result: commit, whether the tree differed from it, sources and versions."""
-    packages = ("torch", "numpy", "pandas", "safetensors", "pydantic")
-    return {
-        "commit": _git("rev-parse", "HEAD") or None,
-        "dirty": bool(_git("status", "--porcelain")),
-        "source_sha256": _sources(),
-        "numerics": NUMERICS,
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in packages},
-    }
-
-
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _sources() -> str:
-    """sha256 of the code that decides what a trial does."""
-    digest = hashlib.sha256()
-    base = ROOT / "semantica_lib"
-    for source in SOURCES:
-        for file in sorted((base / source).rglob("*.py")) or [base / source]:
-            digest.update(file.relative_to(base).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
-
-
 def state(place: Path, own: Settings) -> str:
-    """A result's state in a few words: ``missing``, ``complete, 150,000 steps, 10 trials``, ..."""
-    path = folder(place, own)
+    """A result's state in a few words.
+
+    ``missing``; ``interrupted at step 7,000 of 150,000``; ``complete, 150,000 steps, 10 trials``;
+    ``partial, at step 20,000 of 500,000, 10 trials``; the last two with ``; interrupted at step
+    25,000`` where training has begun to add to them, and ``(stale: ...)``; or ``damaged: ...``.
+    """
+    path, full = folder(place, own), full_steps(own)
     try:
         result = load(path)
+        if result and result.published:
+            read_files(result, checkpoints(result))
+        files = (path / "checkpoints").glob("*.safetensors")
+        begun = {int(load_checkpoint(file)[0]["step"]) for file in files}
     except RequestError as error:
         return f"damaged: {error}"
     if result is None:
-        begun = any((path / "checkpoints").glob("*.safetensors"))
-        return "interrupted" if begun else "missing"
-    manifest = result.manifest
-    words = f"{manifest['status']}, {manifest['steps_done']:,} steps, {len(result.seed)} trials"
+        return f"interrupted at step {min(begun):,} of {full:,}" if begun else "missing"
+    done, trials = result.manifest["steps_done"], len(result.seed)
+    words = f"complete, {done:,} steps, {trials} trials"
+    if not result.complete:
+        words = f"partial, at step {done:,} of {full:,}, {trials} trials"
+    if begun - {done}:
+        words += f"; interrupted at step {min(begun - {done}):,}"
     return f"{words} (stale: {result.stale})" if result.stale else words
-
-
-def publish(own: Settings) -> Path:
-    """Copy this machine's result into the book's results.
-
-    Raises:
-        RequestError: there is none, or it or the working tree differs from any commit.
-    """
-    result = load(folder(here(), own))
-    if result is None:
-        raise RequestError(
-            f"{own.experiment} has no result here; train it by `semantica run {own.experiment}`"
-        )
-    if provenance()["dirty"]:
-        raise RequestError("the working tree has changes; commit them before publishing")
-    if result.manifest["dirty"]:
-        raise RequestError(
-            f"{own.experiment} was trained with uncommitted changes; train again with --fresh"
-        )
-    target = folder(PUBLISHED, own)
-    target.mkdir(parents=True, exist_ok=True)
-    names = ("steps", "seed", "tied", "input_embedding", "output_embedding")
-    trajectory = {name: getattr(result, name) for name in names}
-    metrics = (result.folder / METRICS).read_text(encoding="utf-8")
-    write(target, result.manifest, trajectory, metrics)
-    return target

@@ -8,8 +8,8 @@ import contextlib
 import fcntl
 import io
 import os
-import platform
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,22 +19,26 @@ import torch
 from semantica_lib import results
 from semantica_lib.datasets.xor import SPLITS
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import Settings, catalogue, find
+from semantica_lib.experiments import Settings
 from semantica_lib.processes import Part, train_all
+from semantica_lib.provenance import device_name, listed, provenance
 from semantica_lib.results import Result
-from semantica_lib.trainers.checkpoint import load_checkpoint
+from semantica_lib.trainers.checkpoint import load_checkpoint, write_whole
+
+TAKEN = "checkpoints.new"  # published checkpoints, while they are copied
 
 
 def run(own: Settings, fresh: bool = False) -> Result:
     """The result of these settings on this machine, trained as far as it is missing.
 
     Trials that are finished here are kept, interrupted ones go on from their checkpoint, and all
-    trials of the result end at the same step. With ``SEMANTICA_TRAIN=never`` in the environment
-    nothing is trained: the result here is returned, or else the published one.
+    trials of the result end at the same step. Where nothing of it is here, training goes on from
+    the checkpoints of a published partial result of fewer steps. With ``SEMANTICA_TRAIN=never`` in
+    the environment nothing is trained: the result here is returned, or else the published one.
 
     Args:
         own: the experiment.
-        fresh: discard what this machine has of it and begin again.
+        fresh: discard what this machine has of it and begin again, at step 0.
 
     Raises:
         RequestError: the request cannot be carried out (device, folder, damaged file).
@@ -45,20 +49,22 @@ def run(own: Settings, fresh: bool = False) -> Result:
         return _stored(own)
     device = resolve_device(own.device)
     folder = results.folder(results.here(), own)
-    with _holding(folder):
+    with holding(folder):
         if fresh:
             _discard(folder)
         before = results.load(folder)
         if before and before.covers(own):
             return before
-        wanted = {(seed, tie == "tied") for seed in own.seeds for tie in own.ties}
-        if before and before.manifest["status"] == "complete":  # its trials stay in the result
-            wanted |= set(zip(before.seed.tolist(), before.tied.tolist(), strict=True))
+        if not fresh and before is None:
+            _take(folder, own, _published(folder, own))
+        wanted = results.asked(own)
+        if before and before.complete:  # its trials stay in the result
+            wanted |= before.held
         parts = [part for part in _plan(folder, own) if wanted & set(part.trials)]
         steps = max(own.steps, *(part.step for part in parts))
         own = own.model_copy(update={"steps": steps})
         train_all([part for part in parts if part.step < steps], own, device)
-        _assemble(folder, own, [_read(part.path, own) for part in parts], device)
+        _assemble(folder, own, [read_part(part.path, own) for part in parts], device)
     result = results.load(folder)
     assert result is not None
     return result
@@ -69,14 +75,17 @@ def check(own: Settings, fresh: bool = False) -> None:
 
     Raises:
         RequestError: the device is not there, the results folder cannot be written or is in use,
-            a result or a checkpoint is damaged, or a checkpoint belongs to other settings.
+            a result or a checkpoint is damaged, a published one from which training would go on
+            included, or a checkpoint belongs to other settings.
     """
     resolve_device(own.device)
     folder = results.folder(results.here(), own)
-    with _holding(folder):
+    with holding(folder):
         before = None if fresh else results.load(folder)
         if not (fresh or (before and before.covers(own))):
             _plan(folder, own)
+            if before is None:
+                _published(folder, own)
 
 
 def resolve_device(name: str) -> str:
@@ -109,8 +118,12 @@ def _stored(own: Settings) -> Result:
 
 
 @contextlib.contextmanager
-def _holding(folder: Path) -> Iterator[None]:
-    """Hold a result's folder against other processes; the hold ends with the process."""
+def holding(folder: Path) -> Iterator[None]:
+    """Hold a result's folder against other processes; the hold ends with the process.
+
+    Raises:
+        RequestError: the folder cannot be written, or another process holds it.
+    """
     try:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("a")
@@ -123,6 +136,7 @@ def _holding(folder: Path) -> Iterator[None]:
             raise RequestError(f"{folder} is in use by another process that trains it") from None
         for left in folder.rglob("*.part"):  # what a killed process was writing
             left.unlink()
+        shutil.rmtree(folder / TAKEN, ignore_errors=True)
         yield
 
 
@@ -134,9 +148,39 @@ def _discard(folder: Path) -> None:
             file.unlink(missing_ok=True)
 
 
+def _published(folder: Path, own: Settings) -> list[Part]:
+    """The stacks that training here goes on from: none where a stack was begun here.
+
+    Nor are there any where the published result is complete, stale, or as far as is asked for: to
+    run means to train here.
+    """
+    if any((folder / "checkpoints").glob("*.safetensors")):
+        return []
+    result = results.load(results.folder(results.PUBLISHED, own))
+    if result is None or result.stale or result.manifest["steps_done"] >= own.steps:
+        return []
+    names = results.checkpoints(result)
+    results.read_files(result, names)  # refuses those that are not the manifest's
+    parts = [read_part(result.folder / name, own) for name in names]
+    return [part for part in parts if results.asked(own) & set(part.trials)]
+
+
+def _take(folder: Path, own: Settings, parts: list[Part]) -> None:
+    """Copy published checkpoints into a folder that has none: all of them, or after a kill none."""
+    if parts:
+        (folder / TAKEN).mkdir()
+        for part in parts:
+            write_whole(folder / TAKEN / part.path.name, part.path.read_bytes())
+        os.replace(folder / TAKEN, folder / "checkpoints")  # an empty folder gives way
+        step = f"the published checkpoint at step {parts[0].step:,}"
+        print(f"{own.experiment}: training goes on from {step}", file=sys.stderr, flush=True)
+
+
 def _plan(folder: Path, own: Settings) -> list[Part]:
     """The stacks of a result: those begun, and a new one for each tie that lacks trials."""
-    parts = [_read(path, own) for path in sorted((folder / "checkpoints").glob("*.safetensors"))]
+    parts = [
+        read_part(path, own) for path in sorted((folder / "checkpoints").glob("*.safetensors"))
+    ]
     begun = {trial for part in parts for trial in part.trials}
     for tie in own.ties:
         seeds = tuple(seed for seed in own.seeds if (seed, tie == "tied") not in begun)
@@ -146,7 +190,12 @@ def _plan(folder: Path, own: Settings) -> list[Part]:
     return parts
 
 
-def _read(path: Path, own: Settings) -> Part:
+def read_part(path: Path, own: Settings) -> Part:
+    """A stack from its checkpoint.
+
+    Raises:
+        RequestError: the checkpoint is damaged or belongs to other settings.
+    """
     tensors, about = load_checkpoint(path)
     if about.get("settings_hash") != own.settings_hash:
         raise RequestError(
@@ -171,26 +220,27 @@ def _assemble(folder: Path, own: Settings, parts: list[Part], device: str) -> No
         "measured_steps": measured_steps,
         "hidden_norm": norms[order],
     }
-    wanted = find(own.experiment).steps if own.experiment in catalogue() else own.steps
-    made = results.provenance()
+    made, name = provenance(), device_name(device)
+    # checkpoints of an earlier version do not tell their device; they never left their machine
+    devices = [part.about.get("device", name) for part in parts]
     manifest = made | {
         "experiment": own.experiment,
         "settings": own.model_dump(mode="json"),
         "settings_hash": own.settings_hash,
         "seeds": sorted({seed for seed, _ in trials}),
         "trials": [{"seed": seed, "tied": tied} for seed, tied in trials],
-        "status": "complete" if own.steps >= wanted else "partial",
+        "status": "complete" if own.steps >= results.full_steps(own) else "partial",
         "steps_done": own.steps,
         "dirty": made["dirty"] or any(part.about["dirty"] == "true" for part in parts),
-        "device": _device_name(device),
+        "device": listed(*devices),
         "threads": 1,
         "started": min(part.about["started"] for part in parts),
         "duration_s": round(sum(float(part.about["seconds"]) for part in parts), 1),
         "stacks": [
-            {"tied": part.tied, "seeds": list(part.seeds)}
+            {"tied": part.tied, "seeds": list(part.seeds), "device": used}
             | {name: part.about[name] for name in ("commit", "started")}
             | {"dirty": part.about["dirty"] == "true", "seconds": float(part.about["seconds"])}
-            for part in parts
+            for part, used in zip(parts, devices, strict=True)
         ],
     }
     results.write(folder, manifest, trajectory, _metrics(parts))
@@ -220,14 +270,3 @@ def _metrics(parts: list[Part]) -> str:
                         f"{accuracy[index]:.6g},{loss[index]:.6g}\n"
                     )
     return rows.getvalue()
-
-
-def _device_name(device: str) -> str:
-    """What did the arithmetic, in words: the GPU's or the processor's name."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return f"cpu: {line.partition(':')[2].strip()}"
-    return f"cpu: {platform.processor() or platform.machine()}"

@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from stored import begin, finish
 
-from semantica_lib import cli, results, run
+from semantica_lib import cli, publish, results, run
+from semantica_lib.experiments import catalogue, find
 from semantica_lib.processes import TrainingError
 
 WRONG = {
@@ -30,7 +32,18 @@ WRONG = {
     "run transformer-small absent": "unknown experiment 'absent'",
     "run transformer-small --jobs 0": "jobs",
     "list --jsn": "--json",
+    "publish": "NAME",
     "publish transformer-small": "no result here",
+    "publish absent.yml": "cannot read absent.yml",
+    "publish transformer-small --set stpes=3": "did you mean 'steps'?",
+    "verdicts": "no experiment has a finished result; `semantica run NAME`",
+    "verdicts --json": "no experiment has a finished result",
+    "verdicts lstm-smal": "did you mean 'lstm-small'?",
+    "verdicts lstm-small --set stpes=3": "did you mean 'steps'?",
+    "verdicts lstm-small mlp-small --set weight_decay=0 --set zero_dst=[.5,.5] --set steps=9": (
+        "of lstm-small, mlp-small; "
+        "`semantica run lstm-small mlp-small --set weight_decay=0 --set 'zero_dst=[.5,.5]'`"
+    ),
     "--verbose": "--verbose",
 }
 
@@ -38,6 +51,7 @@ WRONG = {
 @pytest.fixture(autouse=True)
 def _own_place(tmp_path, monkeypatch):
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "runs"))
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
 
 
 @pytest.mark.parametrize("line", WRONG)
@@ -83,11 +97,102 @@ def test_list_tells_the_state_of_each_experiment(capsys, tmp_path):
     main = next(row for row in rows if row["name"] == "transformer-small")
     assert main["here"] == "missing"
     assert main["trials"] == 10 and main["steps"] == 150_000
-    checkpoints = tmp_path / "runs" / "transformer-small" / "checkpoints"
-    checkpoints.mkdir(parents=True)
-    (checkpoints / "tied.safetensors").write_bytes(b"")
+    begin(find("transformer-small", [("seeds", [1])]), 3)
     assert cli.main(["list"]) == 0
-    assert "here: interrupted" in capsys.readouterr().out
+    assert "here: interrupted at step 3 of 150,000; published: missing" in capsys.readouterr().out
+
+
+SEEDS = ("seeds", [1, 2])
+
+
+def rows_of(out: str) -> list[dict]:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(out, parse_constant=refuse)
+
+
+def test_verdicts_are_of_finished_experiments_and_notes_tell_of_the_others(monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "full_steps", lambda own: 3)
+        finish(find("mlp-small", [SEEDS]), 3)
+    results.here().rename(results.PUBLISHED)
+    finish(find("transformer-small", [SEEDS]), 4)
+
+    assert cli.main(["verdicts", "--json"]) == 0
+    out, err = capsys.readouterr()
+    rows = rows_of(out)
+    assert {row["experiment"] for row in rows} == {"mlp-small"}
+    assert {row["notebook"] for row in rows} == {"experiments/mlp-small.ipynb"}
+    assert any(row["margin"] is None for row in rows)  # nothing is predicted
+    assert any(isinstance(row["margin"], float) for row in rows)
+    notes = err.splitlines()
+    assert (
+        "semantica: note: transformer-small is partial, at step 4 of 150,000; "
+        "`semantica run transformer-small` completes it"
+    ) in notes
+    assert (
+        "semantica: note: lstm-medium has no result, here or published; "
+        "`semantica run lstm-medium` makes one"
+    ) in notes
+    assert len(notes) == len(catalogue()) - 1
+
+    assert cli.main(["verdicts"]) == 0
+    assert capsys.readouterr().out.count("| claim |") == 1
+
+
+def test_verdicts_of_names_are_of_exactly_those(monkeypatch, capsys, tmp_path):
+    finish(find("transformer-small", [SEEDS]), 4)
+    finish(find("transformer-small", [SEEDS, ("weight_decay", 0.0)]), 4)
+    (tmp_path / "mine.yaml").write_text("steps: 3\nseeds: [1, 2]\nbits: 4\n")
+    mine = str(tmp_path / "mine.yaml")
+    finish(find(mine), 3)
+
+    assert cli.main(["verdicts", "--json", mine, "transformer-small"]) == 0
+    out, err = capsys.readouterr()
+    rows = rows_of(out)
+    assert list(dict.fromkeys(row["experiment"] for row in rows)) == ["mine", "transformer-small"]
+    partial = [row for row in rows if row["experiment"] == "transformer-small"]
+    assert {row["verdict"] for row in partial} <= {"inconclusive", "no prediction"}
+    assert any("partial, at step 4" in row["deviation"] for row in partial)
+    assert {row["notebook"] for row in rows} == {"", "experiments/transformer-small.ipynb"}
+    assert err.count("\n") == 1 and "partial, at step 4 of 150,000" in err
+
+    options = ["--set", "weight_decay=0", "--set", "steps=9"]
+    assert cli.main(["verdicts", "transformer-small", *options]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("transformer-small\n\n| claim |")
+    assert "`semantica run transformer-small --set weight_decay=0` completes it" in err
+
+    assert cli.main(["verdicts", "transformer-small", "lstm-small"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "of lstm-small; `semantica run lstm-small`" in err
+
+
+def test_a_terminal_without_unicode_gets_its_table(tmp_path):
+    finish(find("transformer-small", [SEEDS]), 4)
+    command = [sys.executable, "-m", "semantica_lib.cli", "verdicts", "transformer-small"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "| claim |" in done.stdout
+
+
+def test_variants_are_published_by_their_settings(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(publish, "provenance", lambda: {"dirty": False})
+    (tmp_path / "mine.yaml").write_text("steps: 3\nseeds: [1]\nbits: 4\n")
+    mine = str(tmp_path / "mine.yaml")
+    variant = find("transformer-small", [("seeds", [1]), ("weight_decay", 0.0)])
+    finish(variant, 4)
+    assert cli.main(["publish", "transformer-small", "--set", "weight_decay=0"]) == 0
+    assert capsys.readouterr().out == f"published {results.folder(results.PUBLISHED, variant)}\n"
+    finish(find(mine), 3)
+    assert cli.main(["publish", mine]) == 0
+    assert results.best(find(mine)) is not None
+    names = {path.name for path in results.PUBLISHED.iterdir()}
+    hashes = [own.settings_hash[:8] for own in (variant, find(mine))]
+    assert names == {f"transformer-small-{hashes[0]}", f"mine-{hashes[1]}"}
 
 
 def test_help_goes_to_stdout(capsys):

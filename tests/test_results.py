@@ -6,10 +6,12 @@ import os
 
 import numpy as np
 import pytest
+from stored import begin, finish
 
 from semantica_lib import results
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import find, settings
+from semantica_lib.experiments import find
+from semantica_lib.settings import settings
 
 METRICS = "seed,tied,step,split,accuracy,loss\n42,true,0,train,0.5,1.2\n"
 
@@ -130,33 +132,39 @@ def test_folders_tell_settings_apart(tmp_path):
     assert results.folder(tmp_path, other) == tmp_path / name
 
 
+def test_states_tell_how_far_training_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path))
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
+    own = settings({"experiment": "transformer-small", "bits": 4, "seeds": [1], "record_every": 1})
+
+    def told() -> str:
+        return results.state(tmp_path, own)
+
+    assert told() == "missing"
+    begin(own, 2)
+    assert told() == "interrupted at step 2 of 150,000"
+    folder = finish(own, 3).folder
+    assert told() == "partial, at step 3 of 150,000, 2 trials"
+    begin(own.model_copy(update={"ties": ("tied",)}), 5)
+    assert told() == "partial, at step 3 of 150,000, 2 trials; interrupted at step 5"
+    monkeypatch.setattr(results, "full_steps", lambda own: 6)
+    finish(own, 6)
+    assert told() == "complete, 6 steps, 2 trials"
+    monkeypatch.setattr(results, "NUMERICS", results.NUMERICS + 1)
+    assert told().startswith("complete, 6 steps, 2 trials (stale: numerics ")
+    checkpoint = folder / "checkpoints" / "tied.safetensors"
+    checkpoint.write_bytes(b"")
+    assert told().startswith("damaged: checkpoint ")
+    checkpoint.unlink()
+    (folder / results.METRICS).unlink()
+    assert told().startswith("damaged: the result in ")
+
+
 def test_older_numerics_are_stale(tmp_path):
     store(tmp_path, numerics=results.NUMERICS - 1)
     assert "numerics" in results.load(tmp_path).stale
     store(tmp_path)
     assert results.load(tmp_path).stale == ""
-
-
-def test_publishing_refuses_dirt(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "here"))
-    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
-    own = find("transformer-small")
-    with pytest.raises(RequestError, match="no result here"):
-        results.publish(own)
-    folder = results.folder(results.here(), own)
-    clean = {"commit": "c", "dirty": False}
-    for tree, trained in ((True, False), (False, True)):
-        monkeypatch.setattr(results, "provenance", lambda tree=tree: clean | {"dirty": tree})
-        store(folder, dirty=trained)
-        with pytest.raises(RequestError, match=r"uncommitted|commit them"):
-            results.publish(own)
-        assert not (tmp_path / "published").exists()
-    monkeypatch.setattr(results, "provenance", lambda: clean)
-    store(folder)
-    target = results.publish(own)
-    assert results.load(target).published
-    for name in (results.TRAJECTORY, results.METRICS):
-        assert (target / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_some_seeds_of_a_result_are_a_result(tmp_path):

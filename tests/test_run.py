@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stored import begin
 
 from semantica_lib import results
 from semantica_lib.errors import RequestError
@@ -91,6 +92,26 @@ def test_a_result_grows_by_trials_and_steps_and_is_otherwise_kept():
     trials = list(zip(more.seed.tolist(), more.tied.tolist(), strict=True))
     assert trials == [(1, True), (2, True), (1, False), (2, False), (3, False)]
     np.testing.assert_array_equal(more.input_embedding[:4, :5], first.input_embedding)
+
+
+def test_a_result_names_every_commit_and_device_of_all_its_goes():
+    own = settings(SMALL | {"ties": ["tied"]})
+    begin(own, 20, device="gpu: G, with a comma", commit="a, b")
+    (once,) = run(own).manifest["stacks"]
+    assert once["commit"].startswith("a, b, ") and once["device"].startswith("gpu: G, with a comma")
+    more = run(own.model_copy(update={"steps": 60, "seeds": (3,)})).manifest
+    (twice, new) = more["stacks"]
+    assert (twice["commit"], twice["device"]) == (once["commit"], once["device"])  # none twice
+    assert f"a, b, {new['commit']}" == once["commit"]
+    assert f"gpu: G, with a comma, {new['device']}" == once["device"] == more["device"]
+
+
+def test_checkpoints_of_an_earlier_version_do_not_name_their_device():
+    own = settings(SMALL)
+    begin(own, 40)
+    manifest = run(own).manifest
+    (device,) = {stack["device"] for stack in manifest["stacks"]}
+    assert device and manifest["device"] == device
 
 
 def test_a_trial_run_of_a_named_experiment_is_partial_and_leaves_no_trials_behind():

@@ -1,0 +1,67 @@
+"""What made a result: commit, sources, versions, and the device that did the arithmetic."""
+
+import contextlib
+import hashlib
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from semantica_lib.experiments import ROOT
+
+# Raised when the stored 100-step reference trajectories change beyond tolerance: results of an
+# older number are shown as stale.
+NUMERICS = 1
+SOURCES = ("datasets", "models", "trainers", "settings.py", "experiments.py")
+
+
+def provenance() -> dict[str, Any]:
+    """Commit, whether the tree differed from it, sources and versions."""
+    packages = ("torch", "numpy", "pandas", "safetensors", "pydantic")
+    return {
+        "commit": _git("rev-parse", "HEAD") or None,
+        "dirty": bool(_git("status", "--porcelain")),
+        "source_sha256": _sources(),
+        "numerics": NUMERICS,
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in packages},
+    }
+
+
+def device_name(device: str) -> str:
+    """What does the arithmetic, in words: the GPU's or the processor's name."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return f"cpu: {line.partition(':')[2].strip()}"
+    return f"cpu: {platform.processor() or platform.machine()}"
+
+
+def listed(*words: str) -> str:
+    """Lists of commits or devices as one, ``abc, def``: in their order, none of them twice."""
+    return ", ".join(dict.fromkeys(word for some in words for word in some.split(", ") if word))
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _sources() -> str:
+    """sha256 of the code that decides what a trial does."""
+    digest = hashlib.sha256()
+    base = ROOT / "semantica_lib"
+    for source in SOURCES:
+        for file in sorted((base / source).rglob("*.py")) or [base / source]:
+            digest.update(file.relative_to(base).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

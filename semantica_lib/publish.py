@@ -1,0 +1,99 @@
+"""Publishing: this machine's results copied into those that the book ships."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from semantica_lib import results
+from semantica_lib.errors import RequestError
+from semantica_lib.experiments import Settings
+from semantica_lib.provenance import provenance
+from semantica_lib.results import METRICS, TRAJECTORY, Result
+from semantica_lib.run import holding, read_part
+
+LIMIT = 25_000_000  # bytes of all that is published: it is in everybody's checkout
+
+
+def publish(wanted: Sequence[Settings]) -> list[Path]:
+    """Copy this machine's results into the book's; all of them, or after a refusal none.
+
+    A partial result takes its checkpoints along, so that any machine can go on from it. A complete
+    one has none, and those of its partial forerunner are removed. A kill at any moment leaves each
+    result as it was or as it is to be.
+
+    Returns:
+        The folder of each.
+
+    Raises:
+        RequestError: there is no such result, its checkpoints are not those of its step or are
+            being trained, it or the working tree differs from any commit, or all that is published
+            would be too large.
+    """
+    packed = {results.folder(results.PUBLISHED, own): _packed(own) for own in wanted}
+    if provenance()["dirty"]:
+        raise RequestError("the working tree has changes; commit them before publishing")
+    _refuse_too_much(packed)
+    for target, files in packed.items():
+        (target / "checkpoints").mkdir(parents=True, exist_ok=True)
+        results.store(target, files)
+        for file in _replaced(target):
+            if file.relative_to(target).as_posix() not in files:
+                file.unlink()
+        if not any((target / "checkpoints").iterdir()):
+            (target / "checkpoints").rmdir()
+    return list(packed)
+
+
+def _packed(own: Settings) -> dict[str, bytes]:
+    """The files to publish, by name."""
+    result = results.load(results.folder(results.here(), own))
+    if result is None:
+        raise RequestError(
+            f"{own.experiment} has no result here; train it by `semantica run {own.experiment}`"
+        )
+    if result.manifest["dirty"]:
+        raise RequestError(
+            f"{own.experiment} was trained with uncommitted changes; train again with --fresh"
+        )
+    files = results.read_files(result, (TRAJECTORY, METRICS))
+    if not result.complete:
+        files |= _checkpoints(own, result)
+    return results.pack(result.manifest, files)
+
+
+def _checkpoints(own: Settings, result: Result) -> dict[str, bytes]:
+    """The checkpoints of a partial result, each at its step, together of all its trials."""
+    done, files, trials = result.manifest["steps_done"], {}, set()
+    with holding(result.folder):
+        for path in sorted((result.folder / "checkpoints").glob("*.safetensors")):
+            part = read_part(path, own)
+            if part.step == done and set(part.trials) <= result.held:
+                files[f"checkpoints/{path.name}"] = path.read_bytes()
+                trials |= set(part.trials)
+    if trials != result.held:
+        raise RequestError(
+            f"{own.experiment} is partial, at step {done:,}, and its checkpoints are gone or not "
+            f"of that step; complete it by `semantica run {own.experiment}`, or go on to some step "
+            "by `--set steps=N`"
+        )
+    return files
+
+
+def _replaced(target: Path) -> list[Path]:
+    """What a result of this code has in its folder, and what killed processes left there."""
+    names = (results.MANIFEST, TRAJECTORY, METRICS, "*.part", "*.new", "checkpoints/*")
+    return sorted({file for name in names for file in target.glob(name)})
+
+
+def _refuse_too_much(packed: dict[Path, dict[str, bytes]]) -> None:
+    sizes = {path: path.stat().st_size for path in results.PUBLISHED.rglob("*") if path.is_file()}
+    for target in packed:
+        for path in _replaced(target):
+            sizes.pop(path, None)
+    new = {path.name: sum(map(len, files.values())) for path, files in packed.items()}
+    kept = sum(sizes.values())
+    if kept + sum(new.values()) > LIMIT:
+        added = ", ".join(f"{name} ({size / 1e6:.2f} MB)" for name, size in new.items())
+        raise RequestError(
+            f"{added} beside the {kept / 1e6:.2f} MB that stay in {results.PUBLISHED} would exceed "
+            f"the {LIMIT / 1e6:g} MB that may be published"
+        )
