@@ -242,8 +242,12 @@ class Settings(BaseModel):
 
     @property
     def period(self) -> int:
-        """Steps over which a run's end is averaged: a period of its schedule, or the usual one."""
-        return self.schedule_period or USUAL_PERIOD
+        """Steps over which a run's end is averaged: a period of its schedule.
+
+        As many as of the paper's where there is none: no cosine, or one that never turns back.
+        """
+        period = self.schedule_period
+        return period if period and self.steps > period // 2 else USUAL_PERIOD
 
     @property
     def identity(self) -> dict[str, Any]:

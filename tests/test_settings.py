@@ -250,6 +250,20 @@ def test_the_training_strings_counted_are_those_of_the_task(bits: int) -> None:
     assert settings({"bits": bits, "batch_size": len(train)}).batch_size == len(train)
 
 
+@pytest.mark.parametrize(
+    ("values", "period"),
+    [
+        ({"schedule_period": 6_000}, 6_000),
+        ({"schedule_period": 6_000, "steps": 3_001}, 6_000),
+        ({"schedule_period": 300_000, "steps": 150_000}, 20_000),  # falls once, never rises
+        ({"schedule": "constant"}, 20_000),
+        ({"schedule": "none"}, 20_000),
+    ],
+)
+def test_a_runs_end_is_a_period_of_its_schedule_or_of_the_papers(values: dict, period: int) -> None:
+    assert settings(values).period == period
+
+
 # --- identity --------------------------------------------------------------------------------
 
 
