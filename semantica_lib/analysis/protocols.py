@@ -37,7 +37,7 @@ DRAWN = {
 }
 # Steps at which the files of that code stop by default, where that is not the paper scale here.
 OWN_STEPS = {"transformer-medium": 300_000, "mlp-medium": 300_000, "lstm-medium": 150_000}
-EVERY = 5_000  # steps between the records and measurements of a variant
+EVERY = 10_000  # steps between records of a variant: what is published must be small
 
 
 class Variant(NamedTuple):
