@@ -5,10 +5,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 import papermill
@@ -16,6 +18,7 @@ from papermill.exceptions import PapermillException
 
 from semantica_lib import results
 from semantica_lib.experiments import ROOT, Settings, catalogue, find
+from semantica_lib.trainers.checkpoint import write_whole
 
 NOTEBOOKS = ROOT / "notebooks"
 BOOK = ROOT / "book"
@@ -25,6 +28,20 @@ MAIN = "transformer-small"
 
 class NotebookError(RuntimeError):
     """A notebook or the book ran and failed: the command line answers with exit code 1."""
+
+
+class Page(NamedTuple):
+    """A page of the book that is an executed notebook.
+
+    It is executed anew when a result of the experiments in ``shows`` changes (None: any result that
+    there is), and cannot be executed without a result of the experiment ``needs``.
+    """
+
+    source: Path
+    target: Path
+    parameters: dict[str, Any]
+    shows: tuple[str, ...] | None = ()
+    needs: str = ""
 
 
 def execute(
@@ -47,10 +64,14 @@ def execute(
         with _environment({} if train else {"SEMANTICA_TRAIN": "never"}):
             papermill.execute_notebook(
                 str(source), str(part), parameters=dict(parameters), kernel_name="python3",
-                cwd=str(ROOT), progress_bar=False,
-            )  # fmt: skip
+                cwd=str(ROOT), progress_bar=False, extra_arguments=["--log-level=ERROR"],
+            )  # fmt: skip  # the kernel's own warning is of no use to who reads progress
         notebook = nbformat.read(part, as_version=4)
         notebook.metadata = {**notebook.metadata, "papermill": {}, "semantica_key": key}
+        if "experiment" in parameters:
+            head, *rest = notebook.cells[0].source.split("\n")
+            head = _titled(parameters["experiment"], head)
+            notebook.cells[0].source = "\n".join([head, *rest])
         for cell in notebook.cells:  # figure names are of the whole book
             if figure := cell.metadata.get("mystnb", {}).get("figure"):
                 figure["name"] = f"{figure['name']}-{target.stem}"
@@ -80,6 +101,12 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _titled(experiment: str, heading: str) -> str:
+    """A page's heading that begins with the experiment's name."""
+    words = heading.removeprefix("# ")
+    return f"# {experiment}: {words[:1].lower()}{words[1:]}"
+
+
 def experiment_notebook(own: Settings) -> Path:
     """Execute the notebook of an experiment, training what is missing; it lies by its result."""
     target = results.folder(results.here(), own) / f"{own.experiment}.ipynb"
@@ -89,24 +116,49 @@ def experiment_notebook(own: Settings) -> Path:
 
 def _parameters(own: Settings) -> dict[str, Any]:
     """What to inject for these settings: those that differ from the notebook's own cell."""
-    named = {"experiment": own.experiment, "question": own.question}
-    return own.model_dump(mode="json", exclude_defaults=True) | named
+    default = Settings().model_dump(mode="json")
+    mine = own.model_dump(mode="json")
+    differing = {name: value for name, value in mine.items() if value not in (default[name], None)}
+    return differing | {"experiment": own.experiment, "question": own.question}
+
+
+def pages() -> list[Page]:
+    """The book's notebooks: one an experiment, and those of the other pages that there are."""
+    others = [
+        _other("task"),
+        _other("tables", None),
+        _other("original", None),
+        _other("own", ("three-synonyms",), needs="three-synonyms"),
+    ]
+    source = NOTEBOOKS / "xor.ipynb"
+    return [page for page in others if page.source.exists()] + [
+        Page(source, EXECUTED / f"{name}.ipynb", _parameters(find(name)), (name,), name)
+        for name in catalogue()
+    ]
+
+
+def _other(name: str, shows: tuple[str, ...] | None = (), needs: str = "") -> Page:
+    return Page(NOTEBOOKS / f"{name}.ipynb", EXECUTED / f"{name}.ipynb", {}, shows, needs)
 
 
 def build_book() -> Path:
     """Execute the book's notebooks on stored results and render it, warnings taken as errors.
 
     Notebooks whose sources and results are as they were at their last execution are not executed
-    again.
+    again. A page without a result says so, and how to get it.
 
     Raises:
-        NotebookError: a notebook failed, or the book has warnings.
+        NotebookError: a notebook failed (the others were executed), or the book has warnings.
     """
-    _page(NOTEBOOKS / "task.ipynb", EXECUTED / "task.ipynb", {})
-    for name in catalogue():
-        own = find(name)
-        if results.best(own) is not None:
-            _page(NOTEBOOKS / "xor.ipynb", EXECUTED / f"{name}.ipynb", _parameters(own))
+    EXECUTED.mkdir(exist_ok=True)
+    wanted = []
+    for page in pages():
+        if page.needs and results.best(find(page.needs)) is None:
+            write_whole(page.target, nbformat.writes(_stub(page)).encode())
+        elif not _has_key(page.target, _key(page)):
+            wanted.append(page)
+    if wanted:
+        _execute_all(wanted)
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(BOOK), "--all"]
     done = subprocess.run([*command, "-W", "-n", "--keep-going"], check=False)
     if done.returncode:
@@ -114,11 +166,40 @@ def build_book() -> Path:
     return BOOK / "_build" / "html" / "index.html"
 
 
-def _page(source: Path, target: Path, parameters: Mapping[str, Any]) -> None:
-    key = _key(source, parameters)
-    if not _has_key(target, key):
-        print(f"executing {source.name} as {target.name}", file=sys.stderr, flush=True)
-        execute(source, target, parameters, train=False, key=key)
+def _stub(page: Page) -> nbformat.NotebookNode:
+    """The page of an experiment without a result, so that links to it lead somewhere."""
+    name, first = page.needs, nbformat.read(page.source, as_version=4).cells[0]
+    text = (
+        f"{_titled(name, first.source.splitlines()[0])}\n\n{find(name).question}\n\n"
+        f"There is no result of {name} yet, here or published. These commands train it, which "
+        f"can take long, and write this page:\n\n"
+        f"```sh\nsemantica run {name}\nsemantica book\n```\n"
+    )
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="stub")])
+
+
+def _execute_all(wanted: Sequence[Page]) -> None:
+    """Execute pages side by side, one a core: in processes, papermill's ``cwd`` being global."""
+    count = min(len(wanted), os.cpu_count() or 1)
+    pool, failures = ProcessPoolExecutor(count, get_context("spawn")), []
+    _tell(f"executing {len(wanted)} notebooks, {count} at a time")
+    try:
+        running = {
+            pool.submit(execute, *page[:3], train=False, key=_key(page)): page for page in wanted
+        }
+        for number, done in enumerate(as_completed(running), 1):
+            name, error = running[done].target.name, done.exception()
+            _tell(f"{number} of {len(wanted)}: {name} {'failed' if error else 'executed'}")
+            if error:
+                failures.append(str(error))
+    finally:  # stopped by Ctrl-C, none is begun any more
+        pool.shutdown(cancel_futures=True)
+    if failures:
+        raise NotebookError("; ".join(failures))
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _has_key(target: Path, key: str) -> bool:
@@ -128,13 +209,19 @@ def _has_key(target: Path, key: str) -> bool:
         return False
 
 
-def _key(source: Path, parameters: Mapping[str, Any]) -> str:
+def _key(page: Page) -> str:
     """A digest of all that an executed notebook depends on."""
-    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
-    files = [source, ROOT / "constraints.txt", *sorted((ROOT / "semantica_lib").rglob("*.py"))]
-    if "experiment" in parameters:
-        for place in (results.here(), results.PUBLISHED):
-            files.append(results.folder(place, find(parameters["experiment"])) / results.MANIFEST)
+    digest = hashlib.sha256(json.dumps(page.parameters, sort_keys=True).encode())
+    code = sorted((ROOT / "semantica_lib").rglob("*.py"))
+    files = [page.source, ROOT / "constraints.txt", *code]
+    places = results.here(), results.PUBLISHED
+    if page.shows is None:
+        files += catalogue().values()
+        files += [file for place in places for file in sorted(place.glob(f"*/{results.MANIFEST}"))]
+    else:
+        files += [catalogue()[name] for name in page.shows]
+        own = [find(name) for name in page.shows]
+        files += [results.folder(place, one) / results.MANIFEST for place in places for one in own]
     for file in files:
         digest.update(str(file).encode() + (file.read_bytes() if file.exists() else b"absent"))
     return digest.hexdigest()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 
 from semantica_lib import cli, notebooks, results
-from semantica_lib.experiments import CATALOGUE, ROOT
+from semantica_lib.experiments import CATALOGUE, ROOT, catalogue
 
 NOTEBOOK = str(ROOT / "notebooks" / "xor.ipynb")
 MAIN = str(CATALOGUE / "transformer-small.yaml")
@@ -41,7 +42,7 @@ def test_bare_papermill_trains_and_shows(tmp_path):
     assert result.steps.tolist() == [0, 10, 20, 30]
     assert result.settings.weight_decay == 0
     outputs = [o for cell in nbformat.read(target, 4).cells for o in cell.get("outputs", [])]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 5
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 6
     assert not any(o.output_type == "stream" and "Warning" in o.text for o in outputs)
 
 
@@ -63,6 +64,48 @@ def test_a_failing_notebook_is_kept_under_another_name(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.failed.ipynb", "page.ipynb"]
 
 
+def test_one_page_that_fails_leaves_the_others(tmp_path, capfd):
+    source = Path(NOTEBOOK)
+    bad = notebooks.Page(source, tmp_path / "bad.ipynb", {"stpes": 3})
+    good = notebooks.Page(source.with_name("task.ipynb"), tmp_path / "good.ipynb", {})
+    with pytest.raises(notebooks.NotebookError, match=r"unknown setting 'stpes'.*bad\.failed"):
+        notebooks._execute_all([bad, good])
+    assert sorted(path.name for path in tmp_path.glob("*.ipynb")) == [
+        "bad.failed.ipynb", "good.ipynb",
+    ]  # fmt: skip
+    assert notebooks._has_key(good.target, notebooks._key(good))
+    assert not notebooks._has_key(good.target, notebooks._key(good._replace(parameters={"a": 1})))
+    progress = re.findall(r"^\d of 2: (.*)$", capfd.readouterr().err, re.MULTILINE)
+    assert sorted(progress) == ["bad.ipynb failed", "good.ipynb executed"]
+
+
+def test_a_page_depends_on_the_results_that_it_shows(tmp_path, monkeypatch):
+    places = tmp_path / "runs", tmp_path / "published"
+    monkeypatch.setattr(results, "PUBLISHED", places[1])
+    pages = {page.target.stem: page for page in notebooks.pages()}
+    assert {"task", "tables", *catalogue()} <= pages.keys()
+    names = ("task", "tables", "lstm-small", "mlp-small")
+
+    def changed_by(path: Path) -> list[str]:
+        before = {name: notebooks._key(pages[name]) for name in names}
+        path.mkdir(parents=True)
+        (path / results.MANIFEST).write_text(str(path))
+        return [name for name in names if notebooks._key(pages[name]) != before[name]]
+
+    assert changed_by(places[0] / "lstm-small") == ["tables", "lstm-small"]
+    assert changed_by(places[1] / "mlp-small") == ["tables", "mlp-small"]
+    assert changed_by(places[0] / "transformer-small-12345678") == ["tables"]
+
+
+def test_every_experiment_has_its_page_in_the_contents():
+    contents = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    listed = [page["file"] for part in contents["parts"] for page in part["chapters"]]
+    assert {page.target.stem for page in notebooks.pages()} == {
+        Path(file).name for file in listed if file.startswith("experiments/")
+    }
+    assert len(set(listed)) == len(listed)
+
+
 def test_the_book_is_built_from_published_results(tmp_path, monkeypatch, capfd):
     book = tmp_path / "book"
     shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "experiments"))
@@ -71,19 +114,28 @@ def test_the_book_is_built_from_published_results(tmp_path, monkeypatch, capfd):
     assert cli.main(["book", "--no-train"]) == 0, capfd.readouterr().err
     html = book / "_build" / "html"
     pages = {path.stem: path.read_text() for path in html.rglob("*.html")}
-    assert {"index", "intro", "run", "bibliography", "task", "transformer-small"} <= pages.keys()
-    frame = json.loads((results.PUBLISHED / notebooks.MAIN / results.MANIFEST).read_text())
-    assert frame["commit"][:10] in pages["transformer-small"]
+    assert {"index", "intro", "run", "bibliography", "task", "tables", *catalogue()} <= pages.keys()
     assert "published with this book" in pages["intro"]
+    assert "Shown in every complete experiment" in pages["intro"]
     for name, page in pages.items():
         article = page[page.find("<article") : page.rfind("</article>")]
         for image in re.findall(r"<img[^>]*>", article):
             assert re.search(r'alt="[^"]{20,}"', image), (name, image[:200])
         assert str(ROOT) not in page, name
+    for name in catalogue():
+        result = results.load(results.PUBLISHED / name)
+        if result is None:
+            assert f"There is no result of {name} yet" in pages[name]
+            assert f"{name} has no result, here or published" in pages["tables"]
+        else:
+            assert result.manifest["commit"][:10] in pages[name]
+            assert f'href="{name}.html"' in pages["tables"]
+            assert ("It is partial" in pages[name]) != result.complete
+
     stamps = {path: path.stat().st_mtime_ns for path in (book / "experiments").glob("*.ipynb")}
     for path in stamps:
         assert "papermill" not in json.loads(path.read_text())["metadata"].get("path", "")
-    assert len(stamps) == 2
-    notebooks._page(Path(NOTEBOOK), book / "experiments" / "transformer-small.ipynb",
-                    notebooks._parameters(notebooks.find(notebooks.MAIN)))  # fmt: skip
-    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}  # not executed again
+    assert len(stamps) == len(notebooks.pages())
+    monkeypatch.setattr(notebooks, "_execute_all", lambda wanted: pytest.fail(str(wanted)))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    notebooks.build_book()  # nothing is executed again

@@ -7,7 +7,9 @@ import nbformat
 import pytest
 import yaml
 
-from semantica_lib.experiments import CATALOGUE, ROOT, Settings, find, settings
+from semantica_lib import notebooks
+from semantica_lib.experiments import CATALOGUE, ROOT, catalogue, find
+from semantica_lib.settings import Settings, settings
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SCREEN = 25  # lines
@@ -43,11 +45,12 @@ def test_notebooks_have_no_outputs_stable_ids_and_short_cells(path: Any) -> None
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_the_cell_after_the_parameters_refuses_unknown_names(path: Any) -> None:
     first, second, *_ = cells(path.name)
-    assert first.metadata.tags == ["parameters"]
-    assert "settings = from_namespace(globals())" in second.source
-    scope = parameters(path.name) | {"stepps": 1}
-    with pytest.raises(ValueError, match=r"unknown setting 'stepps'"):
-        exec(second.source, scope)
+    takes_some = "parameters" in first.metadata.get("tags", [])
+    known = parameters(path.name) if takes_some else {}
+    check = second if takes_some else first
+    exec(check.source, dict(known))
+    with pytest.raises(ValueError, match=r"unknown (setting|parameter) 'stepps'"):
+        exec(check.source, known | {"stepps": 1})
 
 
 def test_figures_have_captions_and_words_for_who_cannot_see_them() -> None:
@@ -69,13 +72,22 @@ def test_the_experiments_notebook_lists_every_setting_with_its_default() -> None
     assert settings(listed) == expected
 
 
+@pytest.mark.parametrize("name", catalogue())
+def test_an_experiment_s_own_values_are_all_that_the_book_injects(name: str) -> None:
+    injected = notebooks._parameters(find(name))
+    assert settings(parameters("xor.ipynb") | injected) == find(name)
+    usual, own = Settings(), find(name)
+    assert all(getattr(usual, key) != getattr(own, key) for key in injected)
+    assert None not in injected.values()  # what does not apply is not listed
+
+
 def test_the_task_s_notebook_has_defaults_too() -> None:
     assert settings(parameters("task.ipynb")) == Settings()
 
 
 def test_the_main_experiment_is_the_paper_s() -> None:
     text = (CATALOGUE / "transformer-small.yaml").read_text(encoding="utf-8")
-    assert set(yaml.safe_load(text)) == {"experiment", "question"}
+    assert set(yaml.safe_load(text)) == {"experiment", "question", "validate_every"}
     own = find("transformer-small")
     assert own.identity == {}
     row = {

@@ -2,19 +2,36 @@
 
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from semantica_lib import cli, readme, results
+from semantica_lib.analysis.verdicts import verdicts
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import find
+from semantica_lib.experiments import catalogue
 
 
-def test_the_readme_shows_the_published_result() -> None:
-    result = results.load(results.folder(results.PUBLISHED, find(readme.MAIN)))
+def test_the_readme_shows_the_published_results() -> None:
     text = readme.README.read_text(encoding="utf-8")
-    assert f"{readme.BEGIN}\n\n{readme.block(result)}\n{readme.END}" in text, "run `make readme`"
+    block = readme.block(readme.published())
+    assert f"{readme.BEGIN}\n\n{block}\n{readme.END}" in text, "run `make readme`"
     assert readme.FIGURE.exists()
+    for folder in results.PUBLISHED.glob("*/"):
+        if folder.name in catalogue():
+            assert block.count(f"| {folder.name} | ") == 1
+
+
+def test_a_row_tells_how_far_a_result_is_and_what_is_decided() -> None:
+    (whole, *_) = readme.published()
+    manifest = {**whole.manifest, "status": "partial", "steps_done": 2_000}
+    *_, row, open_row = readme.experiments([whole, replace(whole, manifest=manifest)]).splitlines()
+    seeds = len(set(whole.seed.tolist()))
+    assert row.startswith(f"| {readme.MAIN} | transformer, 1 layer, d 4 | {seeds} | 150,000 | ")
+    counts = [int(number) for number in re.findall(r"(\d+) [a-z]", row.rpartition("150,000")[2])]
+    frame = verdicts(whole)
+    assert sum(counts) == (~frame.claim.str.startswith("exploratory")).sum()
+    assert open_row.endswith(f"| partial: 2,000 of 150,000 | {sum(counts)} open |")
 
 
 def test_the_readmes_commands_exist() -> None:

@@ -8,13 +8,25 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import StrMethodFormatter
 
 from semantica_lib.analysis import statistics
 from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.distances import Table, Trials, control_distance, synonym_pairs
 from semantica_lib.analysis.theory import Prediction, decay_clock, paper_predictions
-from semantica_lib.figures.style import BLACK, BLUE, DOTS, GREY, ORANGE, STYLE, WIDTH
+from semantica_lib.figures.style import (
+    BLACK,
+    BLUE,
+    DOTS,
+    GREY,
+    ORANGE,
+    STYLE,
+    WIDTH,
+    draw_seeds,
+    legend,
+    note,
+    step_axis,
+)
 from semantica_lib.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
@@ -37,7 +49,7 @@ def distances(result: Result, tied: bool, table: Table) -> Figure:
     figure, panels = _panels(len(pairs))
     highest = 0.0
     if not pairs:
-        _note(panels[0], "no pair of synonyms")
+        note(panels[0], "no pair of synonyms")
     for axes, pair, colour in zip(panels, pairs, _colours(len(pairs)), strict=False):
         holds = "holds" if pair.conditionally_equivalent else "fails"
         axes.set_title(f"{pair.first} and {pair.second}: DH {holds}")
@@ -46,14 +58,14 @@ def distances(result: Result, tied: bool, table: Table) -> Figure:
         curves = trials.distance(table, (pair.first, pair.second))
         control = control_distance(trials.tables[table], trials.task).mean(0)
         clock = decay_clock(own, result.steps, curves[:, 0].mean())
-        _seeds(axes, result.steps, curves, colour)
+        draw_seeds(axes, result.steps, curves, "both", "", color=colour)
         axes.plot(result.steps, control, color=GREY, linestyle="-.", linewidth=1.6)
         axes.plot(result.steps, clock, color=BLACK, linestyle="--", linewidth=1.3)
         highest = max(highest, curves.max(), control.max())
     for axes in panels:
         axes.set_ylim(0, TOP if highest <= TOP else 1.05 * highest)
     panels[0].set_ylabel("Euclidean distance")
-    _legend(
+    legend(
         figure,
         *_seed_keys(GREY if len(pairs) != 1 else BLUE),
         Line2D([], [], color=GREY, linestyle="-.", label="control pairs' median"),
@@ -82,11 +94,11 @@ def accuracies(result: Result) -> Figure:
         for tied, colour, marker in ((True, BLUE, "o"), (False, ORANGE, "s")):
             steps, curves = _accuracy(result, tied, split)
             if len(curves):
-                _seeds(axes, steps, curves, colour, marker)
+                draw_seeds(axes, steps, curves, "both", marker, color=colour)
         axes.axhline(task.ceiling(strings)[0], color=BLACK, linestyle="--", linewidth=1.3)
         axes.set_ylim(0, 1)
     panels[0].set_ylabel("accuracy (share)")
-    _legend(
+    legend(
         figure,
         Line2D([], [], color=BLUE, marker="o", label="tied: mean, 95% band"),
         Line2D([], [], color=ORANGE, marker="s", label="untied: mean, 95% band"),
@@ -116,7 +128,7 @@ def endings(results: Sequence[Result]) -> Figure:
         for index, result in enumerate(results)
     ]
     if not any(drawn):
-        _note(axes, "no full period of the schedule yet")
+        note(axes, "no full period of the schedule yet")
     axes.axvline(MERGE_MARGIN, color=BLACK, linestyle="--", linewidth=1.3)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -126,7 +138,7 @@ def endings(results: Sequence[Result]) -> Figure:
     axes.set_yticks(range(len(predictions)), [_where(p) for p in predictions])
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("distance at the end, as a share of the control pairs' median")
-    _legend(
+    legend(
         figure,
         *(
             Line2D([], [], color=BLACK, marker="od"[index], linestyle="none",
@@ -154,10 +166,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
         figure = Figure(figsize=(width, 0.8 + 2.6 * rows), dpi=DOTS)
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axes in grid[:count]:
-        axes.set_xlabel("optimizer steps")
-        axes.margins(x=0.02)
-        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        step_axis(axes)
     for axes in grid[max(1, count) :]:
         axes.set_axis_off()
     return figure, list(grid[:count]) or list(grid)
@@ -165,20 +174,6 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 def _colours(count: int) -> list:
     return sns.color_palette("colorblind", count)
-
-
-def _seeds(
-    axes: Axes, steps: np.ndarray, curves: np.ndarray, colour: object, marker: str = ""
-) -> None:
-    """Curves ``(trial, record)``: every one thin, and their mean thick with its 95% band."""
-    axes.plot(steps, curves.T, color=colour, linewidth=0.8, alpha=0.6)
-    intervals = [statistics.mean_interval(values) for values in curves.T]
-    mean, low, high = np.array([interval[:3] for interval in intervals]).T
-    every = max(1, len(steps) // 6)
-    axes.plot(
-        steps, mean, color=colour, linewidth=2.2, marker=marker, markevery=every, markersize=5
-    )
-    axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
 def _seed_keys(colour: object) -> list[Line2D]:
@@ -190,16 +185,8 @@ def _seed_keys(colour: object) -> list[Line2D]:
 
 def _some(axes: Axes, trials: Trials, tied: bool) -> bool:
     if not len(trials.seeds):
-        _note(axes, f"no {'tied' if tied else 'untied'} trials")
+        note(axes, f"no {'tied' if tied else 'untied'} trials")
     return bool(len(trials.seeds))
-
-
-def _note(axes: Axes, text: str) -> None:
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=GREY)
-
-
-def _legend(figure: Figure, *keys: Line2D) -> None:
-    figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)
 
 
 def _accuracy(result: Result, tied: bool, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -211,7 +198,7 @@ def _accuracy(result: Result, tied: bool, split: str) -> tuple[np.ndarray, np.nd
 
 def _ending(axes: Axes, result: Result, prediction: Prediction, y: float, index: int) -> bool:
     """Draw one claim of one result; whether there was anything to draw."""
-    window = statistics.last_period(result.steps, result.settings.schedule_period)
+    window = statistics.last_period(result.steps, result.settings.period)
     ratio, _ = Trials.of(result, prediction.tied, window).ratio(prediction.table, prediction.pair)
     ratio = ratio[np.isfinite(ratio)]
     if not len(ratio):

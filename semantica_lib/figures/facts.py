@@ -16,9 +16,8 @@ from semantica_lib.analysis.claims import (
 from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
 from semantica_lib.analysis.statistics import last_period, mean_interval
 from semantica_lib.analysis.theory import Prediction, paper_predictions
-from semantica_lib.analysis.verdicts import summary, to_markdown, verdicts
+from semantica_lib.analysis.verdicts import summary
 from semantica_lib.experiments import Settings
-from semantica_lib.figures.curves import source
 from semantica_lib.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
@@ -28,7 +27,30 @@ ENDINGS = (
     "Dot plot: for each table and pair of synonyms the distance at the end of each seed, as a "
     "share of the control pairs' distance, on a logarithmic scale, with the margin of a merge"
 )
+MODELS = {"transformer": "transformer", "lstm": "LSTM", "mixer": "MLP-Mixer"}
 NO_PERIOD = "The records hold no full period of the schedule, so nothing is said about the end."
+
+
+def asked(own: Settings) -> str:
+    """What an experiment asks, and of which model and task, a paragraph of Markdown."""
+    return (
+        f"**{own.experiment}.** {own.question} The model: {model(own)}. A bit 0 is written "
+        f"{_written(own.zero_dst, 0)}, a bit 1 is written "
+        f"{_written(own.one_dst, len(own.zero_dst))}."
+    )
+
+
+def _written(dst: tuple[float, ...], first: int) -> str:
+    shares = {str(symbol): f"{share:.3g}" for symbol, share in enumerate(dst, first) if share}
+    if len(shares) == 1:
+        return f"as symbol {' '.join(shares)}, always"
+    return f"as symbol {' or '.join(shares)} (probabilities {', '.join(shares.values())})"
+
+
+def model(own: Settings) -> str:
+    """The encoder in a few words: what it is, its layers, and how many numbers a symbol has."""
+    layers = f"{own.layers} layer{'s' * (own.layers != 1)}"
+    return f"{MODELS[own.architecture]}, {layers}, d {own.embedding_size}"
 
 
 def predictions(own: Settings) -> str:
@@ -53,14 +75,27 @@ def predictions(own: Settings) -> str:
 
 
 def shown(result: Result) -> str:
-    """Which result this is and what it took, as a sentence of Markdown."""
+    """Which result this is and what it took, as Markdown; that it is partial, where it is."""
     made = facts_of_run(result)
     stale = f" It is stale: {result.stale}." if result.stale else ""
     return (
         f"**The result {made['source']}**: {made['steps']} steps, {made['ties']}, of "
         f"{made['seed_count']} seed{'s'[: made['seed_count'] != '1']} ({made['seeds']}), "
         f"trained on {made['device']} in "
-        f"{made['duration']} of computing.{stale}"
+        f"{made['duration']} of computing.{stale}{_unfinished(result)}"
+    )
+
+
+def _unfinished(result: Result) -> str:
+    if result.complete:
+        return ""
+    own, done = result.settings, result.manifest["steps_done"]
+    varied = result.folder.name != own.experiment
+    return (
+        f" **It is partial**: its trials are at step {done:,} of {results.full_steps(own):,}. No "
+        f"claim is decided yet: for that reason alone all verdicts are *inconclusive*. "
+        f"`semantica run {own.experiment}`{', with the other settings as here,' * varied} goes on "
+        "from there and completes it."
     )
 
 
@@ -80,7 +115,7 @@ def facts_of_run(result: Result) -> dict[str, str]:
     manifest, own = result.manifest, result.settings
     dirty = " with uncommitted changes" if manifest["dirty"] else ""
     return {
-        "source": _source(result),
+        "source": whose(result),
         "experiment": own.experiment,
         "trials": str(len(result.seed)),
         "seed_count": str(len(set(result.seed.tolist()))),
@@ -102,9 +137,9 @@ def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
         frame: the result's verdicts.
     """
     task = xor_task(result.settings)
-    window = last_period(result.steps, result.settings.schedule_period)
+    window = last_period(result.steps, result.settings.period)
     found = facts_of_run(result) | {
-        "ceiling": _number(task.ceiling("exact")[0]),
+        "ceiling": number(task.ceiling("exact")[0]),
         "margin": f"{MERGE_MARGIN:.2f}",
         "learned_nats": f"{LEARNED_NATS:g}",
         "verdict_summary": summary(frame).partition(": ")[2],
@@ -113,14 +148,14 @@ def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
         key = "_".join([_table(p).replace(" ", "_"), *map(str, p.pair)])
         trials, row = Trials.of(result, p.tied, window), _row(frame, p.claim)
         curve = trials.distance(p.table, p.pair)
-        found[f"{key}_distance"] = _number(mean_interval(trials.end(curve)).estimate)
-        found[f"{key}_ratio"] = _number(row.estimate)
-        found[f"{key}_interval"] = f"{_number(row.low)} to {_number(row.high)}"
+        found[f"{key}_distance"] = number(mean_interval(trials.end(curve)).estimate)
+        found[f"{key}_ratio"] = number(row.estimate)
+        found[f"{key}_interval"] = f"{number(row.low)} to {number(row.high)}"
         found[f"{key}_verdict"] = row.verdict
     for tied, tie in TIES:
         trials, row = Trials.of(result, tied, window), _row(frame, f"the parity is learned, {tie}")
         for split in ("exact", "validation"):
-            found[f"accuracy_{tie}_{split}"] = _number(trials.measured(split, "accuracy").mean())
+            found[f"accuracy_{tie}_{split}"] = number(trials.measured(split, "accuracy").mean())
         counted = row.seeds and pd.notna(row.pass_share)
         found[f"learned_{tie}"] = f"{row.pass_share * row.seeds:.0f}" if counted else NONE
         found[f"trials_{tie}"] = str(row.seeds) if counted else NONE
@@ -130,14 +165,15 @@ def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
 def ending(result: Result, frame: pd.DataFrame, tied: bool, table: Table) -> str:
     """Where the pairs of one table end, as Markdown: what a reader should take from its figure."""
     found, lines = facts(result, frame), []
-    if last_period(result.steps, result.settings.schedule_period) is None:
+    end = "end" if result.complete else "are so far"
+    if last_period(result.steps, result.settings.period) is None:
         return NO_PERIOD
     for p in paper_predictions(xor_task(result.settings)):
         if (p.tied, p.table) != (tied, table):
             continue
         key = "_".join([_table(p).replace(" ", "_"), *map(str, p.pair)])
         lines.append(
-            f"- **{p.pair[0]} and {p.pair[1]}** end {found[key + '_distance']} apart, "
+            f"- **{p.pair[0]} and {p.pair[1]}** {end} {found[key + '_distance']} apart, "
             f"{found[key + '_ratio']} of a control pair's distance (interval "
             f"{found[key + '_interval']}; predicted {'under' if p.merges else 'over'} "
             f"{MERGE_MARGIN:.2f}): *{found[key + '_verdict']}*."
@@ -147,11 +183,11 @@ def ending(result: Result, frame: pd.DataFrame, tied: bool, table: Table) -> str
 
 def learning(result: Result, frame: pd.DataFrame) -> str:
     """What tied and untied trials attain, as a sentence of Markdown."""
-    if last_period(result.steps, result.settings.schedule_period) is None:
+    if last_period(result.steps, result.settings.period) is None:
         return NO_PERIOD
-    found = facts(result, frame)
+    found, end = facts(result, frame), "end" if result.complete else "are so far"
     return (
-        f"Over all strings, tied trials end at {found['accuracy_tied_exact']} on average and "
+        f"Over all strings, tied trials {end} at {found['accuracy_tied_exact']} on average and "
         f"untied ones at {found['accuracy_untied_exact']}; {found['ceiling']} can be attained. "
         f"The parity was learned (to within {LEARNED_NATS:g} nats of the least loss) by "
         f"{found['learned_tied']} of {found['trials_tied']} tied and {found['learned_untied']} of "
@@ -159,60 +195,9 @@ def learning(result: Result, frame: pd.DataFrame) -> str:
     )
 
 
-def sources(own: Settings) -> list[Result]:
-    """The results of these settings that there are: this machine's, then the published one."""
-    places = (results.here(), results.PUBLISHED)
-    found = [results.load(results.folder(place, own)) for place in places]
-    return [result for result in found if result is not None]
-
-
-def other(result: Result) -> str:
-    """What the other source's result is, and its primary verdicts, as Markdown."""
-    others = [one for one in sources(result.settings) if one.folder != result.folder]
-    if not others:
-        kind = "result of this machine" if result.published else "published result"
-        return f"There is no {kind} of these settings to set beside it."
-    frame = verdicts(others[0])
-    return f"{shown(others[0])}\n\n{to_markdown(primary(frame))}\n{summary(frame)}."
-
-
 def primary(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of the claims that are judged together."""
     return frame[~frame.claim.str.startswith(EXPLORATORY)]
-
-
-def compared(own: Settings) -> str:
-    """The primary verdicts of every source, a column each, as Markdown.
-
-    Of a source with more seeds than the paper's five, these five have a column too.
-    """
-    found, heads = [], []
-    for one in sources(own):
-        found.append(one)
-        heads.append(f"{source(one)}, {facts_of_run(one)['seed_count']} seeds")
-        if set(results.PAPER_SEEDS) < set(one.seed.tolist()):
-            found.append(one.of_seeds(results.PAPER_SEEDS))
-            heads.append(f"{source(one)}, the paper's {len(results.PAPER_SEEDS)} of them")
-    columns = [primary(verdicts(one)) for one in found]
-    lines = [f"| claim | {' | '.join(heads)} |", "|---" * (1 + len(found)) + "|"]
-    for rows in zip(*(column.itertuples() for column in columns), strict=True):
-        cells = [
-            f"**{row.verdict}**: {_number(row.estimate)} [{_number(row.low)}, {_number(row.high)}]"
-            for row in rows
-        ]
-        lines.append(f"| {rows[0].claim} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def differences(own: Settings) -> str:
-    """The primary claims that were not reproduced, and why, of the source with the most seeds."""
-    best = max(sources(own), key=lambda one: len(set(one.seed.tolist())))
-    rows = primary(verdicts(best))
-    rows = rows[rows.deviation != ""]
-    if rows.empty:
-        return f"Nothing differs from the predictions in the result {_source(best)}."
-    lines = [f"- {row.claim}: *{row.verdict}*. {row.deviation}" for row in rows.itertuples()]
-    return f"Of the result {_source(best)}:\n\n" + "\n".join(lines)
 
 
 def html(markdown: str) -> str:
@@ -228,7 +213,8 @@ def figure(data: bytes, width: int) -> str:
     return f'<img src="data:image/png;base64,{image}" width="{width}" alt="{ENDINGS}">'
 
 
-def _source(result: Result) -> str:
+def whose(result: Result) -> str:
+    """Where a result comes from, behind "the result"."""
     return "published with this book" if result.published else "trained on this machine"
 
 
@@ -240,7 +226,8 @@ def _table(p: Prediction) -> str:
     return "tied" if p.tied else f"untied {p.table}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Three digits, or a dash where there is no number."""
     return f"{value:#.3g}".rstrip(".") if pd.notna(value) else NONE
 
 

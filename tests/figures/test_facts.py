@@ -1,17 +1,15 @@
 """What pages quote is what the analysis says, in words that a reader can take in."""
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from semantica_lib import results
 from semantica_lib.analysis.distances import of_pairs
 from semantica_lib.analysis.verdicts import verdicts
-from semantica_lib.experiments import Settings, settings
 from semantica_lib.figures import facts
 from semantica_lib.results import Result
+from semantica_lib.settings import Settings, settings
 
 Make = Callable[..., Result]
 
@@ -55,21 +53,27 @@ def test_a_short_run_says_that_it_is_too_short(make: Make) -> None:
     assert "20 steps, tied, of 1 seed (1)" in facts.shown(result)
 
 
-def test_both_sources_stand_side_by_side(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine = make("here", seeds=[1, 2])
-    own = mine.settings
-    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "here"))
-    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
-    monkeypatch.setattr(results, "folder", lambda place, _: place / "made")
-    assert "There is no published result" in facts.other(mine)
-    assert "| claim | this machine, 2 seeds |" in facts.compared(own)
-    theirs = make("published", seeds=[1, 2, 3])
-    assert [one.folder for one in facts.sources(own)] == [mine.folder, theirs.folder]
-    assert "| claim | this machine, 2 seeds | published, 3 seeds |" in facts.compared(own)
-    assert facts.other(mine).startswith("**The result published with this book**")
-    assert facts.differences(own).startswith("Of the result published with this book:")
+def test_a_partial_result_says_so_and_how_to_complete_it(make: Make) -> None:
+    result = make(experiment="mlp-medium", seeds=[1, 2], architecture="mixer")
+    partial = replace(result, manifest={**result.manifest, "status": "partial"})
+    text = facts.shown(partial)
+    assert "**It is partial**: its trials are at step 100 of 500,000." in text
+    assert "`semantica run mlp-medium`" in text
+    assert "partial" not in facts.shown(result)
+    for one, words in ((partial, "are so far"), (result, "end")):
+        frame = verdicts(one)
+        assert facts.ending(one, frame, True, "input").startswith(f"- **0 and 1** {words} ")
+        assert f"tied trials {words} at" in facts.learning(one, frame)
+
+
+def test_what_is_asked_is_told_of_any_model_and_task() -> None:
+    own = settings({"experiment": "some", "question": "Why?", "zero_dst": [1, 0]})
+    assert facts.asked(own) == (
+        "**some.** Why? The model: transformer, 1 layer, d 4. A bit 0 is written as symbol 0, "
+        "always, a bit 1 is written as symbol 2 or 3 (probabilities 0.5, 0.5)."
+    )
+    own = settings({"architecture": "lstm", "layers": 2, "zero_dst": [0.25, 0.25, 0.5]})
+    assert "LSTM, 2 layers, d 4. A bit 0 is written as symbol 0 or 1 or 2 (" in facts.asked(own)
 
 
 def test_tables_become_html_that_scrolls_by_itself() -> None:

@@ -1,0 +1,274 @@
+"""Results set beside one another: one experiment's from two sources, and those of all experiments.
+
+All of it is Markdown, made from the rows of the verdicts.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+import pandas as pd
+
+from semantica_lib import results
+from semantica_lib.analysis.claims import EXPLORATORY
+from semantica_lib.analysis.statistics import CONSISTENT, REPRODUCED, VERDICTS
+from semantica_lib.analysis.verdicts import summary, to_markdown, verdicts
+from semantica_lib.experiments import Settings, catalogue, find
+from semantica_lib.figures.curves import source
+from semantica_lib.figures.facts import (
+    MODELS,
+    NONE,
+    facts_of_run,
+    model,
+    number,
+    primary,
+    shown,
+    whose,
+)
+from semantica_lib.results import Result
+
+HELD = REPRODUCED, CONSISTENT
+# Tables of exploratory rows: heading of a column -> what the claims in it match. A group in the
+# pattern is told in the cell, behind the pair and its values.
+AUTHOR = {
+    "converges faster tied than in the untied output table (steps, tied over untied: under 1)":
+        r"author: .* untied output table, first step .*\((never: .*)\)",
+    "converges faster tied than in the untied input table (steps, tied over untied: under 1)":
+        r"author: .* untied input table, first step .*\((never: .*)\)",
+    "fluctuates more tied than in the untied output table (tied over untied: over 1)":
+        r"author: .* fluctuate more tied",
+    "untied does better overall (cross-entropy, tied minus untied, nats: over 0)":
+        r"claim 3: what tying costs in cross-entropy",
+}  # fmt: skip
+PARITIES = {
+    "output rows of the two parities merge": r"fourth cell, untied output",
+    "input rows of the two parities stay apart": r"fourth cell, untied input",
+    "input rows of a parity and of the bit that it acts as merge": r"parity, untied input",
+}
+DECAY = {
+    f"{table} table": rf"claim \d, {table}: .* share of the shrinking"
+    for table in ("untied input", "untied output", "tied")
+}
+LOG_ODDS = {
+    f"{table} table": rf"claim \d, {table}: .* log-odds law .* min"
+    for table in ("untied output", "tied")
+}  # fmt: skip
+HELD_OUT = {
+    tie: rf"held-out strings .*, {tie} \((contexts new to it: .*)\)" for tie in ("untied", "tied")
+}
+
+
+def sources(own: Settings) -> list[Result]:
+    """The results of these settings that there are: this machine's, then the published one."""
+    places = (results.here(), results.PUBLISHED)
+    found = [results.load(results.folder(place, own)) for place in places]
+    return [result for result in found if result is not None]
+
+
+def other(result: Result) -> str:
+    """What the other source's result is, and its primary verdicts."""
+    others = [one for one in sources(result.settings) if one.folder != result.folder]
+    if not others:
+        kind = "result of this machine" if result.published else "published result"
+        return f"There is no {kind} of these settings to set beside it."
+    frame = verdicts(others[0])
+    return f"{shown(others[0])}\n\n{to_markdown(primary(frame))}\n{summary(frame)}."
+
+
+def compared(own: Settings) -> str:
+    """The primary verdicts of every source, a column each.
+
+    Of a source with more seeds than the paper's five, these five have a column too.
+    """
+    found, heads = [], []
+    for one in sources(own):
+        found.append(one)
+        heads.append(f"{source(one)}, {facts_of_run(one)['seed_count']} seeds")
+        if set(results.PAPER_SEEDS) < set(one.seed.tolist()):
+            found.append(one.of_seeds(results.PAPER_SEEDS))
+            heads.append(f"{source(one)}, the paper's {len(results.PAPER_SEEDS)} of them")
+    columns = [primary(verdicts(one)) for one in found]
+    lines = [
+        [rows[0].claim, *(f"**{row.verdict}**: {_measured(row)}" for row in rows)]
+        for rows in zip(*(column.itertuples() for column in columns), strict=True)
+    ]
+    return markdown_table(["claim", *heads], lines)
+
+
+def differences(own: Settings) -> str:
+    """The primary claims that were not reproduced, and why, of the source with the most seeds."""
+    best = max(sources(own), key=lambda one: (one.complete, len(set(one.seed.tolist()))))
+    rows = primary(verdicts(best))
+    rows = rows[rows.deviation != ""]
+    if rows.empty:
+        return f"Nothing differs from the predictions in the result {whose(best)}."
+    lines = [f"- {row.claim}: *{row.verdict}*. {row.deviation}" for row in rows.itertuples()]
+    return f"Of the result {whose(best)}:\n\n" + "\n".join(lines)
+
+
+def named() -> list[str]:
+    """All experiments: the main one first, then smaller models before larger ones."""
+    architectures = get_args(Settings.model_fields["architecture"].annotation)
+
+    def place(name: str) -> tuple:
+        own = find(name)
+        kind = architectures.index(own.architecture)
+        return own.identity != {}, own.embedding_size, kind, name
+
+    return sorted(catalogue(), key=place)
+
+
+def stored() -> list[Result]:
+    """What there is of each experiment, this machine's or else the published result."""
+    found = (results.best(find(name)) for name in named())
+    return [result for result in found if result is not None]
+
+
+def all_rows(found: Iterable[Result]) -> pd.DataFrame:
+    """The verdicts of all results, one below the other."""
+    pages = [(one, f"experiments/{one.settings.experiment}.ipynb") for one in found]
+    return pd.concat([verdicts(one, page) for one, page in pages], ignore_index=True)
+
+
+def overviewed(found: Sequence[Result]) -> str:
+    """Which results these are and where they come from, a row each; and what has none."""
+    lines = []
+    for one in found:
+        made, own = facts_of_run(one), one.settings
+        name, stale = own.experiment, f", stale: {one.stale}" if one.stale else ""
+        line = [f"[{name}]({name}.ipynb)", model(own), made["seeds"], steps(one)]
+        line += [source(one) + stale, made["commit"], made["duration"], made["device"]]
+        lines.append(line)
+    heads = "experiment", "model", "seeds", "steps", "result", "commit", "computing", "trained on"
+    there = {one.settings.experiment for one in found}
+    missing = [
+        f"- {name} has no result, here or published; `semantica run {name}` makes one."
+        for name in named()
+        if name not in there
+    ]
+    return "\n".join([markdown_table(heads, lines), *missing])
+
+
+def steps(result: Result) -> str:
+    """How far a result is; of a partial one, of how many steps."""
+    done = f"{result.manifest['steps_done']:,}"
+    return (
+        done if result.complete else f"partial: {done} of {results.full_steps(result.settings):,}"
+    )
+
+
+def holds(found: Sequence[Result], frame: pd.DataFrame) -> str:
+    """Which primary claims hold over architectures and sizes, in words; complete results only.
+
+    Claims about different pairs count as one where they say the same of synonyms.
+    """
+    whole = {one.settings.experiment: one.settings for one in found if one.complete}
+    rows = primary(frame)[lambda rows: rows.experiment.isin(whole)]
+    kinds = rows.claim.str.replace(r"\d+ and \d+", "synonyms", regex=True)
+    lists: dict[str, list[str]] = {"everywhere": [], "somewhere": [], "nowhere": []}
+    for kind, group in rows.groupby(kinds, sort=True):
+        named = {
+            verdict: list(dict.fromkeys(group.experiment[group.verdict == verdict]))
+            for verdict in VERDICTS
+        }
+        held = group.verdict.isin(HELD)
+        where = "everywhere" if held.all() else "somewhere" if held.any() else "nowhere"
+        told = "; ".join(f"*{v}*: {', '.join(names)}" for v, names in named.items() if names)
+        over = _models([whole[name] for name in dict.fromkeys(group.experiment)])
+        lists[where].append(f"- **{kind}**. Tested on {over}. {told}.")
+    words = {
+        "everywhere": "Shown in every complete experiment that tests it:",
+        "somewhere": "Shown in some of the complete experiments that test it:",
+        "nowhere": "Shown in none of the complete experiments that test it:",
+    }
+    parts = [f"{words[where]}\n\n" + "\n".join(lines) for where, lines in lists.items() if lines]
+    return "\n\n".join([*parts, _coverage(found)])
+
+
+def _models(owns: Iterable[Settings]) -> str:
+    """Of which kinds and sizes models are."""
+    sizes: dict[int, list[str]] = {}
+    for own in owns:
+        kinds = sizes.setdefault(own.embedding_size, [])
+        if MODELS[own.architecture] not in kinds:
+            kinds.append(MODELS[own.architecture])
+    return ", and ".join(f"{', '.join(kinds)} of d {size}" for size, kinds in sizes.items())
+
+
+def _coverage(found: Sequence[Result]) -> str:
+    """What is complete and what is not, by size of the model."""
+    by_name = {one.settings.experiment: one for one in found}
+    lines = []
+    for size in sorted({find(name).embedding_size for name in catalogue()}):
+        names = [name for name in named() if find(name).embedding_size == size]
+        whole = [name for name in names if name in by_name and by_name[name].complete]
+        rest = [
+            f"{name} ({steps(by_name[name]) if name in by_name else 'no result'})"
+            for name in names
+            if name not in whole
+        ]
+        line = f"- d {size}: {', '.join(whole) or 'none'} complete"
+        lines.append(line + (f"; nothing is said of {', '.join(rest)}." if rest else "."))
+    return "By size of the model (d numbers a symbol):\n\n" + "\n".join(lines)
+
+
+def beside(found: Sequence[Result], frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
+    """Exploratory rows of all experiments: a row an experiment, a column a kind of claim.
+
+    Args:
+        columns: heading -> pattern of the claims in it, such as ``AUTHOR``.
+    """
+    lines = []
+    for one in found:
+        own = one.settings
+        rows = frame[frame.experiment == own.experiment]
+        name = own.experiment if one.complete else f"{own.experiment} ({steps(one)})"
+        cells = (
+            "<br>".join(_told(rows, pattern, one.complete)) or NONE for pattern in columns.values()
+        )
+        lines.append([name, *cells])
+    return markdown_table(["experiment", *columns], lines)
+
+
+def _told(rows: pd.DataFrame, pattern: str, complete: bool) -> Iterator[str]:
+    """Pair, values and verdict of each row whose claim matches."""
+    for row in rows.itertuples():
+        match = re.match(EXPLORATORY + pattern, row.claim)
+        if not match:
+            continue
+        pair = re.search(r"\d+ and \d+", row.claim)
+        verdict = row.verdict if complete else "open"
+        yield (
+            (f"{pair[0]}: " if pair else "")
+            + _measured(row)
+            + (f", *{verdict}*" if row.prediction != "none" else "")
+            + "".join(f"; {note}" for note in match.groups())
+        )
+
+
+def everything(frame: pd.DataFrame) -> str:
+    """Every row with all its columns, a table an experiment."""
+    parts = []
+    for experiment, rows in frame.groupby("experiment", sort=False):
+        rows = rows.drop(columns=["experiment", "notebook", "manifest_sha256"])
+        lines = [[_cell(value) for value in row] for row in rows.itertuples(index=False)]
+        sha = frame.manifest_sha256[rows.index[0]]
+        parts.append(
+            f"**{experiment}** (manifest sha256 {sha[:12]})\n\n{markdown_table(rows, lines)}"
+        )
+    return "\n\n".join(parts)
+
+
+def _cell(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _measured(row: Any) -> str:
+    return f"{number(row.estimate)} [{number(row.low)}, {number(row.high)}]"
+
+
+def markdown_table(heads: Iterable[str], lines: Iterable[Sequence[str]]) -> str:
+    """Rows of cells under their heads, as a Markdown table."""
+    heads = list(heads)
+    rows = [heads, ["---"] * len(heads), *([c.replace("|", "\\|") for c in line] for line in lines)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
