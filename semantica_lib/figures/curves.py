@@ -92,7 +92,7 @@ def accuracies(result: Result) -> Figure:
         )
         axes.set_title(words)
         for tied, colour, marker in ((True, BLUE, "o"), (False, ORANGE, "s")):
-            steps, curves = _accuracy(result, tied, split)
+            steps, curves = measured_accuracy(result, tied, split)
             if len(curves):
                 draw_seeds(axes, steps, curves, "both", marker, color=colour)
         axes.axhline(task.ceiling(strings)[0], color=BLACK, linestyle="--", linewidth=1.3)
@@ -189,8 +189,8 @@ def _some(axes: Axes, trials: Trials, tied: bool) -> bool:
     return bool(len(trials.seeds))
 
 
-def _accuracy(result: Result, tied: bool, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps ``(record,)`` and accuracies ``(trial, record)``."""
+def measured_accuracy(result: Result, tied: bool, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps ``(measurement,)`` and accuracies ``(trial, measurement)``, of trials without nan."""
     rows = result.metrics[(result.metrics.tied == tied) & (result.metrics.split == split)]
     wide = rows.pivot(index="seed", columns="step", values="accuracy").dropna()
     return wide.columns.to_numpy(), wide.to_numpy()

@@ -14,6 +14,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Pair, Table, Trials, control_pairs, synonym_pairs
 from semantica_lib.datasets.xor import SPLITS, XorTask
 from semantica_lib.errors import RequestError, nearest, short
@@ -82,13 +83,13 @@ def plot(
     _word("table", table, get_args(Table))
     if not isinstance(tied, bool | np.bool_):
         raise RequestError(f"tied should be True or False, not {short(tied)}")
-    own, tie, trials = result.settings, _tie(tied), Trials.of(result, bool(tied), None)
+    own, tie, trials = result.settings, tie_of(tied), Trials.of(result, bool(tied), None)
     task = xor_task(own)
     chosen = _chosen(task, pairs)
     if trials.crashed and not len(trials.seeds):
         raise RequestError(f"nothing can be drawn: all {tie} trials of {own.experiment} crashed")
     if not len(trials.seeds):
-        there = " and ".join(sorted({_tie(one) for one in result.tied})) or "none"
+        there = " and ".join(sorted({tie_of(one) for one in result.tied})) or "none"
         raise RequestError(f"{own.experiment} has no {tie} trials (there are: {there})")
     holds = {pair[:2]: pair.conditionally_equivalent for pair in synonym_pairs(task)}
     drawn = [
@@ -124,11 +125,11 @@ def accuracy(
     for tied in (True, False):
         rows = result.metrics[(result.metrics.tied == tied) & (result.metrics.split == split)]
         lost = rows.seed[~np.isfinite(rows[["accuracy", "loss"]]).all(axis=1)].unique()
-        crashed += [f"{_tie(tied)}, seed {seed}" for seed in sorted(lost)]
+        crashed += [f"{tie_of(tied)}, seed {seed}" for seed in sorted(lost)]
         wide = rows[~rows.seed.isin(lost)].pivot(index="seed", columns="step", values="accuracy")
         wide = wide.dropna(axis="columns")  # steps at which only some were measured
         if wide.size:
-            drawn.append(Curves(_tie(tied), wide.columns.to_numpy(), wide.to_numpy()))
+            drawn.append(Curves(tie_of(tied), wide.columns.to_numpy(), wide.to_numpy()))
     if not drawn:
         raise RequestError(f"{own.experiment} has no accuracy to draw on the {split} split")
     task, published = xor_task(own), split == "validation" and own.validation == "as-published"
@@ -255,10 +256,6 @@ def _chosen(task: XorTask, pairs: Kind | Sequence[Pair]) -> list[Pair]:
 def _label(pair: Pair, holds: dict[Pair, bool]) -> str:
     words = {True: ", DH holds", False: ", DH fails", None: ""}
     return f"{pair[0]} and {pair[1]}{words[holds.get((min(pair), max(pair)))]}"
-
-
-def _tie(tied: bool) -> str:
-    return "tied" if tied else "untied"
 
 
 def _word(name: str, value: object, allowed: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,6 +14,7 @@ from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
 from semantica_lib.analysis.protocols import PROTOCOLS
 from semantica_lib.analysis.statistics import last_period
 from semantica_lib.datasets.xor import XorTask
+from semantica_lib.figures.curves import measured_accuracy
 from semantica_lib.figures.original import named
 from semantica_lib.figures.overview import LOOKS, TABLES
 from semantica_lib.figures.style import (
@@ -51,7 +51,7 @@ def accuracies(found: Sequence[Result]) -> Figure:
         for way, split in PROTOCOLS.items():
             dash, marker, fill = WAYS[way]
             for tied, colour in TIES:
-                steps, curves = _measured(result, tied, split)
+                steps, curves = measured_accuracy(result, tied, split)
                 if curves.size:
                     draw_seeds(axes, steps, curves, "band", marker, color=colour, linestyle=dash,
                                fillstyle=fill)  # fmt: skip
@@ -76,13 +76,6 @@ def accuracies(found: Sequence[Result]) -> Figure:
     ]
     legend(figure, *keys, *ceilings, columns=3)
     return figure
-
-
-def _measured(result: Result, tied: bool, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps ``(measurement,)`` and accuracies ``(trial, measurement)``, of trials without nan."""
-    rows = result.metrics[(result.metrics.tied == tied) & (result.metrics.split == split)]
-    wide = rows.pivot(index="seed", columns="step", values="accuracy").dropna()
-    return wide.columns.to_numpy(), wide.to_numpy()
 
 
 def sampled(task: XorTask, splits: Sequence[str]) -> Figure:
