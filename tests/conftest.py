@@ -1,6 +1,7 @@
 """What all tests share: one thread, the same examples at every run, and PyTorch's own model."""
 
 import math
+import signal
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -14,6 +15,8 @@ from plain import PlainModel
 from semantica_lib.datasets.xor import XorTask
 
 torch.set_num_threads(1)
+# A suite started in the background ignores Ctrl-C, and so would every process that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("same")
 

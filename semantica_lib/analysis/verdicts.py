@@ -69,6 +69,7 @@ COLUMNS = (
     "experiment", "claim", "prediction", "margin", "estimate", "low", "high", "seeds", "failed",
     "pass_share", "verdict", "deviation", "notebook", "manifest_sha256",
 )  # fmt: skip
+PAIR = r"\d+ and \d+"  # in a claim's words
 
 
 def verdicts(result: Result, notebook: str = "") -> pd.DataFrame:
@@ -157,19 +158,36 @@ def summary(frame: pd.DataFrame) -> str:
 def across(frame: pd.DataFrame) -> str:
     """The primary verdicts of several experiments as a Markdown table: claims by experiments.
 
-    A cell is empty where an experiment has no such claim (other pairs, or a DH that differs).
+    A row is a kind of claim; where an experiment has several pairs of that kind, the cell names
+    them. It is empty where the experiment has none (other pairs, or a DH that differs).
 
     Args:
         frame: the rows of all experiments, one below the other.
     """
     rows = _primary(frame)
     experiments = list(dict.fromkeys(rows.experiment))
-    cells = {(row.claim, row.experiment): _short(row) for row in rows.itertuples()}
+    cells: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for row, kind in zip(rows.itertuples(), kinds(rows), strict=True):
+        pair = re.search(PAIR, row.claim)
+        words = cells.setdefault((kind, row.experiment), {})
+        words.setdefault(_short(row), []).append(pair[0] if pair else "")
     lines = ["| claim | " + " | ".join(experiments) + " |", "|---" * (1 + len(experiments)) + "|"]
-    for claim in sorted(set(rows.claim)):
-        words = [cells.get((claim, experiment), "") for experiment in experiments]
-        lines.append("| " + " | ".join([claim, *words]) + " |")
+    for kind in sorted(set(kinds(rows))):
+        told = [_cell(cells.get((kind, experiment), {})) for experiment in experiments]
+        lines.append("| " + " | ".join([kind, *told]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def kinds(rows: pd.DataFrame) -> pd.Series:
+    """The claims of these rows without their pairs: those that say the same of synonyms agree."""
+    return rows.claim.str.replace(PAIR, "synonyms", regex=True)
+
+
+def _cell(pairs_of_word: dict[str, list[str]]) -> str:
+    """One word if it is all, else each with its pairs."""
+    if len(pairs_of_word) == 1:
+        return next(iter(pairs_of_word))
+    return "<br>".join(f"{word}: {', '.join(pairs)}" for word, pairs in pairs_of_word.items())
 
 
 def _short(row: Any) -> str:

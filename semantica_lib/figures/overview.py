@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 
 from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.distances import SynonymPair, Table, Trials, pairwise, synonym_pairs
@@ -178,7 +178,7 @@ def _shares(axes: Axes) -> None:
     axes.set_xlim(min(low, MERGE_MARGIN / 4) / 1.3, max(high, 2) * 1.3)
     axes.xaxis.set_major_locator(LogLocator(numticks=5))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_major_formatter(LogFormatterMathtext())  # short: 0.001 would touch 0.01
 
 
 def _keys(partial: bool) -> Iterator[Line2D]:

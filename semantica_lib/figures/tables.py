@@ -12,7 +12,7 @@ import pandas as pd
 from semantica_lib import results
 from semantica_lib.analysis.claims import EXPLORATORY
 from semantica_lib.analysis.statistics import CONSISTENT, REPRODUCED, VERDICTS
-from semantica_lib.analysis.verdicts import summary, to_markdown, verdicts
+from semantica_lib.analysis.verdicts import PAIR, kinds, summary, to_markdown, verdicts
 from semantica_lib.experiments import Settings, catalogue, find
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import (
@@ -164,9 +164,8 @@ def holds(found: Sequence[Result], frame: pd.DataFrame) -> str:
     """
     whole = {one.settings.experiment: one.settings for one in found if one.complete}
     rows = primary(frame)[lambda rows: rows.experiment.isin(whole)]
-    kinds = rows.claim.str.replace(r"\d+ and \d+", "synonyms", regex=True)
     lists: dict[str, list[str]] = {"everywhere": [], "somewhere": [], "nowhere": []}
-    for kind, group in rows.groupby(kinds, sort=True):
+    for kind, group in rows.groupby(kinds(rows), sort=True):
         named = {
             verdict: list(dict.fromkeys(group.experiment[group.verdict == verdict]))
             for verdict in VERDICTS
@@ -236,7 +235,7 @@ def _told(rows: pd.DataFrame, pattern: str, complete: bool) -> Iterator[str]:
         match = re.match(EXPLORATORY + pattern, row.claim)
         if not match:
             continue
-        pair = re.search(r"\d+ and \d+", row.claim)
+        pair = re.search(PAIR, row.claim)
         verdict = row.verdict if complete else "open"
         yield (
             (f"{pair[0]}: " if pair else "")

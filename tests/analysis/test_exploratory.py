@@ -406,17 +406,28 @@ def test_across_experiments(make: Make) -> None:
     assert lines[:2] == ["| claim | made-up | half | ydh |", "|---|---|---|---|"]
     cells = {line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1:] for line in lines[2:]}
     assert list(cells) == sorted(cells)
-    assert cells["claim 1, untied input: 0 and 1 merge (DH fails)"] == [
+    assert cells["claim 1, untied input: synonyms merge (DH fails)"] == [
         "reproduced", "partial, at step 400", " |",
     ]  # fmt: skip
-    assert cells["claim 1, untied input: 2 and 3 merge (DH holds)"][0] == "reproduced"
-    assert cells["claim 1, untied input: 2 and 3 merge (DH holds)"][2] == "not reproduced |"
+    assert cells["claim 1, untied input: synonyms merge (DH holds)"][0] == "reproduced"
+    assert cells["claim 1, untied input: synonyms merge (DH holds)"][2] == "not reproduced |"
     assert cells["claim 3: tying costs no accuracy (over all strings)"][:2] == ["", ""]
     assert len(cells) == 10  # nine of the main experiment and one that only ydh has
     assert all(line.count("|") == 5 for line in lines)
     few = verdicts(make(lambda *_: 0.1, seeds=(1, 2, 3)))
     assert "| consistent |" in across(few)
     assert across(few[:0]) == "| claim |  |\n|---|\n"
+
+
+def test_across_experiments_names_pairs_where_they_differ(make: Make) -> None:
+    three = verdicts(make(lambda *_: 0.1, zero_dst=(0.25, 0.25, 0.5)))
+    held = three.claim == "claim 1, untied input: 1 and 2 merge (DH fails)"
+    assert held.sum() == 1
+    three.loc[held, "verdict"] = "partly"
+    (line,) = [line for line in across(three).splitlines() if "input: synonyms merge (DH f" in line]
+    other = three.verdict[three.claim == "claim 1, untied input: 0 and 2 merge (DH fails)"].item()
+    assert other != "partly"
+    assert line.split(" | ")[1] == f"{other}: 0 and 2<br>partly: 1 and 2 |"
 
 
 TABLES = ("normal", "zero", "tiny", "huge", "crashed", "coincide", "constant")
