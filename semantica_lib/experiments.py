@@ -4,13 +4,15 @@ A settings file lists the values that differ from the defaults of
 :class:`semantica_lib.settings.Settings`.
 """
 
+import json
+import shlex
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from semantica_lib.errors import RequestError, nearest, short
-from semantica_lib.settings import Settings, settings
+from semantica_lib.settings import NOT_IDENTITY, Settings, settings
 from semantica_lib.yaml_text import parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,3 +98,14 @@ def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> Settings:
     else:
         raise RequestError(f"unknown experiment {name!r}{nearest(name, catalogue())}")
     return read_file(path, dict(overrides))
+
+
+def run_command(own: Settings) -> str:
+    """What to type to train these settings to their end: a name, and what differs from its file."""
+    words = ["semantica", "run", own.experiment]
+    if own.experiment in catalogue():
+        mine, named = (one.model_dump(mode="json") for one in (own, find(own.experiment)))
+        for name, value in mine.items():
+            if name not in NOT_IDENTITY and value != named[name]:
+                words += ["--set", f"{name}={json.dumps(value)}"]
+    return shlex.join(words)

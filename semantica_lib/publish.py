@@ -5,7 +5,7 @@ from pathlib import Path
 
 from semantica_lib import results
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import Settings
+from semantica_lib.experiments import Settings, run_command
 from semantica_lib.provenance import provenance
 from semantica_lib.results import METRICS, TRAJECTORY, Result
 from semantica_lib.run import holding, read_part
@@ -47,9 +47,7 @@ def _packed(own: Settings) -> dict[str, bytes]:
     """The files to publish, by name."""
     result = results.load(results.folder(results.here(), own))
     if result is None:
-        raise RequestError(
-            f"{own.experiment} has no result here; train it by `semantica run {own.experiment}`"
-        )
+        raise RequestError(f"{own.experiment} has no result here; train it by `{run_command(own)}`")
     if result.manifest["dirty"]:
         raise RequestError(
             f"{own.experiment} was trained with uncommitted changes; train again with --fresh"
@@ -72,7 +70,7 @@ def _checkpoints(own: Settings, result: Result) -> dict[str, bytes]:
     if trials != result.held:
         raise RequestError(
             f"{own.experiment} is partial, at step {done:,}, and its checkpoints are gone or not "
-            f"of that step; complete it by `semantica run {own.experiment}`, or go on to some step "
+            f"of that step; complete it by `{run_command(own)}`, or go on to some step "
             "by `--set steps=N`"
         )
     return files

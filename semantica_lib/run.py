@@ -19,7 +19,7 @@ import torch
 from semantica_lib import results
 from semantica_lib.datasets.xor import SPLITS
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import Settings
+from semantica_lib.experiments import Settings, run_command
 from semantica_lib.processes import Part, train_all
 from semantica_lib.provenance import device_name, listed, provenance
 from semantica_lib.results import Result
@@ -111,8 +111,7 @@ def _stored(own: Settings) -> Result:
     result = results.best(own)
     if result is None:
         raise RequestError(
-            f"{own.experiment} has no result, here or published; "
-            f"train it by `semantica run {own.experiment}`"
+            f"{own.experiment} has no result, here or published; train it by `{run_command(own)}`"
         )
     return result
 

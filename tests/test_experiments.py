@@ -1,6 +1,7 @@
 """Where settings come from: a notebook's variables, files, options, the catalogue."""
 
 import math
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,9 @@ from semantica_lib.experiments import (
     only,
     parse_override,
     read_file,
+    run_command,
 )
-from semantica_lib.settings import Settings, settings
+from semantica_lib.settings import NOT_IDENTITY, Settings, settings
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),
@@ -179,3 +181,32 @@ def test_a_bad_override_is_refused_in_one_line(text: str) -> None:
     message = str(caught.value)
     assert "--set" in message and "steps" in message and len(message.splitlines()) == 1
     assert len(message) < 1000
+
+
+# --- the command that trains settings ------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("transformer-small", {}),
+        ("mlp-small", {"steps": 10, "seeds": [1]}),  # how far and how many is not what it is
+        ("transformer-small", {"weight_decay": 0, "zero_dst": [0.3, 0.7]}),
+        ("transformer-medium", {"learning_rate": 1e-3}),  # back to the default
+        ("lstm-small", {"bidirectional": False, "loss": "cross-entropy"}),
+    ],
+)
+def test_the_command_that_is_told_trains_these_settings(name: str, changed: dict) -> None:
+    own = find(name, changed.items())
+    program, verb, named, *options = shlex.split(run_command(own))
+    assert (program, verb, named) == ("semantica", "run", name)
+    assert options[::2] == ["--set"] * (len(options) // 2)
+    again = find(named, map(parse_override, options[1::2]))
+    assert again.settings_hash == own.settings_hash
+    assert len(options) == 2 * sum(changed[key] != getattr(find(name), key) for key in changed
+                                   if key not in NOT_IDENTITY)  # fmt: skip
+
+
+def test_of_a_file_of_the_user_the_command_tells_the_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("weight_decay: 0\n")
+    assert run_command(find(str(tmp_path / "mine.yaml"))) == "semantica run mine"

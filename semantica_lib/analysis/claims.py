@@ -14,6 +14,7 @@ from semantica_lib.analysis import statistics
 from semantica_lib.analysis.distances import Trials, synonym_pairs
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import Prediction, decay_factor, paper_predictions
+from semantica_lib.experiments import run_command
 from semantica_lib.results import Result
 
 MERGE_MARGIN = 0.10  # of the median control pair's distance
@@ -60,7 +61,7 @@ class Measured:
 
     def _lacks(self, ties: tuple[bool, ...]) -> str:
         """What the result lacks for a verdict on these ties, and the command to get it."""
-        own, command = self.settings, f"semantica run {self.settings.experiment}"
+        own, command = self.settings, run_command(self.settings)
         if not self.complete:
             return f"The result is partial, at step {self.last}; `{command}` completes it."
         if self.window is None:

@@ -17,7 +17,7 @@ from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
 from semantica_lib.analysis.statistics import last_period, mean_interval
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import summary
-from semantica_lib.experiments import Settings
+from semantica_lib.experiments import Settings, run_command
 from semantica_lib.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
@@ -90,12 +90,10 @@ def _unfinished(result: Result) -> str:
     if result.complete:
         return ""
     own, done = result.settings, result.manifest["steps_done"]
-    varied = result.folder.name != own.experiment
     return (
         f" **It is partial**: its trials are at step {done:,} of {results.full_steps(own):,}. No "
         f"claim is decided yet: for that reason alone all verdicts are *inconclusive*. "
-        f"`semantica run {own.experiment}`{', with the other settings as here,' * varied} goes on "
-        "from there and completes it."
+        f"`{run_command(own)}` goes on from there and completes it."
     )
 
 

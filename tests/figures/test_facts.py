@@ -7,6 +7,7 @@ import numpy as np
 
 from semantica_lib.analysis.distances import of_pairs
 from semantica_lib.analysis.verdicts import verdicts
+from semantica_lib.experiments import run_command
 from semantica_lib.figures import facts
 from semantica_lib.results import Result
 from semantica_lib.settings import Settings, settings
@@ -58,7 +59,7 @@ def test_a_partial_result_says_so_and_how_to_complete_it(make: Make) -> None:
     partial = replace(result, manifest={**result.manifest, "status": "partial"})
     text = facts.shown(partial)
     assert "**It is partial**: its trials are at step 100 of 500,000." in text
-    assert "`semantica run mlp-medium`" in text
+    assert f"`{run_command(partial.settings)}` goes on" in text
     assert "partial" not in facts.shown(result)
     for one, words in ((partial, "are so far"), (result, "end")):
         frame = verdicts(one)
