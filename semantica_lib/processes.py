@@ -145,7 +145,6 @@ def _child(pipe: Any, part: Part, own: Settings, device: str) -> None:
 
     def keep(tensors: dict[str, torch.Tensor]) -> None:
         seconds = f"{base + time.monotonic() - started:.1f}"
-        tensors = tensors | {"seeds": torch.tensor(part.seeds)}
         save_checkpoint(part.path, tensors, about | {"seconds": seconds})
 
     def going_on(step: int) -> bool:

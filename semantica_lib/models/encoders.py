@@ -36,6 +36,24 @@ def masked_hidden(
     return transformer.masked_hidden(parameters, tokens, *sizes, drop)
 
 
+def widest(own: Settings, batch: int) -> int:
+    """Of how many numbers the largest tensor is that the encoder makes for a trial."""
+    if own.architecture == "lstm":  # the gates
+        return (1 + own.bidirectional) * 4 * own.hidden_size * (own.bits + 1) * batch
+    if own.architecture == "mixer":
+        places = max(own.bits + 1, own.token_feedforward_size)
+        return batch * max(
+            own.embedding_size * places, (own.bits + 1) * own.channel_feedforward_size
+        )
+    symbols = len(own.zero_dst) + len(own.one_dst) + 3
+    return batch * symbols * max(own.embedding_size, own.feedforward_size, own.heads * symbols)
+
+
+def is_short(own: Settings) -> bool:
+    """Whether a step is a short program: the LSTM's has every place of every layer written out."""
+    return own.architecture != "lstm"
+
+
 def most_dropped(own: Settings, batch: int) -> int:
     """Of how many numbers of a trial the encoder drops some at once, at most."""
     places = own.bits + 1

@@ -5,10 +5,12 @@ the last to the first. What the first layer reads is a symbol, so its share of t
 over symbols, looked up.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from semantica_lib.models.stack import INPUT, linear, looked_up
+from semantica_lib.models.stack import INPUT, linear
 
 
 def plain(layers: int, embedding_size: int, hidden_size: int, bidirectional: bool) -> nn.Module:
@@ -34,54 +36,65 @@ def masked_hidden(
     Returns:
         ``(trial, feature, batch)``.
     """
-    table = parameters[INPUT].transpose(1, 2)  # (trial, feature, symbol)
-    masked = (tokens == table.shape[2] - 1).to(table.dtype)
-    outputs = None  # (trial, direction and feature, place, batch)
+    table = parameters[INPUT]  # (trial, symbol, feature)
+    trials, size, _ = table.shape
+    symbols = torch.arange(size, device=tokens.device)
+    orders = [tokens, tokens.flip(1)][: 1 + bidirectional]
+    read = torch.stack(orders).expand(-1, trials, -1, -1)  # (direction, trial, step, batch)
+    shown = (read[:, :, :, None] == symbols[:, None]).to(table.dtype).flatten(0, 1)
+    inputs = shown.unbind(1)  # of each step, (direction and trial, symbol, batch)
     for index in range(layers):
         own = {
             name: torch.stack(
                 [
                     parameters[f"encoder.lstm.{name}_l{index}{suffix}"]
                     for suffix in ("", "_reverse")[: 1 + bidirectional]
-                ],
-                1,
-            )  # (trial, direction, 4 gates x feature, ...)
+                ]
+            )  # (direction, trial, 4 gates x feature, ...)
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         }
-        weight = own["weight_ih"].flatten(1, 2)
-        bias = (own["bias_ih"] + own["bias_hh"]).flatten(1, 2)
         if index == 0:
-            read = looked_up(linear(weight, bias, table), tokens)
-        else:
-            read = linear(weight, bias, outputs)
-        outputs = _recurrence(read.unflatten(1, own["bias_ih"].shape[1:]), own["weight_hh"])
-    last = (outputs * masked[:, None]).sum(2)
+            own["weight_ih"] = own["weight_ih"] @ table.transpose(1, 2)
+        weight = torch.cat([own["weight_ih"], own["weight_hh"]], 3).flatten(0, 1)
+        states = _recurrence(inputs, weight, (own["bias_ih"] + own["bias_hh"]).flatten(0, 1))
+        inputs = _both_directions(states) if bidirectional else states
+    masked = shown[:trials, :, -1:].unbind(1)
+    last = sum(own[:trials] * here for own, here in zip(inputs, masked, strict=True))
     feed_forward = (parameters[f"encoder.feed_forward.{name}"] for name in ("weight", "bias"))
     return linear(*feed_forward, last)
 
 
-def _recurrence(read: Tensor, weight: Tensor) -> Tensor:
-    """Outputs of a layer, ``(trial, direction and feature, place, batch)``.
+def _recurrence(inputs: Sequence[Tensor], weight: Tensor, bias: Tensor) -> list[Tensor]:
+    """The state after each step, ``(direction and trial, feature, batch)``.
 
     Args:
-        read: the input's share of the gates, ``(trial, direction, gate, place, batch)``.
-        weight: of the state's share, ``(trial, direction, gate, feature)``.
+        inputs: what each step reads, ``(direction and trial, feature, batch)``.
+        weight: of the input and of the state, ``(direction and trial, 4 gates x feature, both)``.
+        bias: ``(direction and trial, 4 gates x feature)``.
     """
-    trials, directions = read.shape[:2]
-    orders = [own.unbind(2)[:: 1 - 2 * d] for d, own in enumerate(read.unbind(1))]
-    weight, state, cell, outputs = weight.flatten(0, 1), None, None, []
-    for own_place in zip(*orders, strict=True):  # one of each direction, (trial, gate, batch)
-        gates = torch.stack(own_place, 1).flatten(0, 1)
-        if state is not None:
-            gates = gates + torch.bmm(weight, state)
+    cell, states = None, []
+    for own in inputs:
+        both = torch.cat([own, states[-1]], 1) if states else own
+        gates = torch.bmm(weight[..., : both.shape[1]], both) + bias[..., None]
         enter, keep, new, show = gates.chunk(4, 1)
         entering = torch.sigmoid(enter) * _tanh(new)
         cell = entering if cell is None else torch.sigmoid(keep) * cell + entering
-        state = torch.sigmoid(show) * _tanh(cell)
-        outputs.append(state.unflatten(0, (trials, directions)).unbind(1))
-    return torch.cat(
-        [torch.stack(own[:: 1 - 2 * d], 2) for d, own in enumerate(zip(*outputs, strict=True))], 1
-    )
+        states.append(torch.sigmoid(show) * _tanh(cell))
+    return states
+
+
+def _both_directions(states: list[Tensor]) -> list[Tensor]:
+    """What each step of the next layer reads: of its place, the states of both directions.
+
+    A step of the first direction and the opposite one of the second are at the same place.
+    """
+    inputs = []
+    for own, opposite in zip(states, reversed(states), strict=True):
+        first, second = own.chunk(2)
+        opposite_first, opposite_second = opposite.chunk(2)
+        reads = [first, opposite_second], [opposite_first, second]
+        inputs.append(torch.cat([torch.cat(read, 1) for read in reads]))
+    return inputs
 
 
 def _tanh(x: Tensor) -> Tensor:

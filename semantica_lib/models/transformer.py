@@ -16,6 +16,11 @@ from torch import Tensor, nn
 from semantica_lib.models.stack import INPUT, layer_norm, linear, looked_up, of_layer
 
 Drop = Callable[[Tensor], Tensor]
+Parameters = dict[str, Tensor]
+
+
+def _nothing(x: Tensor) -> Tensor:
+    return x
 
 
 def plain(
@@ -29,7 +34,7 @@ def plain(
 
 
 def masked_hidden(
-    parameters: dict[str, Tensor],
+    parameters: Parameters,
     tokens: Tensor,
     layers: int,
     heads: int,
@@ -48,48 +53,98 @@ def masked_hidden(
     """
     table = parameters[INPUT].transpose(1, 2)  # (trial, feature, symbol)
     symbols = torch.arange(table.shape[2], device=tokens.device)
-    if drop is None:
-        counts = (tokens[:, None] == symbols[:, None, None]).sum(2)  # (trial, symbol, batch)
-        log_counts = counts.to(table.dtype).log()  # absent: minus infinity
-        hidden = table[..., None]  # (trial, feature, symbol, 1 or batch)
-    else:
-        log_counts = torch.zeros_like(tokens, dtype=table.dtype)
+    if drop is not None:
         hidden = looked_up(table, tokens)  # (trial, feature, place, batch)
+        once = torch.zeros_like(tokens, dtype=table.dtype)
+        for index in range(layers):
+            own = of_layer(parameters, index)
+            hidden = _rest(own, hidden, _attend(own, hidden, once, heads, drop), activation, drop)
+        return (hidden * (tokens == symbols[-1]).to(hidden.dtype)[:, None]).sum(2)
+    counts = (tokens[:, None] == symbols[:, None, None]).sum(2)  # (trial, symbol, batch)
+    log_counts = counts.to(table.dtype).log()  # absent: minus infinity
+    hidden = table  # then (trial, feature, symbol, batch), of the mask (trial, feature, batch)
     for index in range(layers):
-        own = of_layer(parameters, index)
-        only_mask = drop is None and index == layers - 1
-        hidden = _layer(own, hidden, log_counts, heads, activation, only_mask, drop or _nothing)
-    if drop is None:
-        return hidden[:, :, 0]
-    return (hidden * (tokens == symbols[-1]).to(hidden.dtype)[:, None]).sum(2)
+        own, last = of_layer(parameters, index), index == layers - 1
+        if index == 0:
+            mixed = _attend_to_table(own, hidden, log_counts, heads, last)
+            hidden = hidden[..., None]
+        elif last:
+            mixed = _attend_from_mask(own, hidden, log_counts, heads)
+        else:
+            mixed = _attend(own, hidden, log_counts, heads)
+        asking = hidden[:, :, -1] if last else hidden
+        hidden = _rest(own, asking, mixed, activation)
+    return hidden
 
 
-def _layer(
-    own: dict[str, Tensor],
-    hidden: Tensor,
-    log_counts: Tensor,
-    heads: int,
-    activation: str,
-    only_mask: bool,
-    drop: Drop,
+def _attend(
+    own: Parameters, hidden: Tensor, log_counts: Tensor, heads: int, drop: Drop = _nothing
 ) -> Tensor:
-    """One post-norm layer, ``(trial, feature, symbol, batch)``; of the mask only, if asked."""
-    asking = hidden[:, :, -1:] if only_mask else hidden
-    weight = own["self_attn.in_proj_weight"].chunk(3, 1)
-    bias = own["self_attn.in_proj_bias"].chunk(3, 1)
-    query = linear(weight[0], bias[0], asking).unflatten(1, (heads, -1))
-    key, value = (linear(weight[i], bias[i], hidden).unflatten(1, (heads, -1)) for i in (1, 2))
-    # scores: (trial, head, asked symbol, symbol, batch)
+    """What each symbol gets from all, ``(trial, feature, symbol, batch)``, before the residual."""
+    query, key, value = (_projected(own, index, hidden, heads) for index in range(3))
+    # (trial, head, asked symbol, symbol, batch)
     scores = (query[:, :, :, :, None] * key[:, :, :, None]).sum(2) / query.shape[2] ** 0.5
     attention = drop(torch.softmax(scores + log_counts[:, None, None], 3))
     mixed = (attention[:, :, None] * value[:, :, :, None]).sum(4).flatten(1, 2)
-    mixed = linear(own["self_attn.out_proj.weight"], own["self_attn.out_proj.bias"], mixed)
+    return linear(own["self_attn.out_proj.weight"], own["self_attn.out_proj.bias"], mixed)
+
+
+def _attend_to_table(
+    own: Parameters, table: Tensor, log_counts: Tensor, heads: int, only_mask: bool
+) -> Tensor:
+    """The same in the first layer, where only the counts depend on the sequence.
+
+    The last map is linear, so it is taken of the table's values before they are mixed.
+
+    Returns:
+        ``(trial, feature, symbol, batch)``, or that of the mask, ``(trial, feature, batch)``.
+    """
+    query, key, value = (_projected(own, index, table, heads) for index in range(3))
+    if only_mask:
+        query = query[..., -1:]
+    # (trial, head, symbol, asked symbol), then with the batch
+    scores = (key[..., None] * query[:, :, :, None]).sum(2) / query.shape[2] ** 0.5
+    attention = torch.softmax(scores[..., None] + log_counts[:, None, :, None], 2)
+    out = own["self_attn.out_proj.weight"].unflatten(2, (heads, -1))
+    given = (out[..., None] * value[:, None]).sum(3).flatten(2)  # (trial, feature, head x symbol)
+    mixed = linear(given, own["self_attn.out_proj.bias"], attention.flatten(1, 2))
+    return mixed[:, :, 0] if only_mask else mixed
+
+
+def _attend_from_mask(own: Parameters, hidden: Tensor, log_counts: Tensor, heads: int) -> Tensor:
+    """What the mask alone gets from all, ``(trial, feature, batch)``.
+
+    The maps to keys and to values are taken of the one that asks instead of all that are asked:
+    ``q @ (K x) = (K.T q) @ x``, and the mean of ``V x + b`` is ``V`` times the mean of ``x``, plus
+    ``b``. The bias of the keys adds the same to all scores, which the softmax does not see.
+    """
+    query = _projected(own, 0, hidden[:, :, -1], heads)  # (trial, head, feature of a head, batch)
+    size = query.shape[2]
+    _, key, value = (
+        part.unflatten(1, (heads, -1)).flatten(0, 1)
+        for part in own["self_attn.in_proj_weight"].chunk(3, 1)
+    )  # (trial and head, feature of a head, feature)
+    asks = torch.bmm(key.transpose(1, 2), query.flatten(0, 1)).unflatten(0, (-1, heads))
+    scores = (asks[:, :, :, None] * hidden[:, None]).sum(2) / size**0.5
+    attention = torch.softmax(scores + log_counts[:, None], 2)  # (trial, head, symbol, batch)
+    seen = (attention[:, :, None] * hidden[:, None]).sum(3)  # (trial, head, feature, batch)
+    mixed = torch.bmm(value, seen.flatten(0, 1)).unflatten(0, (-1, heads)).flatten(1, 2)
+    mixed = mixed + own["self_attn.in_proj_bias"].chunk(3, 1)[2][..., None]
+    return linear(own["self_attn.out_proj.weight"], own["self_attn.out_proj.bias"], mixed)
+
+
+def _projected(own: Parameters, index: int, x: Tensor, heads: int) -> Tensor:
+    """Queries (0), keys (1) or values (2) of ``(trial, feature, ...)``: ``(trial, head, ...)``."""
+    weight, bias = own["self_attn.in_proj_weight"], own["self_attn.in_proj_bias"]
+    return linear(weight.chunk(3, 1)[index], bias.chunk(3, 1)[index], x).unflatten(1, (heads, -1))
+
+
+def _rest(
+    own: Parameters, asking: Tensor, mixed: Tensor, activation: str, drop: Drop = _nothing
+) -> Tensor:
+    """The layer behind its attention: residuals, norms and the two maps between them."""
     hidden = layer_norm(own["norm1.weight"], own["norm1.bias"], asking + drop(mixed))
     act = getattr(torch.nn.functional, activation)
     inner = drop(act(linear(own["linear1.weight"], own["linear1.bias"], hidden)))
     outer = drop(linear(own["linear2.weight"], own["linear2.bias"], inner))
     return layer_norm(own["norm2.weight"], own["norm2.bias"], hidden + outer)
-
-
-def _nothing(x: Tensor) -> Tensor:
-    return x

@@ -1,5 +1,7 @@
 """Compiling a training step where that is possible."""
 
+import contextlib
+import ctypes
 import os
 import warnings
 from collections.abc import Callable
@@ -14,13 +16,23 @@ UNCOMPILED = (
     "it needs a C++ compiler and Python's headers"
 )
 
+TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of glibc's malloc.h
+
 
 class Uncompiled(UserWarning):
     """Training goes on without a compiler."""
 
 
-def compiled(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
-    """The same function compiled at its first call; as it is, with a warning, if that fails."""
+def compiled(
+    step: Callable[..., tuple[Tensor, ...]], short: bool
+) -> Callable[..., tuple[Tensor, ...]]:
+    """The same function compiled at its first call; as it is, with a warning, if that fails.
+
+    Args:
+        short: have what calls the kernels compiled as well, which pays where each of them is short
+            and takes long where they are many.
+    """
+    keep_memory()
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(ROOT / ".cache" / "inductor"))
     run: Callable[..., tuple[Tensor, ...]] | None = None
 
@@ -29,7 +41,10 @@ def compiled(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Ten
         if run is None:
             try:
                 # isolated, or the ninth stack of a process would be one recompilation too many
-                fast = torch.compile(step, fullgraph=True, dynamic=False, isolate_recompiles=True)
+                fast = torch.compile(
+                    step, fullgraph=True, dynamic=False, isolate_recompiles=True,
+                    options={"cpp_wrapper": short},
+                )  # fmt: skip
                 result, run = fast(*arguments), fast
                 return result
             except Exception as error:  # whatever is missing, the plain function does the same
@@ -39,3 +54,15 @@ def compiled(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Ten
         return run(*arguments)
 
     return call
+
+
+def keep_memory() -> None:
+    """Have the C library keep the memory that is freed for the next step.
+
+    By default the GNU library returns large pieces to the system and takes them anew, page by page,
+    at every step. Other libraries are left as they are.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(MMAP_MAX, 0)
+        mallopt(TRIM_THRESHOLD, 2**31 - 1)

@@ -18,6 +18,7 @@ from semantica_lib.trainers.compiling import compiled
 from semantica_lib.trainers.history import History
 
 EAGER_BELOW = 300  # runs of fewer steps end sooner than the compiler does
+IN_CACHE = 600_000  # numbers of a tensor that a processor's level-2 cache holds beside others
 AT_ONCE = 10_000  # sequences of all trials that are measured together: more leave the cache
 KEEP_SECONDS, TELL_SECONDS = 50.0, 0.2  # between checkpoints, and between words about progress
 
@@ -26,6 +27,7 @@ KEEP_SECONDS, TELL_SECONDS = 50.0, 0.2  # between checkpoints, and between words
 class State:
     """A stack after ``step`` steps: parameters and AdamW's moments, each ``(trial, parameter)``."""
 
+    seeds: Tensor
     flat: Tensor
     first: Tensor
     second: Tensor
@@ -87,7 +89,7 @@ class Stack:
         rows = [self.layout.flat(self._plain(seed)) for seed in self.seeds.tolist()]
         flat = torch.stack(rows).to(self.device, self.dtype)
         zero = torch.zeros_like(flat)
-        return State(flat, zero, zero.clone(), torch.tensor(0, device=self.device))
+        return State(self.seeds, flat, zero, zero.clone(), torch.tensor(0, device=self.device))
 
     def tables(self, state: State) -> tuple[Tensor, Tensor]:
         """Input and output embeddings, each ``(trial, symbol, feature)``."""
@@ -122,7 +124,7 @@ class Stack:
         """One step of the optimizer on a given batch; the losses are those before the step."""
         own, drop = self.settings, None
         if own.dropout:
-            drop = Dropout(own.dropout, self.seeds, state.step, self.dropout_rows)
+            drop = Dropout(own.dropout, state.seeds, state.step, self.dropout_rows)
 
         def total(flat: Tensor) -> tuple[Tensor, Tensor]:
             losses = self.loss(flat, batch, drop)
@@ -137,7 +139,7 @@ class Stack:
         first = torch.lerp(state.first, gradient, 1 - beta1)
         second = beta2 * state.second + (1 - beta2) * gradient * gradient
         flat = kept * state.flat - rate * first / (second.sqrt() * scale + own.eps)
-        return State(flat, first, second, state.step + 1), losses
+        return State(state.seeds, flat, first, second, state.step + 1), losses
 
     def _as_one(self, gradient: Tensor) -> Tensor:
         """The gradient of two tables that are to move as one."""
@@ -154,25 +156,29 @@ class Stack:
     def stepper(self, steps: int) -> Callable[[State], tuple[State, Tensor]]:
         """The whole step, drawing its batch included, compiled where that is possible and pays.
 
+        On a processor a stack is cut into smaller ones that pass through its cache one by one.
+
         Args:
             steps: how long the run will be in all; it decides whether compiling pays.
         """
-        strings = self.task.splits["train"].to(self.device)
+        own, strings = self.settings, self.task.splits["train"].to(self.device)
 
-        def step(flat: Tensor, first: Tensor, second: Tensor, done: Tensor) -> tuple[Tensor, ...]:
-            own = strings
-            if self.settings.batch_size:
-                own = self.task.shuffled(strings, self.batch_size, self.seeds, done)
-            batch = self.task.draw(own, self.seeds, done)
-            state = State(flat, first, second, done)
-            state, losses = self.update(state, batch, self.factors(done))
-            return state.flat, state.first, state.second, state.step, losses
+        def step(*parts: Tensor) -> tuple[Tensor, ...]:
+            state, chosen = State(*parts), strings
+            if own.batch_size:
+                chosen = self.task.shuffled(strings, own.batch_size, state.seeds, state.step)
+            batch = self.task.draw(chosen, state.seeds, state.step)
+            state, losses = self.update(state, batch, self.factors(state.step))
+            return losses, state.flat, state.first, state.second, state.step
 
-        run = compiled(step) if steps >= EAGER_BELOW else step
+        run = compiled(step, encoders.is_short(own)) if steps >= EAGER_BELOW else step
+        if self.device == "cpu":
+            size = max(1, IN_CACHE // encoders.widest(own, self.batch_size))
+            run = in_parts(run, len(self.seeds), size)
 
         def call(state: State) -> tuple[State, Tensor]:
-            *parts, losses = run(state.flat, state.first, state.second, state.step)
-            return State(*parts), losses
+            losses, *parts = run(*vars(state).values())
+            return State(state.seeds, *parts), losses
 
         return call
 
@@ -266,6 +272,35 @@ def train(
     checkpoint()
     going_on(step)
     return step >= steps
+
+
+def in_parts(
+    step: Callable[..., tuple[Tensor, ...]], trials: int, most: int
+) -> Callable[..., tuple[Tensor, ...]]:
+    """The same step of a stack, done for at most so many of its trials at a time.
+
+    Args:
+        step: takes and returns tensors with a leading trial dimension, and the step's number last.
+        trials: of the whole stack.
+        most: trials at a time. All parts have the same size, since each size is compiled anew: the
+            last one may begin with trials of the one before, which are left out of its results.
+    """
+    if trials <= most:
+        return step
+    size = min(range(most, (most - 1) // 2, -1), key=lambda size: -(-trials // size) * size)
+    starts = [*range(0, trials - size, size), trials - size]
+    rest = trials - size * (len(starts) - 1)
+
+    def whole(pieces: tuple[Tensor, ...]) -> Tensor:
+        return torch.cat([*pieces[:-1], pieces[-1][-rest:]])
+
+    def call(*arguments: Tensor) -> tuple[Tensor, ...]:
+        *each, done = arguments
+        results = [step(*(own[start : start + size] for own in each), done) for start in starts]
+        *columns, numbers = zip(*results, strict=True)
+        return *map(whole, columns), numbers[0]
+
+    return call
 
 
 def xor_task(settings: Settings) -> XorTask:

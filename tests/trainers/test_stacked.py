@@ -276,7 +276,9 @@ def test_training_is_that_of_the_original(
     run = reference(f"{name}-{'tied' if tied else 'untied'}")
     stack = Stack(find(name), [42], tied)
     flat = stack.layout.flat(of_the_original(run, "init"))[None]
-    state = State(flat, torch.zeros_like(flat), torch.zeros_like(flat), torch.tensor(0))
+    state = State(
+        stack.seeds, flat, torch.zeros_like(flat), torch.zeros_like(flat), torch.tensor(0)
+    )
     losses = []
     for tokens, targets in zip(run["tokens"], run["targets"], strict=True):
         batch = Batch(
