@@ -12,21 +12,24 @@ enough for every place to be masked at the first step.
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from plain import optimizer_and_schedule
 from torch import Tensor, nn
 
 from semantica_lib.datasets.xor import SPLITS, Batch, XorTask
 from semantica_lib.experiments import find
+from semantica_lib.models import encoders
 from semantica_lib.models.stack import plain_parameters
 from semantica_lib.settings import SIZES, Settings, settings
 from semantica_lib.trainers import stacked
 from semantica_lib.trainers.compiling import Uncompiled
-from semantica_lib.trainers.stacked import Stack, State, train
+from semantica_lib.trainers.stacked import Stack, State, in_parts, train
 
 STEPS = 100
 REAL = torch.float64
@@ -339,6 +342,49 @@ def test_a_trial_trains_the_same_alone_and_in_a_stack(tied: bool) -> None:
         assert_same_parameters(
             parameters(single, alone.state, 0), parameters(stack, together.state, trial), 1e-10
         )
+
+
+@TIES
+@pytest.mark.parametrize("architecture", ["transformer", "lstm", "mixer"])
+def test_a_stack_cut_into_parts_trains_the_same(
+    architecture: str, tied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into parts of three of five trials, the last of which begins with one of the part before."""
+    own = settings({"architecture": architecture, "bits": 4, "batch_size": 6})
+    stack = Stack(own, range(42, 47), tied, dtype=torch.float64)
+    whole = uncompiled(stack, 8)
+    monkeypatch.setattr(stacked, "IN_CACHE", 3 * encoders.widest(own, 6))
+    trials, update = [], Stack.update
+
+    def noted(self: Stack, state: State, *rest: Any) -> tuple[State, Tensor]:
+        trials.append(state.seeds.tolist())
+        return update(self, state, *rest)
+
+    monkeypatch.setattr(Stack, "update", noted)
+    parts = uncompiled(stack, 8)
+    assert trials == 8 * [[42, 43, 44], [44, 45, 46]]
+    torch.testing.assert_close(parts.losses, whole.losses, rtol=0, atol=1e-12)
+    assert parts.state.seeds.tolist() == [*range(42, 47)] and parts.state.step == 8
+    for trial in range(5):
+        ours, theirs = (parameters(stack, run.state, trial) for run in (parts, whole))
+        assert_same_parameters(ours, theirs, 1e-10)
+
+
+@given(trials=st.integers(1, 40), most=st.integers(1, 45))
+def test_parts_have_one_size_and_give_every_trial_once(trials: int, most: int) -> None:
+    taken = []
+
+    def step(own: Tensor, done: Tensor) -> tuple[Tensor, ...]:
+        taken.append(own.tolist())
+        return own * 10, own + done, done + 1
+
+    own = torch.arange(trials)
+    losses, after, done = in_parts(step, trials, most)(own, torch.tensor(3))
+    assert torch.equal(losses, own * 10) and torch.equal(after, own + 3) and done == 4
+    (size,) = {len(part) for part in taken}
+    assert size <= most
+    assert sum(map(len, taken)) < trials + size  # less than a part is done twice
+    assert 2 * size >= min(most, trials)
 
 
 @pytest.fixture(scope="module")
