@@ -16,6 +16,7 @@ from semantica_lib.settings import Settings
 from semantica_lib.trainers import schedule
 from semantica_lib.trainers.compiling import compiled
 from semantica_lib.trainers.history import History
+from semantica_lib.trainers.launching import in_parts, launched, steps_a_launch
 
 EAGER_BELOW = 300  # runs of fewer steps end sooner than the compiler does
 IN_CACHE = 600_000  # numbers of a tensor that a processor's level-2 cache holds beside others
@@ -25,7 +26,10 @@ KEEP_SECONDS, TELL_SECONDS = 50.0, 0.2  # between checkpoints, and between words
 
 @dataclass(frozen=True)
 class State:
-    """A stack after ``step`` steps: parameters and AdamW's moments, each ``(trial, parameter)``."""
+    """A stack of trials with these seeds ``(trial,)`` after ``step`` steps.
+
+    Parameters and AdamW's moments are ``(trial, parameter)`` each.
+    """
 
     seeds: Tensor
     flat: Tensor
@@ -171,8 +175,11 @@ class Stack:
             state, losses = self.update(state, batch, self.factors(state.step))
             return losses, state.flat, state.first, state.second, state.step
 
-        run = compiled(step, encoders.is_short(own)) if steps >= EAGER_BELOW else step
-        if self.device == "cpu":
+        on_processor = self.device == "cpu"
+        run = step
+        if steps >= EAGER_BELOW:
+            run = compiled(step, on_processor and encoders.is_short(own))
+        if on_processor:
             size = max(1, IN_CACHE // encoders.widest(own, self.batch_size))
             run = in_parts(run, len(self.seeds), size)
 
@@ -254,12 +261,20 @@ def train(
         if due(own.keep_every, "kept_steps"):
             history.add(kept_steps=state.step, kept=state.flat)
 
+    def until_due() -> int:
+        every = own.record_every, own.validate_every, own.keep_every, steps
+        return min(some - step % some for some in every if some)
+
     observe()
     advance = stack.stepper(steps)
+    many = steps_a_launch(stack.device)
+    launch = launched(lambda state: advance(state)[0], many, stack.device)
     told = kept = time.monotonic()
     while step < steps:
-        state, _ = advance(state)
-        step += 1
+        if until_due() < many:
+            (state, _), step = advance(state), step + 1
+        else:
+            state, step = launch(state), step + many
         observe()
         now = time.monotonic()
         if now - told > TELL_SECONDS:
@@ -272,35 +287,6 @@ def train(
     checkpoint()
     going_on(step)
     return step >= steps
-
-
-def in_parts(
-    step: Callable[..., tuple[Tensor, ...]], trials: int, most: int
-) -> Callable[..., tuple[Tensor, ...]]:
-    """The same step of a stack, done for at most so many of its trials at a time.
-
-    Args:
-        step: takes and returns tensors with a leading trial dimension, and the step's number last.
-        trials: of the whole stack.
-        most: trials at a time. All parts have the same size, since each size is compiled anew: the
-            last one may begin with trials of the one before, which are left out of its results.
-    """
-    if trials <= most:
-        return step
-    size = min(range(most, (most - 1) // 2, -1), key=lambda size: -(-trials // size) * size)
-    starts = [*range(0, trials - size, size), trials - size]
-    rest = trials - size * (len(starts) - 1)
-
-    def whole(pieces: tuple[Tensor, ...]) -> Tensor:
-        return torch.cat([*pieces[:-1], pieces[-1][-rest:]])
-
-    def call(*arguments: Tensor) -> tuple[Tensor, ...]:
-        *each, done = arguments
-        results = [step(*(own[start : start + size] for own in each), done) for start in starts]
-        *columns, numbers = zip(*results, strict=True)
-        return *map(whole, columns), numbers[0]
-
-    return call
 
 
 def xor_task(settings: Settings) -> XorTask:

@@ -17,8 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from plain import optimizer_and_schedule
 from torch import Tensor, nn
 
@@ -29,7 +27,7 @@ from semantica_lib.models.stack import plain_parameters
 from semantica_lib.settings import SIZES, Settings, settings
 from semantica_lib.trainers import stacked
 from semantica_lib.trainers.compiling import Uncompiled
-from semantica_lib.trainers.stacked import Stack, State, in_parts, train
+from semantica_lib.trainers.stacked import Stack, State, train
 
 STEPS = 100
 REAL = torch.float64
@@ -370,23 +368,6 @@ def test_a_stack_cut_into_parts_trains_the_same(
         assert_same_parameters(ours, theirs, 1e-10)
 
 
-@given(trials=st.integers(1, 40), most=st.integers(1, 45))
-def test_parts_have_one_size_and_give_every_trial_once(trials: int, most: int) -> None:
-    taken = []
-
-    def step(own: Tensor, done: Tensor) -> tuple[Tensor, ...]:
-        taken.append(own.tolist())
-        return own * 10, own + done, done + 1
-
-    own = torch.arange(trials)
-    losses, after, done = in_parts(step, trials, most)(own, torch.tensor(3))
-    assert torch.equal(losses, own * 10) and torch.equal(after, own + 3) and done == 4
-    (size,) = {len(part) for part in taken}
-    assert size <= most
-    assert sum(map(len, taken)) < trials + size  # less than a part is done twice
-    assert 2 * size >= min(most, trials)
-
-
 @pytest.fixture(scope="module")
 def compiled_run() -> Callable[[Settings, Iterable[int], bool], Run]:
     """The steps of a stack, compiled; a shape is compiled once."""
@@ -612,6 +593,20 @@ def test_weights_are_kept_at_the_steps_asked_for_and_where_each_trial_was_best()
     assert checkpoint["best_step"].tolist() == best and len(set(best)) > 1 and set(best) != {10}
     for trial, step in enumerate(best):
         assert torch.equal(checkpoint["best"][trial], states[step].flat[trial])
+
+
+@pytest.mark.parametrize("many", [2, 5, 100])
+def test_steps_launched_together_train_and_record_the_same(
+    many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = settings({"bits": 3, "record_every": 4, "validate_every": 6, "keep_every": 7})
+    stack, one, other = Stack(own, [42, 43], False), [], []
+    train(stack, 30, None, one.append)
+    monkeypatch.setattr(stacked, "steps_a_launch", lambda device: many)
+    train(stack, 30, None, other.append)
+    assert one[-1].keys() == other[-1].keys()
+    for name, value in one[-1].items():
+        assert torch.equal(other[-1][name], value)
 
 
 @TIES

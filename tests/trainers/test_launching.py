@@ -1,0 +1,49 @@
+"""Trials and steps that are done together."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from semantica_lib.settings import settings
+from semantica_lib.trainers.launching import in_parts, launched, steps_a_launch
+from semantica_lib.trainers.stacked import Stack
+
+
+@given(trials=st.integers(1, 40), most=st.integers(1, 45))
+def test_parts_have_one_size_and_give_every_trial_once(trials: int, most: int) -> None:
+    taken = []
+
+    def step(own: Tensor, done: Tensor) -> tuple[Tensor, ...]:
+        taken.append(own.tolist())
+        return own * 10, own + done, done + 1
+
+    own = torch.arange(trials)
+    losses, after, done = in_parts(step, trials, most)(own, torch.tensor(3))
+    assert torch.equal(losses, own * 10) and torch.equal(after, own + 3) and done == 4
+    (size,) = {len(part) for part in taken}
+    assert size <= most
+    assert sum(map(len, taken)) < trials + size  # less than a part is done twice
+    assert 2 * size >= min(most, trials)
+
+
+def test_steps_launched_together_are_these_steps() -> None:
+    assert steps_a_launch("cpu") == 1
+    assert launched(lambda state: 3 * state + 1, 4, "cpu")(2) == 3**4 * 2 + 27 + 9 + 3 + 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_graph_of_steps_trains_as_the_processor_does() -> None:
+    """Two launches, single steps between them, and what is left: the first 25 steps."""
+    own, losses = settings({"bits": 4}), {}
+    for device in ("cpu", "cuda"):
+        stack = Stack(own, [42, 43], False, device)
+        advance = stack.stepper(25)
+        launch = launched(lambda state, advance=advance: advance(state)[0], 10, device)
+        state, _ = advance(launch(stack.initial()))
+        state, _ = advance(launch(state))
+        for _ in range(3):
+            state, losses[device] = advance(state)
+        assert state.step == 25
+    torch.testing.assert_close(losses["cuda"].cpu(), losses["cpu"], rtol=0, atol=1e-5)
