@@ -128,6 +128,7 @@ def pages() -> list[Page]:
         _other("task"),
         _other("tables", None),
         _other("original", None),
+        _other("costs", None),
         _other("own", ("three-synonyms",), needs="three-synonyms"),
     ]
     source = NOTEBOOKS / "xor.ipynb"
@@ -216,7 +217,7 @@ def _key(page: Page) -> str:
     files = [page.source, ROOT / "constraints.txt", *code]
     places = results.here(), results.PUBLISHED
     if page.shows is None:
-        files += catalogue().values()
+        files += [*catalogue().values(), results.PUBLISHED / "bench.json"]
         files += [file for place in places for file in sorted(place.glob(f"*/{results.MANIFEST}"))]
     else:
         files += [catalogue()[name] for name in page.shows]

@@ -84,7 +84,7 @@ def test_a_page_depends_on_the_results_that_it_shows(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "PUBLISHED", places[1])
     pages = {page.target.stem: page for page in notebooks.pages()}
     assert {"task", "tables", *catalogue()} <= pages.keys()
-    names = ("task", "tables", "lstm-small", "mlp-small")
+    names = ("task", "tables", "costs", "lstm-small", "mlp-small")
 
     def changed_by(path: Path) -> list[str]:
         before = {name: notebooks._key(pages[name]) for name in names}
@@ -92,9 +92,13 @@ def test_a_page_depends_on_the_results_that_it_shows(tmp_path, monkeypatch):
         (path / results.MANIFEST).write_text(str(path))
         return [name for name in names if notebooks._key(pages[name]) != before[name]]
 
-    assert changed_by(places[0] / "lstm-small") == ["tables", "lstm-small"]
-    assert changed_by(places[1] / "mlp-small") == ["tables", "mlp-small"]
-    assert changed_by(places[0] / "transformer-small-12345678") == ["tables"]
+    both = ["tables", "costs"]  # of all results
+    assert changed_by(places[0] / "lstm-small") == [*both, "lstm-small"]
+    assert changed_by(places[1] / "mlp-small") == [*both, "mlp-small"]
+    assert changed_by(places[0] / "transformer-small-12345678") == both
+    before = notebooks._key(pages["costs"])
+    (places[1] / "bench.json").write_text("{}")
+    assert notebooks._key(pages["costs"]) != before
 
 
 def test_every_experiment_has_its_page_in_the_contents():

@@ -5,7 +5,8 @@ trials here (mean of tied and untied), and how many times as long ten runs of th
 for it. All is measured on one thread in one process an experiment, by turns: a busy machine then
 slows all alike. A figure is the median over the rounds. The rest of what was measured goes to
 stderr and to ``book/results/bench.json``; what a hundred trials take is null there where ten are
-too slow for it.
+too slow for it. The bound there is what a step costs at least (see ``bound.py``) at the peaks that
+the same process measures, the share how much of the time that explains.
 """
 
 import argparse
@@ -43,6 +44,7 @@ from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.stacked import Stack, xor_task
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # as pytest does
+import bound
 from plain import PlainModel, optimizer_and_schedule
 
 FILE = ROOT / "book" / "results" / "bench.json"
@@ -50,7 +52,10 @@ TRIALS, MANY = 10, 100
 SLOW_MS = 5.0  # of ten trials a step: beyond it a hundred would take minutes to measure
 ROUNDS, ROUND_SECONDS = 9, 0.3  # odd, so that the median is one that was measured
 WARM = 5  # steps
-TIES = {"tied": True, "untied": False}
+SIDE = 1024  # of the square matrices whose product is the peak of arithmetic
+COPIED = 2**28  # bytes, of the copy that is the peak of memory: more than caches hold
+# In the order of compiling: the first also waits for the compiler itself to be loaded.
+TIES = {"untied": False, "tied": True}
 
 
 class Strings(Dataset):
@@ -139,6 +144,47 @@ def by_turns(loops: dict[str, Callable[[int], None]]) -> dict[str, float]:
     return {name: 1000 * statistics.median(turn[name] for turn in rounds) for name in loops}
 
 
+def least(work: Callable[[], object]) -> float:
+    """The seconds that it takes when nothing disturbs it: the least of the rounds."""
+    return min(seconds(lambda _: work(), 1) for _ in range(ROUNDS))
+
+
+def peaks() -> dict[str, float]:
+    """Operations a second of a large product of matrices on this process's threads, and bytes a
+    second, read plus written, of a copy that no cache holds."""
+    first, second = torch.rand(2, SIDE, SIDE)
+    source = torch.rand(COPIED // bound.BYTES)
+    target = torch.empty_like(source).zero_()  # or the first copy would wait for its pages
+    product, copy = least(lambda: first @ second), least(lambda: target.copy_(source))
+    return {"operations_a_second": 2 * SIDE**3 / product, "bytes_a_second": 2 * COPIED / copy}
+
+
+def bounded(own: Settings, ms: float, peaks: dict[str, float]) -> dict[str, float]:
+    """The bound of a step of ten trials, mean of both ties, beside the milliseconds it takes."""
+    sizes = [Stack(own, [0], tied).layout.size for tied in TIES.values()]
+    operations = TRIALS * bound.operations(own)
+    moved = [TRIALS * bound.moved(own, size) for size in sizes]
+    bound_ms = statistics.mean(bound.milliseconds(operations, one, **peaks) for one in moved)
+    return rounded(
+        {
+            "operations": operations,
+            "bytes": statistics.mean(moved),
+            **peaks,
+            "bound_ms": bound_ms,
+            "share": bound_ms / ms,
+        }
+    )
+
+
+def warm(name: str) -> float:
+    """Seconds until the first step is done, where the compiler has met it before; to be called in a
+    process of its own."""
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    our_loop(find(name), TIES["untied"], TRIALS)(1)
+    return significant(time.perf_counter() - start)
+
+
 def measure(name: str) -> dict[str, Any]:
     """All figures of one experiment; to be called in a process of its own."""
     torch.set_num_threads(1)
@@ -157,9 +203,10 @@ def measure(name: str) -> dict[str, Any]:
         loops[f"plain {tie}"] = plain_loop(own, tied)
     gc.collect()
     gc.freeze()  # or the plain loop, which allocates more, would pay for the compiler's objects
-    ms = by_turns(loops)
+    found = figures(by_turns(loops))
     return {
-        **figures(ms),
+        **found,
+        "bound": bounded(own, found["ms_a_step"]["mean"], peaks()),
         "compile_s": rounded(compiling),
         "peak_memory_mb": round(peak / (2**20 if sys.platform == "darwin" else 2**10)),
         "compiled": not any(issubclass(w.category, Uncompiled) for w in caught),
@@ -229,8 +276,9 @@ def main() -> None:
         ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
     ):
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-        figures = tqdm(pool.map(measure, names), total=len(names), file=sys.stderr, disable=None)
-        for name, figure in zip(names, figures, strict=True):
+        for name in tqdm(names, file=sys.stderr, disable=None):
+            figure = pool.submit(measure, name).result()
+            figure["warm_s"] = pool.submit(warm, name).result()  # another process, the same cache
             print(f"{name} {figure['ms_a_step']['mean']:.2f} ms {figure['ratio']:.0f}x", flush=True)
             print(json.dumps(figure, indent=1), file=sys.stderr)
             stored[name] = figure

@@ -1,16 +1,17 @@
 """The plain loop of `make bench` does the work that the trainer is measured at."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import bench
+import bound
 import pytest
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from semantica_lib.experiments import catalogue, find
-from semantica_lib.settings import settings
+from semantica_lib.settings import Settings, settings
 from semantica_lib.trainers.stacked import Stack, xor_task
 
 Step = tuple[str, int, float]
@@ -94,3 +95,42 @@ def test_ratios_are_of_as_many_plain_runs_and_null_where_not_measured() -> None:
     more = bench.figures(ms | {"100 tied": 10.0, "100 untied": 10.0})
     assert (more["ratio_100_trials"], more["trial_steps_a_second_100_trials"]) == (50, 10_000)
     assert more.keys() == found.keys() and more["ratio"] == 25
+
+
+def test_peaks_and_shares_are_positive_and_of_ten_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "SIDE", 64)
+    monkeypatch.setattr(bench, "COPIED", 2**16)
+    own, peaks = find("transformer-small"), bench.peaks()
+    found = bench.bounded(own, 2.0, peaks)
+    assert all(0 < value < math.inf for value in found.values())
+    assert found["share"] == pytest.approx(found["bound_ms"] / 2, rel=1e-3)
+    twice = bench.bounded(own, 2.0, {name: 2 * value for name, value in peaks.items()})
+    assert twice["bound_ms"] == pytest.approx(found["bound_ms"] / 2, rel=1e-3)
+    sizes = [Stack(own, [0], tied).initial().flat.shape[1] for tied in (True, False)]
+    moved = [bound.moved(own, size) for size in sizes]
+    assert found["bytes"] == pytest.approx(10 * sum(moved) / 2, rel=1e-3)
+    assert found["operations"] == pytest.approx(10 * bound.operations(own), rel=1e-3)
+
+
+def test_peaks_are_work_over_the_least_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "SIDE", 10)
+    monkeypatch.setattr(bench, "COPIED", 4000)
+    times = iter([0.5, 0.25, 0.75, 4.0, 3.0, 2.0])
+    monkeypatch.setattr(bench, "ROUNDS", 3)
+    monkeypatch.setattr(bench, "seconds", lambda work, steps: (work(steps), next(times))[1])
+    assert bench.peaks() == {"operations_a_second": 8000, "bytes_a_second": 4000}
+
+
+def test_a_warm_start_is_that_of_the_stack_that_was_compiled_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def loop(own: Settings, tied: bool, trials: int) -> Callable[[int], None]:
+        asked.append((own.experiment, tied, trials))
+        return asked.append
+
+    monkeypatch.setattr(bench, "our_loop", loop)
+    assert bench.warm("lstm-small") >= 0
+    first = next(iter(bench.TIES.values()))
+    assert asked == [("lstm-small", first, 10), 1]
