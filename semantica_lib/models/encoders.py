@@ -49,11 +49,6 @@ def widest(own: Settings, batch: int) -> int:
     return batch * symbols * max(own.embedding_size, own.feedforward_size, own.heads * symbols)
 
 
-def is_short(own: Settings) -> bool:
-    """Whether a step is a short program: the LSTM's has every place of every layer written out."""
-    return own.architecture != "lstm"
-
-
 def most_dropped(own: Settings, batch: int) -> int:
     """Of how many numbers of a trial the encoder drops some at once, at most."""
     places = own.bits + 1

@@ -57,9 +57,10 @@ def masked_hidden(
             own["weight_ih"] = own["weight_ih"] @ table.transpose(1, 2)
         weight = torch.cat([own["weight_ih"], own["weight_hh"]], 3).flatten(0, 1)
         states = _recurrence(inputs, weight, (own["bias_ih"] + own["bias_hh"]).flatten(0, 1))
-        inputs = _both_directions(states) if bidirectional else states
+        outputs = _at_places(states) if bidirectional else [(state,) for state in states]
+        inputs = [torch.cat(own) for own in outputs]
     masked = shown[:trials, :, -1:].unbind(1)
-    last = sum(own[:trials] * here for own, here in zip(inputs, masked, strict=True))
+    last = sum(first * here for (first, *_), here in zip(outputs, masked, strict=True))
     feed_forward = (parameters[f"encoder.feed_forward.{name}"] for name in ("weight", "bias"))
     return linear(*feed_forward, last)
 
@@ -83,18 +84,18 @@ def _recurrence(inputs: Sequence[Tensor], weight: Tensor, bias: Tensor) -> list[
     return states
 
 
-def _both_directions(states: list[Tensor]) -> list[Tensor]:
-    """What each step of the next layer reads: of its place, the states of both directions.
+def _at_places(states: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Both directions' states at the place of each step of the first direction and of the second.
 
     A step of the first direction and the opposite one of the second are at the same place.
     """
-    inputs = []
+    outputs = []
     for own, opposite in zip(states, reversed(states), strict=True):
         first, second = own.chunk(2)
         opposite_first, opposite_second = opposite.chunk(2)
         reads = [first, opposite_second], [opposite_first, second]
-        inputs.append(torch.cat([torch.cat(read, 1) for read in reads]))
-    return inputs
+        outputs.append(tuple(torch.cat(read, 1) for read in reads))
+    return outputs
 
 
 def _tanh(x: Tensor) -> Tensor:

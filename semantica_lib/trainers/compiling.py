@@ -24,15 +24,16 @@ class Uncompiled(UserWarning):
 
 
 def compiled(
-    step: Callable[..., tuple[Tensor, ...]], short: bool
+    step: Callable[..., tuple[Tensor, ...]], device: str
 ) -> Callable[..., tuple[Tensor, ...]]:
     """The same function compiled at its first call; as it is, with a warning, if that fails.
 
-    Args:
-        short: have what calls the kernels compiled as well, which pays where each of them is short
-            and takes long where they are many.
+    On a processor what calls the kernels is compiled as well, apart from them and less thoroughly,
+    since it is long.
     """
     keep_memory()
+    on_processor = device == "cpu"
+    calls_too = {"cpp_wrapper": on_processor, "cpp_wrapper_build_separate": on_processor}
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(ROOT / ".cache" / "inductor"))
     run: Callable[..., tuple[Tensor, ...]] | None = None
 
@@ -42,9 +43,8 @@ def compiled(
             try:
                 # isolated, or the ninth stack of a process would be one recompilation too many
                 fast = torch.compile(
-                    step, fullgraph=True, dynamic=False, isolate_recompiles=True,
-                    options={"cpp_wrapper": short},
-                )  # fmt: skip
+                    step, fullgraph=True, dynamic=False, isolate_recompiles=True, options=calls_too
+                )
                 result, run = fast(*arguments), fast
                 return result
             except Exception as error:  # whatever is missing, the plain function does the same

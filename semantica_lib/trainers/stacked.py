@@ -175,11 +175,8 @@ class Stack:
             state, losses = self.update(state, batch, self.factors(state.step))
             return losses, state.flat, state.first, state.second, state.step
 
-        on_processor = self.device == "cpu"
-        run = step
-        if steps >= EAGER_BELOW:
-            run = compiled(step, on_processor and encoders.is_short(own))
-        if on_processor:
+        run = compiled(step, self.device) if steps >= EAGER_BELOW else step
+        if self.device == "cpu":
             size = max(1, IN_CACHE // encoders.widest(own, self.batch_size))
             run = in_parts(run, len(self.seeds), size)
 
