@@ -102,10 +102,14 @@ def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> Settings:
 
 def run_command(own: Settings) -> str:
     """What to type to train these settings to their end: a name, and what differs from its file."""
-    words = ["semantica", "run", own.experiment]
-    if own.experiment in catalogue():
-        mine, named = (one.model_dump(mode="json") for one in (own, find(own.experiment)))
-        for name, value in mine.items():
-            if name not in NOT_IDENTITY and value != named[name]:
-                words += ["--set", f"{name}={json.dumps(value)}"]
-    return shlex.join(words)
+    options = [word for change in changes(own) for word in ("--set", change)]
+    return shlex.join(["semantica", "run", own.experiment, *options])
+
+
+def changes(own: Settings) -> list[str]:
+    """What differs from the named experiment in its trials, each as ``key=value``."""
+    if own.experiment not in catalogue():
+        return []
+    mine, named = (one.model_dump(mode="json") for one in (own, find(own.experiment)))
+    differing = (name for name in mine if name not in NOT_IDENTITY and mine[name] != named[name])
+    return [f"{name}={json.dumps(mine[name])}" for name in differing]

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from semantica_lib import results
 from semantica_lib.analysis.statistics import VERDICTS
-from semantica_lib.analysis.verdicts import summary, to_markdown, verdicts
+from semantica_lib.analysis.verdicts import primary_rows, summary, to_markdown, verdicts
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import ROOT, find
 from semantica_lib.figures.curves import endings
-from semantica_lib.figures.facts import model, primary
+from semantica_lib.figures.facts import model
 from semantica_lib.figures.style import png
 from semantica_lib.figures.tables import markdown_table, named, steps
 from semantica_lib.results import Result
@@ -29,7 +29,7 @@ def published() -> list[Result]:
 
 def block(found: Sequence[Result]) -> str:
     """The first result's figure, primary verdicts and origin, and a row for each, as Markdown."""
-    rows, made = primary(verdicts(found[0])), found[0].manifest
+    rows, made = primary_rows(verdicts(found[0])), found[0].manifest
     seeds = f"{min(made['seeds'])} to {max(made['seeds'])}"
     return (
         f"![Distance of each pair of synonyms at the end of training, by table, every seed a dot]"
@@ -47,7 +47,7 @@ def experiments(found: Sequence[Result]) -> str:
     """A row a result: model, seeds, steps, and how many primary claims have which verdict."""
     lines = []
     for one in found:
-        counts = primary(verdicts(one)).verdict.value_counts()
+        counts = primary_rows(verdicts(one)).verdict.value_counts()
         told = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts]
         own, seeds = one.settings, str(len(set(one.seed.tolist())))
         decided = ", ".join(told) if one.complete else f"{counts.sum()} open"

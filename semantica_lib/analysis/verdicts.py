@@ -148,7 +148,7 @@ def _deviation(claim: Claim, interval: Interval, verdict: str) -> str:
 def summary(frame: pd.DataFrame) -> str:
     """One line on the primary rows of each experiment, in plain words."""
     lines = []
-    for experiment, rows in _primary(frame).groupby("experiment", sort=False):
+    for experiment, rows in primary_rows(frame).groupby("experiment", sort=False):
         counts = rows.verdict.value_counts()
         words = ", ".join(f"{counts[v]} {v}" for v in statistics.VERDICTS if v in counts)
         lines.append(f"{experiment}: of {len(rows)} primary claims {words}")
@@ -164,7 +164,7 @@ def across(frame: pd.DataFrame) -> str:
     Args:
         frame: the rows of all experiments, one below the other.
     """
-    rows = _primary(frame)
+    rows = primary_rows(frame)
     experiments = list(dict.fromkeys(rows.experiment))
     cells: dict[tuple[str, str], dict[str, list[str]]] = {}
     for row, kind in zip(rows.itertuples(), kinds(rows), strict=True):
@@ -196,7 +196,8 @@ def _short(row: Any) -> str:
     return partial[1] if partial else row.verdict.removesuffix(" with the paper")
 
 
-def _primary(frame: pd.DataFrame) -> pd.DataFrame:
+def primary_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the claims that are judged together."""
     return frame[~frame.claim.str.startswith(EXPLORATORY)]
 
 

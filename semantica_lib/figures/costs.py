@@ -10,11 +10,11 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from semantica_lib import results
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import run_command
+from semantica_lib.experiments import changes
 from semantica_lib.figures.facts import NONE, TIES, facts_of_run, number
 from semantica_lib.figures.style import BLACK, BLUE, DOTS, GREY, ORANGE, STYLE, WIDTH, legend, note
 from semantica_lib.figures.tables import markdown_table, named, steps
@@ -76,7 +76,7 @@ def times(found: Bench) -> Figure:
     axes.set_xlabel(f"milliseconds a step of {TRIALS} trials, one thread (logarithmic)")
     axes.xaxis.set_major_locator(LogLocator())
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     if not found:
         note(axes, "not measured yet")
     legend(figure, *_keys(any("bound" in one for one in found.values())), columns=3)
@@ -119,24 +119,20 @@ def speeds(found: Bench) -> str:
         lines.append(
             [
                 name if one.get("compiled", True) else f"{name} (uncompiled)",
-                _number(one["ms_a_step"]["mean"]),
-                _number(TRIALS * one["plain_ms_a_step"]["mean"]),
+                number(one["ms_a_step"]["mean"]),
+                number(TRIALS * one["plain_ms_a_step"]["mean"]),
                 f"{number(one['ratio'])}×",
                 _whole(one.get("trial_steps_a_second")),
                 _whole(one.get("trial_steps_a_second_100_trials")),
-                _number(bound.get("bound_ms")),
+                number(bound.get("bound_ms")),
                 _set_by(bound),
                 f"{number(100 * bound['share'])}%" if bound else NONE,
-                _number(one.get("compile_s", {}).get("untied")),
-                _number(one.get("warm_s")),
+                number(one.get("compile_s", {}).get("untied")),
+                number(one.get("warm_s")),
                 _whole(one.get("peak_memory_mb")),
             ]
         )
     return markdown_table(heads, lines)
-
-
-def _number(value: float | None) -> str:
-    return NONE if value is None else number(value)
 
 
 def _whole(value: float | None) -> str:
@@ -242,5 +238,6 @@ def total(found: Sequence[Result]) -> str:
 
 def _called(one: Result) -> str:
     """The experiment, with what was set otherwise."""
-    name, *changes = run_command(one.settings).removeprefix("semantica run ").split(" --set ")
-    return f"{name} ({', '.join(changes)})" if changes else name
+    own = one.settings
+    changed = ", ".join(changes(own))
+    return f"{own.experiment} ({changed})" if changed else own.experiment

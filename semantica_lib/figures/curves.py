@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import StrMethodFormatter
 
 from semantica_lib.analysis import statistics
-from semantica_lib.analysis.claims import MERGE_MARGIN
+from semantica_lib.analysis.claims import MERGE_MARGIN, tie_of
 from semantica_lib.analysis.distances import Table, Trials, control_distance, synonym_pairs
 from semantica_lib.analysis.theory import Prediction, decay_clock, paper_predictions
 from semantica_lib.figures.style import (
@@ -185,7 +185,7 @@ def _seed_keys(colour: object) -> list[Line2D]:
 
 def _some(axes: Axes, trials: Trials, tied: bool) -> bool:
     if not len(trials.seeds):
-        note(axes, f"no {'tied' if tied else 'untied'} trials")
+        note(axes, f"no {tie_of(tied)} trials")
     return bool(len(trials.seeds))
 
 

@@ -9,7 +9,6 @@ from markdown_it import MarkdownIt
 from semantica_lib import results
 from semantica_lib.analysis.claims import (
     ACCURACY_MARGIN,
-    EXPLORATORY,
     LEARNED_NATS,
     MERGE_MARGIN,
 )
@@ -193,11 +192,6 @@ def learning(result: Result, frame: pd.DataFrame) -> str:
     )
 
 
-def primary(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the claims that are judged together."""
-    return frame[~frame.claim.str.startswith(EXPLORATORY)]
-
-
 def html(markdown: str) -> str:
     """Markdown as HTML, for pages that show another page's table."""
     page = MarkdownIt().enable("table").render(markdown)
@@ -224,7 +218,7 @@ def _table(p: Prediction) -> str:
     return "tied" if p.tied else f"untied {p.table}"
 
 
-def number(value: float) -> str:
+def number(value: float | None) -> str:
     """Three digits, or a dash where there is no number."""
     return f"{value:#.3g}".rstrip(".") if pd.notna(value) else NONE
 

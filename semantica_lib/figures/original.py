@@ -22,9 +22,9 @@ from semantica_lib.analysis.statistics import (
     mean_interval,
 )
 from semantica_lib.analysis.theory import Prediction, paper_predictions
-from semantica_lib.analysis.verdicts import COLUMNS, verdicts
+from semantica_lib.analysis.verdicts import COLUMNS, primary_rows, verdicts
 from semantica_lib.figures import tables
-from semantica_lib.figures.facts import NONE, TIES, facts_of_run, number, primary
+from semantica_lib.figures.facts import NONE, TIES, facts_of_run, number
 from semantica_lib.figures.overview import TABLES
 from semantica_lib.models.encoders import sees_order
 from semantica_lib.results import Result
@@ -163,7 +163,7 @@ def _swing(result: Result, p: Prediction) -> str:
 
 def compared(columns: Mapping[str, Result]) -> str:
     """The primary verdicts of several results, a column each, and why any cannot be judged."""
-    frames = [primary(verdicts(result)) for result in columns.values()]
+    frames = [primary_rows(verdicts(result)) for result in columns.values()]
     counts = [len(set(result.seed.tolist())) for result in columns.values()]
     heads = [f"{head}, {n} seed{'s'[: n != 1]}" for head, n in zip(columns, counts, strict=True)]
     cells = {

@@ -12,7 +12,14 @@ import pandas as pd
 from semantica_lib import results
 from semantica_lib.analysis.claims import EXPLORATORY
 from semantica_lib.analysis.statistics import CONSISTENT, REPRODUCED, VERDICTS
-from semantica_lib.analysis.verdicts import PAIR, kinds, summary, to_markdown, verdicts
+from semantica_lib.analysis.verdicts import (
+    PAIR,
+    kinds,
+    primary_rows,
+    summary,
+    to_markdown,
+    verdicts,
+)
 from semantica_lib.experiments import Settings, catalogue, find
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import (
@@ -21,7 +28,6 @@ from semantica_lib.figures.facts import (
     facts_of_run,
     model,
     number,
-    primary,
     shown,
     whose,
 )
@@ -72,7 +78,7 @@ def other(result: Result) -> str:
         kind = "result of this machine" if result.published else "published result"
         return f"There is no {kind} of these settings to set beside it."
     frame = verdicts(others[0])
-    return f"{shown(others[0])}\n\n{to_markdown(primary(frame))}\n{summary(frame)}."
+    return f"{shown(others[0])}\n\n{to_markdown(primary_rows(frame))}\n{summary(frame)}."
 
 
 def compared(own: Settings) -> str:
@@ -87,7 +93,7 @@ def compared(own: Settings) -> str:
         if set(results.PAPER_SEEDS) < set(one.seed.tolist()):
             found.append(one.of_seeds(results.PAPER_SEEDS))
             heads.append(f"{source(one)}, the paper's {len(results.PAPER_SEEDS)} of them")
-    columns = [primary(verdicts(one)) for one in found]
+    columns = [primary_rows(verdicts(one)) for one in found]
     lines = [
         [rows[0].claim, *(f"**{row.verdict}**: {_measured(row)}" for row in rows)]
         for rows in zip(*(column.itertuples() for column in columns), strict=True)
@@ -98,7 +104,7 @@ def compared(own: Settings) -> str:
 def differences(own: Settings) -> str:
     """The primary claims that were not reproduced, and why, of the source with the most seeds."""
     best = max(sources(own), key=lambda one: (one.complete, len(set(one.seed.tolist()))))
-    rows = primary(verdicts(best))
+    rows = primary_rows(verdicts(best))
     rows = rows[rows.deviation != ""]
     if rows.empty:
         return f"Nothing differs from the predictions in the result {whose(best)}."
@@ -163,7 +169,7 @@ def holds(found: Sequence[Result], frame: pd.DataFrame) -> str:
     Claims about different pairs count as one where they say the same of synonyms.
     """
     whole = {one.settings.experiment: one.settings for one in found if one.complete}
-    rows = primary(frame)[lambda rows: rows.experiment.isin(whole)]
+    rows = primary_rows(frame)[lambda rows: rows.experiment.isin(whole)]
     lists: dict[str, list[str]] = {"everywhere": [], "somewhere": [], "nowhere": []}
     for kind, group in rows.groupby(kinds(rows), sort=True):
         named = {
@@ -188,10 +194,10 @@ def _models(owns: Iterable[Settings]) -> str:
     """Of which kinds and sizes models are."""
     sizes: dict[int, list[str]] = {}
     for own in owns:
-        kinds = sizes.setdefault(own.embedding_size, [])
-        if MODELS[own.architecture] not in kinds:
-            kinds.append(MODELS[own.architecture])
-    return ", and ".join(f"{', '.join(kinds)} of d {size}" for size, kinds in sizes.items())
+        models = sizes.setdefault(own.embedding_size, [])
+        if MODELS[own.architecture] not in models:
+            models.append(MODELS[own.architecture])
+    return ", and ".join(f"{', '.join(models)} of d {size}" for size, models in sizes.items())
 
 
 def _coverage(found: Sequence[Result]) -> str:

@@ -36,8 +36,13 @@ def masked_hidden(
     return transformer.masked_hidden(parameters, tokens, *sizes, drop)
 
 
-def widest(own: Settings, batch: int) -> int:
-    """Of how many numbers the largest tensor is that the encoder makes for a trial."""
+def widest(own: Settings, symbols: int, batch: int) -> int:
+    """Of how many numbers the largest tensor is that the encoder makes for a trial.
+
+    Args:
+        symbols: of the vocabulary.
+        batch: sequences of a trial at a step.
+    """
     if own.architecture == "lstm":  # the gates
         return (1 + own.bidirectional) * 4 * own.hidden_size * (own.bits + 1) * batch
     if own.architecture == "mixer":
@@ -45,7 +50,6 @@ def widest(own: Settings, batch: int) -> int:
         return batch * max(
             own.embedding_size * places, (own.bits + 1) * own.channel_feedforward_size
         )
-    symbols = len(own.zero_dst) + len(own.one_dst) + 3
     return batch * symbols * max(own.embedding_size, own.feedforward_size, own.heads * symbols)
 
 

@@ -177,8 +177,8 @@ class Stack:
 
         run = compiled(step, self.device) if steps >= EAGER_BELOW else step
         if self.device == "cpu":
-            size = max(1, IN_CACHE // encoders.widest(own, self.batch_size))
-            run = in_parts(run, len(self.seeds), size)
+            widest = encoders.widest(own, self.task.vocabulary, self.batch_size)
+            run = in_parts(run, len(self.seeds), max(1, IN_CACHE // widest))
 
         def call(state: State) -> tuple[State, Tensor]:
             losses, *parts = run(*vars(state).values())

@@ -351,7 +351,7 @@ def test_a_stack_cut_into_parts_trains_the_same(
     own = settings({"architecture": architecture, "bits": 4, "batch_size": 6})
     stack = Stack(own, range(42, 47), tied, dtype=torch.float64)
     whole = uncompiled(stack, 8)
-    monkeypatch.setattr(stacked, "IN_CACHE", 3 * encoders.widest(own, 6))
+    monkeypatch.setattr(stacked, "IN_CACHE", 3 * encoders.widest(own, stack.task.vocabulary, 6))
     trials, update = [], Stack.update
 
     def noted(self: Stack, state: State, *rest: Any) -> tuple[State, Tensor]:
