@@ -126,6 +126,10 @@ def test_the_book_is_built_from_published_results(tmp_path, monkeypatch, capfd):
         for image in re.findall(r"<img[^>]*>", article):
             assert re.search(r'alt="[^"]{20,}"', image), (name, image[:200])
         assert str(ROOT) not in page, name
+        assert not re.search(r'<script[^>]* src="(https?:)?//', page), name  # all of it is local
+    assert 'class="math' in pages["fast"]
+    script = re.search(r'src="(_static/[^"?]*mathjax[^"?]*)', pages["fast"])[1]
+    assert (html / script).exists()
     for name in catalogue():
         result = results.load(results.PUBLISHED / name)
         if result is None:
