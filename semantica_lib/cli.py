@@ -16,7 +16,7 @@ import click
 
 from semantica_lib import results
 from semantica_lib.errors import RequestError, nearest
-from semantica_lib.experiments import Settings, catalogue, find, parse_override
+from semantica_lib.experiments import AnySettings, catalogue, find, parse_override
 
 
 class _Commands(click.Group):
@@ -76,7 +76,7 @@ def _experiment_options(function: Callable) -> Callable:
     return function
 
 
-def _settings(name: str, overrides: Sequence[str], device: str | None = None) -> Settings:
+def _settings(name: str, overrides: Sequence[str], device: str | None = None) -> AnySettings:
     pairs = [parse_override(text) for text in overrides]
     return find(name, pairs + ([("device", device)] if device else []))
 
@@ -92,7 +92,7 @@ def list_(as_json: bool) -> None:
             {
                 "name": name,
                 "question": own.question,
-                "model": f"{own.architecture}, {own.layers} layer(s), d {own.embedding_size}",
+                "model": f"{own.encoder}, {own.layers} layer(s), d {own.embedding_size}",
                 "trials": len(own.seeds) * len(own.ties),
                 "steps": own.steps,
                 "here": results.state(results.here(), own),
@@ -116,7 +116,7 @@ def train(name: str, overrides: Sequence[str], device: str | None, fresh: bool) 
     print(_train(_settings(name, overrides, device), fresh))
 
 
-def _train(own: Settings, fresh: bool) -> str:
+def _train(own: AnySettings, fresh: bool) -> str:
     from semantica_lib.run import run  # torch takes seconds to import: only where it is needed
 
     started = time.monotonic()
@@ -128,7 +128,7 @@ def _train(own: Settings, fresh: bool) -> str:
     return f"{own.experiment}: {after}, {word}, in {result.folder}"
 
 
-def _run(own: Settings, fresh: bool) -> tuple[bool, str]:
+def _run(own: AnySettings, fresh: bool) -> tuple[bool, str]:
     """Train and execute the notebook of one experiment; whether it went well, and a line."""
     from semantica_lib.notebooks import experiment_notebook
 
@@ -161,7 +161,7 @@ def run_(
         raise RuntimeError(f"{failed} of {len(outcomes)} experiments failed")
 
 
-def _check(wanted: Sequence[Settings], fresh: bool) -> None:
+def _check(wanted: Sequence[AnySettings], fresh: bool) -> None:
     """Refuse, before anything runs, what could not run."""
     from semantica_lib.run import check
 
@@ -172,11 +172,12 @@ def _check(wanted: Sequence[Settings], fresh: bool) -> None:
 @command.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @_set_option
-def publish(names: Sequence[str], overrides: Sequence[str]) -> None:
+@click.option("--bare", is_flag=True, help="leave out the checkpoints of partial results")
+def publish(names: Sequence[str], overrides: Sequence[str], bare: bool) -> None:
     """Copy this machine's results of each NAME (or FILE.yaml) into the book's."""
     from semantica_lib.publish import publish as copy
 
-    for target in copy([_settings(name, overrides) for name in names]):
+    for target in copy([_settings(name, overrides) for name in names], bare):
         print(f"published {target}")
 
 

@@ -1,7 +1,8 @@
 """The catalogue of named experiments, and where settings come from: files, options, notebooks.
 
 A settings file lists the values that differ from the defaults of
-:class:`semantica_lib.settings.Settings`.
+:class:`semantica_lib.settings.Settings`, or, if it names a corpus, of
+:class:`semantica_lib.mlm_settings.MlmSettings`.
 """
 
 import json
@@ -12,20 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from semantica_lib.errors import RequestError, nearest, short
-from semantica_lib.settings import NOT_IDENTITY, Settings, settings
+from semantica_lib.mlm_settings import MlmSettings
+from semantica_lib.schema import NOT_IDENTITY, checked
+from semantica_lib.settings import Settings, kind_of, settings
 from semantica_lib.yaml_text import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 CATALOGUE = ROOT / "notebooks" / "experiments"
+AnySettings = Settings | MlmSettings
 
 
-def from_namespace(names: Mapping[str, Any]) -> Settings:
+def from_namespace(names: Mapping[str, Any]) -> AnySettings:
     """Settings from a notebook's variables: every name set in its parameter cells must be one.
 
     Raises:
         RequestError: as :func:`settings`.
     """
-    return settings(_set_by_the_user(names, Settings.model_fields))
+    return settings(_set_by_the_user(names, kind_of(names).model_fields))
 
 
 def only(names: Mapping[str, Any], known: Collection[str]) -> None:
@@ -53,7 +57,7 @@ def _set_by_the_user(names: Mapping[str, Any], known: Collection[str]) -> dict[s
     return {name: value for name, value in names.items() if set_by_the_user(name, value)}
 
 
-def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
+def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySettings:
     """Settings of a YAML file, with some of them replaced.
 
     Raises:
@@ -68,7 +72,7 @@ def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> Setting
         raise RequestError(f"{path} must hold settings, one `name: value` a line")
     values.setdefault("experiment", path.stem)
     settings(values, str(path))  # so that an error of the file names the file
-    return settings({**values, **(overrides or {})})
+    return checked(kind_of(values), {**values, **(overrides or {})})
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -85,7 +89,12 @@ def catalogue() -> dict[str, Path]:
     return {path.stem: path for path in sorted(CATALOGUE.glob("*.yaml"))}
 
 
-def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> Settings:
+def xor_experiments() -> list[str]:
+    """Names of the experiments on the XOR task, in their order."""
+    return [name for name in catalogue() if isinstance(find(name), Settings)]
+
+
+def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> AnySettings:
     """Settings of a named experiment or of a YAML file.
 
     Raises:
@@ -100,13 +109,13 @@ def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> Settings:
     return read_file(path, dict(overrides))
 
 
-def run_command(own: Settings) -> str:
+def run_command(own: AnySettings) -> str:
     """What to type to train these settings to their end: a name, and what differs from its file."""
     options = [word for change in changes(own) for word in ("--set", change)]
     return shlex.join(["semantica", "run", own.experiment, *options])
 
 
-def changes(own: Settings) -> list[str]:
+def changes(own: AnySettings) -> list[str]:
     """What differs from the named experiment in its trials, each as ``key=value``."""
     if own.experiment not in catalogue():
         return []

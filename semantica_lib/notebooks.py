@@ -17,7 +17,7 @@ import papermill
 from papermill.exceptions import PapermillException
 
 from semantica_lib import results
-from semantica_lib.experiments import ROOT, Settings, catalogue, find
+from semantica_lib.experiments import ROOT, AnySettings, MlmSettings, catalogue, find
 from semantica_lib.trainers.checkpoint import write_whole
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -107,16 +107,21 @@ def _titled(experiment: str, heading: str) -> str:
     return f"# {experiment}: {words[:1].lower()}{words[1:]}"
 
 
-def experiment_notebook(own: Settings) -> Path:
+def experiment_notebook(own: AnySettings) -> Path:
     """Execute the notebook of an experiment, training what is missing; it lies by its result."""
     target = results.folder(results.here(), own) / f"{own.experiment}.ipynb"
-    execute(NOTEBOOKS / "xor.ipynb", target, _parameters(own))
+    execute(_source(own), target, _parameters(own))
     return target
 
 
-def _parameters(own: Settings) -> dict[str, Any]:
+def _source(own: AnySettings) -> Path:
+    """The notebook that an experiment is told by."""
+    return NOTEBOOKS / ("mlm.ipynb" if isinstance(own, MlmSettings) else "xor.ipynb")
+
+
+def _parameters(own: AnySettings) -> dict[str, Any]:
     """What to inject for these settings: those that differ from the notebook's own cell."""
-    default = Settings().model_dump(mode="json")
+    default = type(own)().model_dump(mode="json")
     mine = own.model_dump(mode="json")
     differing = {name: value for name, value in mine.items() if value not in (default[name], None)}
     return differing | {"experiment": own.experiment, "question": own.question}
@@ -131,10 +136,9 @@ def pages() -> list[Page]:
         _other("costs", None),
         _other("own", ("three-synonyms",), needs="three-synonyms"),
     ]
-    source = NOTEBOOKS / "xor.ipynb"
     return [page for page in others if page.source.exists()] + [
-        Page(source, EXECUTED / f"{name}.ipynb", _parameters(find(name)), (name,), name)
-        for name in catalogue()
+        Page(_source(own), EXECUTED / f"{name}.ipynb", _parameters(own), (name,), name)
+        for name, own in ((name, find(name)) for name in catalogue())
     ]
 
 

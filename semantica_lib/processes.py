@@ -1,4 +1,8 @@
-"""Training stacks side by side, each in a process of its own on one thread, with progress bars."""
+"""Training stacks side by side, each in a process of its own on one thread, with progress bars.
+
+A stack of a language model is one trial. Several processes that ``torchrun`` started train such
+trials together instead, one after the other (:mod:`semantica_lib.together`).
+"""
 
 import contextlib
 import multiprocessing
@@ -8,6 +12,7 @@ import signal
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +21,13 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from semantica_lib.experiments import Settings
+from semantica_lib import results
+from semantica_lib.errors import RequestError
+from semantica_lib.experiments import AnySettings, MlmSettings
 from semantica_lib.provenance import device_name, listed, provenance
+from semantica_lib.trainers import stacked
 from semantica_lib.trainers.checkpoint import save_checkpoint
 from semantica_lib.trainers.compiling import Uncompiled
-from semantica_lib.trainers.stacked import Stack, train
 
 STOP_SECONDS = 30.0  # how long a stack may take to write its checkpoint when it is stopped
 
@@ -31,13 +38,17 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class Part:
-    """A stack of a result: its trials, and its checkpoint where there is one."""
+    """A stack of a result: its trials, and its checkpoint where there is one.
+
+    ``text`` is the sha256 of the rows of tokens that a language model is trained on.
+    """
 
     path: Path
     tied: bool
     seeds: tuple[int, ...]
     tensors: dict[str, torch.Tensor] | None = None
     about: dict[str, str] = field(default_factory=dict)
+    text: str = ""
 
     @property
     def step(self) -> int:
@@ -52,7 +63,7 @@ class Part:
         return [(seed, self.tied) for seed in self.seeds]
 
 
-def train_all(parts: list[Part], own: Settings, device: str) -> None:
+def train_all(parts: list[Part], own: AnySettings, device: str) -> None:
     """Train stacks to ``own.steps``, at most one a core at a time.
 
     Raises:
@@ -70,11 +81,7 @@ def train_all(parts: list[Part], own: Settings, device: str) -> None:
                 process = context.Process(target=_child, args=(theirs, part, own, device))
                 process.start()
                 theirs.close()
-                bar = tqdm(
-                    total=own.steps, initial=part.step, unit=" steps", dynamic_ncols=True,
-                    desc=f"{own.experiment} {part.name}, {len(part.seeds)} seeds",
-                )  # fmt: skip
-                running[ours] = part, process, bar
+                running[ours] = part, process, Bar(part, own)
             for pipe in multiprocessing.connection.wait(list(running)):
                 part, process, bar = running[pipe]
                 try:
@@ -87,7 +94,7 @@ def train_all(parts: list[Part], own: Settings, device: str) -> None:
                         failures.append(f"{part.name}: {_death(process.exitcode)}")
                     continue
                 if kind == "step":
-                    bar.update(content - bar.n)
+                    bar.at(content)
                 elif kind == "warning" and content not in said:
                     said.add(content)
                     warnings.warn(content, Uncompiled, stacklevel=4)
@@ -104,7 +111,7 @@ def train_all(parts: list[Part], own: Settings, device: str) -> None:
 def _stop(running: dict[Any, Any]) -> None:
     """Ask every stack to write its checkpoint and end; one still compiling has nothing to write."""
     for pipe, (part, process, bar) in running.items():
-        if bar.n == part.step:
+        if bar.step == part.step:
             process.terminate()
         with contextlib.suppress(OSError):
             pipe.send("stop")
@@ -126,9 +133,40 @@ def _death(code: int) -> str:
     return f"its process ended with exit code {code}"
 
 
-def _child(pipe: Any, part: Part, own: Settings, device: str) -> None:
-    """Train one stack in this process and tell the parent how it goes; ends when that does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+class Bar:
+    """How far a stack is, and how long it will take; of a language model in tokens a second."""
+
+    def __init__(self, part: Part, own: AnySettings) -> None:
+        self.step, several = part.step, len(part.seeds) > 1
+        self.each = own.tokens_a_step if isinstance(own, MlmSettings) else 1
+        trials = f"{len(part.seeds)} seeds" if several else f"seed {part.seeds[0]}"
+        self.bar = tqdm(
+            total=own.steps * self.each, initial=part.step * self.each, dynamic_ncols=True,
+            unit=" steps" if self.each == 1 else " tokens", unit_scale=self.each > 1,
+            desc=f"{own.experiment} {part.name}, {trials}",
+        )  # fmt: skip
+
+    def at(self, step: int) -> None:
+        self.step = step
+        self.bar.update(step * self.each - self.bar.n)
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+def texts() -> Path:
+    """Where this machine keeps the text of language models."""
+    return results.here() / "corpora"
+
+
+def train_part(
+    part: Part, own: AnySettings, device: str, keeps: bool, going_on: Callable[[int], bool]
+) -> bool:
+    """Train one stack in this process, keeping its checkpoints if asked to; whether it got there.
+
+    Raises:
+        RequestError: the text here is another than that of the checkpoint.
+    """
     torch.set_num_threads(1)  # faster for products this small, and the same bits every time
     started, base = time.monotonic(), float(part.about.get("seconds", 0))
     made, before, used = provenance(), part.about, device_name(device)
@@ -142,10 +180,37 @@ def _child(pipe: Any, part: Part, own: Settings, device: str) -> None:
         "device": listed(before.get("device", ""), used),
         "dirty": str(made["dirty"] or before.get("dirty") == "true").lower(),
     }
+    if part.text:
+        about |= {"text": part.text, "processes": os.environ.get("WORLD_SIZE", "1")}
 
     def keep(tensors: dict[str, torch.Tensor]) -> None:
         seconds = f"{base + time.monotonic() - started:.1f}"
-        save_checkpoint(part.path, tensors, about | {"seconds": seconds})
+        if keeps:
+            save_checkpoint(part.path, tensors, about | {"seconds": seconds})
+
+    if isinstance(own, MlmSettings):
+        from semantica_lib.trainers import mlm  # accelerate takes seconds to import
+
+        text = mlm.text_of(own, texts())
+        refuse_other_text(part, text.about["rows_sha256"])
+        trial = mlm.Trial(own, text, part.seeds[0], part.tied, device)
+        return mlm.train(trial, own.steps, part.tensors, keep, going_on)
+    stack = stacked.Stack(own, part.seeds, part.tied, device)
+    return stacked.train(stack, own.steps, part.tensors, keep, going_on)
+
+
+def refuse_other_text(part: Part, sha256: str) -> None:
+    """A trial goes on with the text and the tokenizer that it began with, or not at all."""
+    if part.text not in ("", sha256):
+        raise RequestError(
+            f"checkpoint {part.path} was trained on another text or tokenizer (rows sha256 "
+            f"{part.text[:12]}) than there is here ({sha256[:12]}); start again with --fresh"
+        )
+
+
+def _child(pipe: Any, part: Part, own: AnySettings, device: str) -> None:
+    """Train one stack in this process and tell the parent how it goes; ends when that does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
 
     def going_on(step: int) -> bool:
         try:
@@ -160,8 +225,7 @@ def _child(pipe: Any, part: Part, own: Settings, device: str) -> None:
 
     warnings.showwarning = tell  # the parent says it once for all stacks
     try:
-        stack = Stack(own, part.seeds, part.tied, device)
-        train(stack, own.steps, part.tensors, keep, going_on)
+        train_part(part, own, device, True, going_on)
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         log = part.path.parents[1] / "error.log"

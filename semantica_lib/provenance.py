@@ -15,12 +15,17 @@ from semantica_lib.experiments import ROOT
 # Raised when the stored 100-step reference trajectories change beyond tolerance: results of an
 # older number are shown as stale.
 NUMERICS = 1
-SOURCES = ("datasets", "models", "trainers", "settings.py", "experiments.py")
+SOURCES = (
+    "datasets", "models", "trainers", "schema.py", "settings.py", "mlm_settings.py",
+    "experiments.py",
+)  # fmt: skip
 
 
 def provenance() -> dict[str, Any]:
     """Commit, whether the tree differed from it, sources and versions."""
-    packages = ("torch", "numpy", "pandas", "safetensors", "pydantic")
+    packages = (
+        "torch", "numpy", "pandas", "safetensors", "pydantic", "accelerate", "tokenizers",
+    )  # fmt: skip
     return {
         "commit": _git("rev-parse", "HEAD") or None,
         "dirty": bool(_git("status", "--porcelain")),

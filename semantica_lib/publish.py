@@ -5,7 +5,7 @@ from pathlib import Path
 
 from semantica_lib import results
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import Settings, run_command
+from semantica_lib.experiments import AnySettings, run_command
 from semantica_lib.provenance import provenance
 from semantica_lib.results import METRICS, TRAJECTORY, Result
 from semantica_lib.run import holding, read_part
@@ -13,12 +13,15 @@ from semantica_lib.run import holding, read_part
 LIMIT = 25_000_000  # bytes of all that is published: it is in everybody's checkout
 
 
-def publish(wanted: Sequence[Settings]) -> list[Path]:
+def publish(wanted: Sequence[AnySettings], bare: bool = False) -> list[Path]:
     """Copy this machine's results into the book's; all of them, or after a refusal none.
 
     A partial result takes its checkpoints along, so that any machine can go on from it. A complete
     one has none, and those of its partial forerunner are removed. A kill at any moment leaves each
     result as it was or as it is to be.
+
+    Args:
+        bare: leave the checkpoints of partial results out.
 
     Returns:
         The folder of each.
@@ -28,7 +31,7 @@ def publish(wanted: Sequence[Settings]) -> list[Path]:
             being trained, it or the working tree differs from any commit, or all that is published
             would be too large.
     """
-    packed = {results.folder(results.PUBLISHED, own): _packed(own) for own in wanted}
+    packed = {results.folder(results.PUBLISHED, own): _packed(own, bare) for own in wanted}
     if provenance()["dirty"]:
         raise RequestError("the working tree has changes; commit them before publishing")
     _refuse_too_much(packed)
@@ -43,7 +46,7 @@ def publish(wanted: Sequence[Settings]) -> list[Path]:
     return list(packed)
 
 
-def _packed(own: Settings) -> dict[str, bytes]:
+def _packed(own: AnySettings, bare: bool) -> dict[str, bytes]:
     """The files to publish, by name."""
     result = results.load(results.folder(results.here(), own))
     if result is None:
@@ -53,12 +56,12 @@ def _packed(own: Settings) -> dict[str, bytes]:
             f"{own.experiment} was trained with uncommitted changes; train again with --fresh"
         )
     files = results.read_files(result, (TRAJECTORY, METRICS))
-    if not result.complete:
+    if not result.complete and not bare:
         files |= _checkpoints(own, result)
     return results.pack(result.manifest, files)
 
 
-def _checkpoints(own: Settings, result: Result) -> dict[str, bytes]:
+def _checkpoints(own: AnySettings, result: Result) -> dict[str, bytes]:
     """The checkpoints of a partial result, each at its step, together of all its trials."""
     done, files, trials = result.manifest["steps_done"], {}, set()
     with holding(result.folder):

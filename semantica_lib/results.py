@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import ROOT, Settings, catalogue, find, settings
+from semantica_lib.experiments import ROOT, AnySettings, catalogue, find, settings
 from semantica_lib.provenance import NUMERICS
 from semantica_lib.trainers.checkpoint import load_checkpoint, write_whole
 
@@ -35,19 +35,19 @@ def here() -> Path:
     return Path(os.environ.get("SEMANTICA_RESULTS") or ROOT / "runs")
 
 
-def folder(place: Path, own: Settings) -> Path:
+def folder(place: Path, own: AnySettings) -> Path:
     """A result's folder: the experiment's name, with a hash for settings not its own."""
     if own.experiment in catalogue() and find(own.experiment).identity == own.identity:
         return place / own.experiment
     return place / f"{own.experiment}-{own.settings_hash[:8]}"
 
 
-def full_steps(own: Settings) -> int:
+def full_steps(own: AnySettings) -> int:
     """The steps from which a result counts as complete: those of the experiment of that name."""
     return find(own.experiment).steps if own.experiment in catalogue() else own.steps
 
 
-def asked(own: Settings) -> set[tuple[int, bool]]:
+def asked(own: AnySettings) -> set[tuple[int, bool]]:
     """The trials that settings ask for: (seed, tied)."""
     return {(seed, tie == "tied") for seed in own.seeds for tie in own.ties}
 
@@ -62,6 +62,11 @@ class Result:
     ``hidden_norm`` is ``(trial, measurement, bit)`` at ``measured_steps`` ``(measurement,)``: the
     least norm of the encoder's output over all contexts whose masked bit is 0, and is 1. Results
     of an older version have neither.
+
+    Of a language model the vocabulary is the words that have a synonym, then their synonyms,
+    ``words`` ``(word,)``; ``holds`` ``(trial, pair)`` is whether the DH holds for a word and its
+    synonym; ``neighbours`` ``(trial, table, word, rank)`` are the pieces nearest to each of
+    ``words`` at the end.
     """
 
     folder: Path
@@ -74,9 +79,12 @@ class Result:
     metrics: pd.DataFrame
     measured_steps: np.ndarray | None = None
     hidden_norm: np.ndarray | None = None
+    words: np.ndarray | None = None
+    holds: np.ndarray | None = None
+    neighbours: np.ndarray | None = None
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> AnySettings:
         return settings(self.manifest["settings"], str(self.folder / MANIFEST))
 
     @property
@@ -94,7 +102,7 @@ class Result:
         """Its trials: (seed, tied)."""
         return set(zip(self.seed.tolist(), self.tied.tolist(), strict=True))
 
-    def covers(self, own: Settings) -> bool:
+    def covers(self, own: AnySettings) -> bool:
         """Whether it has every trial that the settings ask for, at their number of steps."""
         return asked(own) <= self.held and self.manifest["steps_done"] >= own.steps
 
@@ -104,15 +112,14 @@ class Result:
         changes = {"settings": {**self.manifest["settings"], "seeds": list(seeds)}}
         changes["seeds"] = sorted(set(self.seed[keep].tolist()))
         changes["trials"] = [t for t in self.manifest["trials"] if t["seed"] in seeds]
+        a_trial = ("seed", "tied", "input_embedding", "output_embedding")
+        a_trial += ("hidden_norm", "holds", "neighbours")
+        arrays = {name: getattr(self, name) for name in a_trial}
         return replace(
             self,
             manifest={**self.manifest, **changes},
-            seed=self.seed[keep],
-            tied=self.tied[keep],
-            input_embedding=self.input_embedding[keep],
-            output_embedding=self.output_embedding[keep],
-            hidden_norm=None if self.hidden_norm is None else self.hidden_norm[keep],
             metrics=self.metrics[self.metrics.seed.isin(seeds)],
+            **{name: None if one is None else one[keep] for name, one in arrays.items()},
         )
 
     @property
@@ -216,12 +223,12 @@ def _roll_forward(path: Path) -> None:
                 os.replace(path / f"{name}.new", path / name)
 
 
-def best(own: Settings) -> Result | None:
+def best(own: AnySettings) -> Result | None:
     """This machine's result where there is one, else the published one."""
     return load(folder(here(), own)) or load(folder(PUBLISHED, own))
 
 
-def state(place: Path, own: Settings) -> str:
+def state(place: Path, own: AnySettings) -> str:
     """A result's state in a few words.
 
     ``missing``; ``interrupted at step 7,000 of 150,000``; ``complete, 150,000 steps, 10 trials``;

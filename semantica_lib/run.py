@@ -6,29 +6,27 @@ one thread, with a checkpoint of their own. A result is put together from the st
 
 import contextlib
 import fcntl
-import io
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from semantica_lib import results
-from semantica_lib.datasets.xor import SPLITS
+from semantica_lib import results, together
+from semantica_lib.assembly import assemble
+from semantica_lib.datasets.tokens import Tokens
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import Settings, run_command
-from semantica_lib.processes import Part, train_all
-from semantica_lib.provenance import device_name, listed, provenance
+from semantica_lib.experiments import AnySettings, MlmSettings, run_command
+from semantica_lib.processes import Part, refuse_other_text, texts, train_all
 from semantica_lib.results import Result
 from semantica_lib.trainers.checkpoint import load_checkpoint, write_whole
 
 TAKEN = "checkpoints.new"  # published checkpoints, while they are copied
 
 
-def run(own: Settings, fresh: bool = False) -> Result:
+def run(own: AnySettings, fresh: bool = False) -> Result:
     """The result of these settings on this machine, trained as far as it is missing.
 
     Trials that are finished here are kept, interrupted ones go on from their checkpoint, and all
@@ -48,6 +46,12 @@ def run(own: Settings, fresh: bool = False) -> Result:
     if os.environ.get("SEMANTICA_TRAIN") == "never":
         return _stored(own)
     device = resolve_device(own.device)
+    if together.several():
+        return together.run(own, device, lambda: _run(own, device, fresh))
+    return _run(own, device, fresh)
+
+
+def _run(own: AnySettings, device: str, fresh: bool) -> Result:
     folder = results.folder(results.here(), own)
     with holding(folder):
         if fresh:
@@ -61,16 +65,19 @@ def run(own: Settings, fresh: bool = False) -> Result:
         if before and before.complete:  # its trials stay in the result
             wanted |= before.held
         parts = [part for part in _plan(folder, own) if wanted & set(part.trials)]
+        text = _text(own, parts)
         steps = max(own.steps, *(part.step for part in parts))
         own = own.model_copy(update={"steps": steps})
-        train_all([part for part in parts if part.step < steps], own, device)
-        _assemble(folder, own, [read_part(part.path, own) for part in parts], device)
+        (together.lead if together.several() else train_all)(
+            [part for part in parts if part.step < steps], own, device
+        )
+        assemble(folder, own, [read_part(part.path, own) for part in parts], device, text)
     result = results.load(folder)
     assert result is not None
     return result
 
 
-def check(own: Settings, fresh: bool = False) -> None:
+def check(own: AnySettings, fresh: bool = False) -> None:
     """Refuse what could not run, before anything runs.
 
     Raises:
@@ -82,10 +89,11 @@ def check(own: Settings, fresh: bool = False) -> None:
     folder = results.folder(results.here(), own)
     with holding(folder):
         before = None if fresh else results.load(folder)
-        if not (fresh or (before and before.covers(own))):
-            _plan(folder, own)
-            if before is None:
+        if not (before and before.covers(own)):
+            parts = [] if fresh else _plan(folder, own)
+            if before is None and not fresh:
                 _published(folder, own)
+            _text(own, parts)
 
 
 def resolve_device(name: str) -> str:
@@ -107,7 +115,7 @@ def resolve_device(name: str) -> str:
     return name
 
 
-def _stored(own: Settings) -> Result:
+def _stored(own: AnySettings) -> Result:
     result = results.best(own)
     if result is None:
         raise RequestError(
@@ -147,7 +155,7 @@ def _discard(folder: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def _published(folder: Path, own: Settings) -> list[Part]:
+def _published(folder: Path, own: AnySettings) -> list[Part]:
     """The stacks that training here goes on from: none where a stack was begun here.
 
     Nor are there any where the published result is complete, stale, or as far as is asked for: to
@@ -164,7 +172,7 @@ def _published(folder: Path, own: Settings) -> list[Part]:
     return [part for part in parts if results.asked(own) & set(part.trials)]
 
 
-def _take(folder: Path, own: Settings, parts: list[Part]) -> None:
+def _take(folder: Path, own: AnySettings, parts: list[Part]) -> None:
     """Copy published checkpoints into a folder that has none: all of them, or after a kill none."""
     if parts:
         (folder / TAKEN).mkdir()
@@ -175,7 +183,7 @@ def _take(folder: Path, own: Settings, parts: list[Part]) -> None:
         print(f"{own.experiment}: training goes on from {step}", file=sys.stderr, flush=True)
 
 
-def _plan(folder: Path, own: Settings) -> list[Part]:
+def _plan(folder: Path, own: AnySettings) -> list[Part]:
     """The stacks of a result: those begun, and a new one for each tie that lacks trials."""
     parts = [
         read_part(path, own) for path in sorted((folder / "checkpoints").glob("*.safetensors"))
@@ -183,13 +191,31 @@ def _plan(folder: Path, own: Settings) -> list[Part]:
     begun = {trial for part in parts for trial in part.trials}
     for tie in own.ties:
         seeds = tuple(seed for seed in own.seeds if (seed, tie == "tied") not in begun)
-        if seeds:
-            name = f"{tie}-{min(seeds)}-{max(seeds)}-{len(parts)}.safetensors"
-            parts.append(Part(folder / "checkpoints" / name, tie == "tied", seeds))
+        alone = isinstance(own, MlmSettings)  # whose trials do not train as a stack
+        for some in [(seed,) for seed in seeds] if alone else [seeds] if seeds else []:
+            name = f"{tie}-{min(some)}-{max(some)}-{len(parts)}.safetensors"
+            parts.append(Part(folder / "checkpoints" / name, tie == "tied", some))
     return parts
 
 
-def read_part(path: Path, own: Settings) -> Part:
+def _text(own: AnySettings, parts: list[Part]) -> Tokens | None:
+    """What a language model is trained on, made if it is not there yet; of XOR None.
+
+    Raises:
+        RequestError: it cannot be had, or a trial was begun with another one.
+    """
+    if not isinstance(own, MlmSettings):
+        return None
+    from semantica_lib.trainers.mlm import text_of  # accelerate takes seconds to import
+
+    text = text_of(own, texts())
+    for part in parts:
+        refuse_other_text(part, text.about["rows_sha256"])
+        part.text = text.about["rows_sha256"]
+    return text
+
+
+def read_part(path: Path, own: AnySettings) -> Part:
     """A stack from its checkpoint.
 
     Raises:
@@ -200,72 +226,5 @@ def read_part(path: Path, own: Settings) -> Part:
         raise RequestError(
             f"checkpoint {path} belongs to other settings; delete it, or start again with --fresh"
         )
-    return Part(path, about["tied"] == "true", tuple(tensors["seeds"].tolist()), tensors, about)
-
-
-def _assemble(folder: Path, own: Settings, parts: list[Part], device: str) -> None:
-    """Put the result together from its finished stacks and store it."""
-    steps, tables = _joined(parts, "record_steps", "tables")  # (trial, record, table, ...)
-    measured_steps, norms = _joined(parts, "measured_steps", "norms")  # (trial, measurement, bit)
-    trials = [trial for part in parts for trial in part.trials]
-    order = sorted(range(len(trials)), key=lambda index: (not trials[index][1], trials[index][0]))
-    trials = [trials[index] for index in order]
-    trajectory = {
-        "steps": steps,
-        "seed": np.array([seed for seed, _ in trials]),
-        "tied": np.array([tied for _, tied in trials]),
-        "input_embedding": tables[order, :, 0],
-        "output_embedding": tables[order, :, 1],
-        "measured_steps": measured_steps,
-        "hidden_norm": norms[order],
-    }
-    made, name = provenance(), device_name(device)
-    # checkpoints of an earlier version do not tell their device; they never left their machine
-    devices = [part.about.get("device", name) for part in parts]
-    manifest = made | {
-        "experiment": own.experiment,
-        "settings": own.model_dump(mode="json"),
-        "settings_hash": own.settings_hash,
-        "seeds": sorted({seed for seed, _ in trials}),
-        "trials": [{"seed": seed, "tied": tied} for seed, tied in trials],
-        "status": "complete" if own.steps >= results.full_steps(own) else "partial",
-        "steps_done": own.steps,
-        "dirty": made["dirty"] or any(part.about["dirty"] == "true" for part in parts),
-        "device": listed(*devices),
-        "threads": 1,
-        "started": min(part.about["started"] for part in parts),
-        "duration_s": round(sum(float(part.about["seconds"]) for part in parts), 1),
-        "stacks": [
-            {"tied": part.tied, "seeds": list(part.seeds), "device": used}
-            | {name: part.about[name] for name in ("commit", "started")}
-            | {"dirty": part.about["dirty"] == "true", "seconds": float(part.about["seconds"])}
-            for part, used in zip(parts, devices, strict=True)
-        ],
-    }
-    results.write(folder, manifest, trajectory, _metrics(parts))
-
-
-def _joined(parts: list[Part], steps: str, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps that every stack has, and what it stored by that name, ``(trial, step, ...)``."""
-    shared = set.intersection(*(set(part.tensors[steps].tolist()) for part in parts))
-    values = []
-    for part in parts:
-        keep = [index for index, step in enumerate(part.tensors[steps].tolist()) if step in shared]
-        values.append(part.tensors[name][keep].transpose(0, 1).numpy())
-    return np.array(sorted(shared)), np.concatenate(values)
-
-
-def _metrics(parts: list[Part]) -> str:
-    """Accuracy and loss of every trial as tidy CSV."""
-    rows = io.StringIO()
-    rows.write("seed,tied,step,split,accuracy,loss\n")
-    for part in sorted(parts, key=lambda part: (not part.tied, part.seeds)):
-        measured = part.tensors["measured"].tolist()  # (step, split, quantity, trial)
-        for index, (seed, tied) in enumerate(part.trials):
-            for step, splits in zip(part.tensors["measured_steps"].tolist(), measured, strict=True):
-                for split, (accuracy, loss) in zip(SPLITS, splits, strict=True):
-                    rows.write(
-                        f"{seed},{str(tied).lower()},{step},{split},"
-                        f"{accuracy[index]:.6g},{loss[index]:.6g}\n"
-                    )
-    return rows.getvalue()
+    seeds, text = tuple(tensors["seeds"].tolist()), about.get("text", "")
+    return Part(path, about["tied"] == "true", seeds, tensors, about, text)

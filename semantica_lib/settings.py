@@ -4,38 +4,13 @@ The defaults are those of the paper's main experiment and never change once a re
 because a result is known by the settings in which it differs from them.
 """
 
-import hashlib
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
-from semantica_lib.errors import RequestError, nearest, short
-
-# Settings that leave the trajectory of a trial as it is: the rest make up a result's identity.
-NOT_IDENTITY = {
-    "experiment",
-    "question",
-    "steps",
-    "seeds",
-    "ties",
-    "record_every",
-    "validate_every",
-    "keep_every",
-    "keep_best",
-    "device",
-}
-Tie = Literal["tied", "untied"]
+from semantica_lib.mlm_settings import MlmSettings
+from semantica_lib.schema import Betas, Common, Count, Real, checked
 
 # Settings that apply only where another one has a certain value, with the value that stands where
 # none is given: those of the paper's small models, and of its schedule. Elsewhere each is null.
@@ -56,44 +31,17 @@ USUAL_PERIOD = 20_000  # of the paper's schedule, and what a run's end is where 
 MOST_CONTEXTS = 2**20  # more cannot be enumerated in reasonable time and memory
 
 
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 5e-4 and -.5 as text; take them for the numbers that they are."""
-    if isinstance(value, str) and re.fullmatch(
-        r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value, re.ASCII
-    ):
-        return float(value)
-    return value
-
-
-Real = Annotated[float, BeforeValidator(_number)]
-Count = Annotated[int, Field(ge=1, le=10**9)]
 Distribution = Annotated[tuple[Real, ...], Field(strict=False)]
 
 
-class Settings(BaseModel):
-    """All that an experiment can choose. Names are fixed: files, notebooks and ``--set`` use them.
+class Settings(Common):
+    """All that an XOR experiment can choose. Names are fixed: files, notebooks, ``--set`` use them.
 
     Raises:
         RequestError: one line naming the setting, what it was and what is allowed
             (from :func:`settings`, the way to make one).
     """
 
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-    experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")] = "custom"
-    """name of the experiment and of its result folder"""
-    question: str = ""
-    """what it asks, in plain words"""
-    steps: Count = 150_000
-    """optimizer steps"""
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(strict=False)] = (
-        42, 43, 44, 45, 46,
-    )  # fmt: skip
-    """one trial each, for each tie"""
-    ties: Annotated[tuple[Tie, ...], Field(strict=False)] = ("tied", "untied")
-    """whether the output table is the input table"""
     untie_at: Count | None = None
     """step from which tied tables go their own ways; null: never"""
     equal_start: bool = False
@@ -136,10 +84,7 @@ class Settings(BaseModel):
     """highest rate of the schedule"""
     weight_decay: Annotated[Real, Field(ge=0)] = 0.1
     """of every parameter"""
-    betas: Annotated[
-        tuple[Annotated[Real, Field(ge=0, lt=1)], Annotated[Real, Field(ge=0, lt=1)]],
-        Field(strict=False),
-    ] = (0.9, 0.999)
+    betas: Betas = (0.9, 0.999)
     """of the optimizer's two moments"""
     eps: Annotated[Real, Field(gt=0)] = 1e-12
     """added to the root of the second moment"""
@@ -163,15 +108,6 @@ class Settings(BaseModel):
     """steps between the weights that are kept for later beside the last; null: none"""
     keep_best: bool = False
     """keep each trial's weights of the measured step with the least validation loss, too"""
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N; auto takes a GPU where there is one"""
-
-    @field_validator("seeds", "ties")
-    @classmethod
-    def _distinct(cls, values: tuple) -> tuple:
-        if not values or len(set(values)) < len(values):
-            raise ValueError("needs at least one value and none twice")
-        return values
 
     @field_validator("zero_dst", "one_dst")
     @classmethod
@@ -182,14 +118,6 @@ class Settings(BaseModel):
         if not abs(total - 1) <= 1e-9:
             raise ValueError(f"probabilities must sum to 1, these sum to {total:.9g}")
         return values
-
-    @field_validator("device")
-    @classmethod
-    def _device(cls, value: str) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
-            hint = nearest(value, ("auto", "cpu", "cuda"))
-            raise ValueError(f"should be auto, cpu, cuda or cuda:N{hint}")
-        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -241,6 +169,11 @@ class Settings(BaseModel):
         return self
 
     @property
+    def encoder(self) -> str:
+        """Its kind, in words."""
+        return self.architecture
+
+    @property
     def period(self) -> int:
         """Steps over which a run's end is averaged: a period of its schedule.
 
@@ -249,58 +182,21 @@ class Settings(BaseModel):
         period = self.schedule_period
         return period if period and self.steps > period // 2 else USUAL_PERIOD
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What changes a trial's trajectory and differs from the default, as JSON values."""
-        mine, default = self.model_dump(mode="json"), Settings().model_dump(mode="json")
-        return {
-            name: mine[name]
-            for name in sorted(mine)
-            if name not in NOT_IDENTITY and mine[name] != default[name] and mine[name] is not None
-        }
-
-    @property
-    def settings_hash(self) -> str:
-        """sha256 of the identity as canonical JSON."""
-        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
-
 
 def training_strings(bits: int) -> int:
     """How many strings of so many bits train: nine tenths of all but one (see ``datasets.xor``)."""
     return 9 * (2**bits - 1) // 10
 
 
-def settings(values: Mapping[str, Any], where: str = "") -> Settings:
-    """Checked settings from plain values.
-
-    Args:
-        values: setting name to value; names left out keep their default.
-        where: what the values come from, put before the message.
+def settings(values: Mapping[str, Any], where: str = "") -> Settings | MlmSettings:
+    """Checked settings from plain values: of a language model if they name a corpus, else of XOR.
 
     Raises:
-        RequestError: an unknown name (with the nearest known one) or a value that is not allowed.
+        RequestError: as :func:`semantica_lib.schema.checked`.
     """
-    prefix = f"{where}: " if where else ""
-    for name in values:
-        if name not in Settings.model_fields:
-            hint = nearest(str(name), Settings.model_fields)
-            raise RequestError(f"{prefix}unknown setting {str(name)!r}{hint}")
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise RequestError(prefix + _one_line(error.errors()[0])) from None
+    return checked(kind_of(values), values, where)
 
 
-def _one_line(detail: Mapping[str, Any]) -> str:
-    """``steps: must be greater than or equal to 1, not 0`` from pydantic's account of an error."""
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    message = message[:1].lower() + message[1:].replace("a valid tuple", "a list")
-    if not detail["loc"]:
-        return message
-    name = "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in detail["loc"])
-    hint = ""
-    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
-        allowed = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
-        hint = nearest(detail["input"], allowed)
-    return f"{name} {message}, not {short(detail['input'])}{hint}"
+def kind_of(names: Container[str]) -> type[Settings] | type[MlmSettings]:
+    """The schema that settings of these names are of."""
+    return MlmSettings if "corpus" in names else Settings

@@ -24,7 +24,8 @@ from semantica_lib.experiments import (
     read_file,
     run_command,
 )
-from semantica_lib.settings import NOT_IDENTITY, Settings, settings
+from semantica_lib.schema import NOT_IDENTITY
+from semantica_lib.settings import Settings, settings
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),

@@ -9,6 +9,7 @@ import yaml
 
 from semantica_lib import notebooks
 from semantica_lib.experiments import CATALOGUE, ROOT, catalogue, find
+from semantica_lib.mlm_settings import MlmSettings
 from semantica_lib.settings import Settings, settings
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -64,19 +65,26 @@ def test_figures_have_captions_and_words_for_who_cannot_see_them() -> None:
             assert cell.metadata.mystnb.image.alt
 
 
-def test_the_experiments_notebook_lists_every_setting_with_its_default() -> None:
-    main = find("transformer-small")
-    expected = Settings(experiment=main.experiment, question=main.question)
-    listed = parameters("xor.ipynb")
-    assert list(listed) == list(Settings.model_fields)
+@pytest.mark.parametrize(
+    ("notebook", "main", "kind"),
+    [("xor.ipynb", "transformer-small", Settings), ("mlm.ipynb", "mlm", MlmSettings)],
+)
+def test_the_experiments_notebook_lists_every_setting_with_its_default(
+    notebook: str, main: str, kind: Any
+) -> None:
+    first = find(main)
+    expected = kind(experiment=first.experiment, question=first.question)
+    listed = parameters(notebook)
+    assert list(listed) == list(kind.model_fields)
     assert settings(listed) == expected
 
 
 @pytest.mark.parametrize("name", catalogue())
 def test_an_experiment_s_own_values_are_all_that_the_book_injects(name: str) -> None:
     injected = notebooks._parameters(find(name))
-    assert settings(parameters("xor.ipynb") | injected) == find(name)
-    usual, own = Settings(), find(name)
+    own = find(name)
+    usual = type(own)()
+    assert settings(parameters(notebooks._source(own).name) | injected) == own
     assert all(getattr(usual, key) != getattr(own, key) for key in injected)
     assert None not in injected.values()  # what does not apply is not listed
 

@@ -12,6 +12,7 @@ from semantica_lib import publish as module
 from semantica_lib import results
 from semantica_lib import run as running
 from semantica_lib.errors import RequestError
+from semantica_lib.figures import facts
 from semantica_lib.publish import publish
 from semantica_lib.run import check, run
 from semantica_lib.settings import settings
@@ -84,6 +85,16 @@ def test_a_partial_result_takes_its_checkpoints_along_and_a_complete_one_drops_t
     assert set(content(target)) == {results.MANIFEST, results.TRAJECTORY, results.METRICS}
     same(results.load(target), result)
     assert results.state(results.PUBLISHED, OWN) == "complete, 40 steps, 4 trials"
+
+
+def test_a_partial_result_without_its_checkpoints_is_begun_anew_elsewhere(tmp_path, monkeypatch):
+    finish(OWN, 20)
+    (target,) = publish([OWN], bare=True)
+    assert not checkpoints(target)
+    assert facts.shown(results.load(target)).endswith("trains one anew.")
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "elsewhere"))
+    assert run(OWN.model_copy(update={"steps": 30})).manifest["stacks"][0]["commit"] != "c"
+    assert len(checkpoints(results.folder(tmp_path / "elsewhere", OWN))) == 2
 
 
 def test_what_is_refused_leaves_everything_as_it_was(tree):

@@ -133,27 +133,37 @@ def command(*arguments: str) -> list[str]:
 
 
 LONG = ["--set", "steps=280", "--set", "seeds=[1,2]", "--set", "record_every=7"]
+WORDS = [
+    *LONG, "--set", "ties=[untied]", "--set", "validate_every=280", "--set", "batch_size=8",
+    "--set", "length=8", "--set", "layers=1", "--set", "embedding_size=8",
+]  # fmt: skip
 
 
-def straight_run(monkeypatch, tmp_path):
+def train_command(name: str) -> list[str]:
+    return command("train", name, *(WORDS if name.startswith("mlm") else LONG))
+
+
+def straight_run(name, monkeypatch, tmp_path):
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "straight"))
-    done = subprocess.run(command("train", "transformer-small", *LONG), capture_output=True)
+    done = subprocess.run(train_command(name), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
-    return results.load(tmp_path / "straight" / "transformer-small")
+    (manifest,) = (tmp_path / "straight").glob(f"{name}*/{results.MANIFEST}")
+    return results.load(manifest.parent)
 
 
-def test_killed_and_interrupted_runs_end_where_a_straight_run_ends(monkeypatch, tmp_path):
-    straight = straight_run(monkeypatch, tmp_path)
+@pytest.mark.parametrize("name", ["transformer-small", "mlm-grammar"])
+def test_killed_and_interrupted_runs_end_where_a_straight_run_ends(name, monkeypatch, tmp_path):
+    straight = straight_run(name, monkeypatch, tmp_path)
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "disturbed"))
-    folder = tmp_path / "disturbed" / "transformer-small"
+    folder = tmp_path / "disturbed" / straight.folder.name
 
     def started_and_hit(kind: signal.Signals) -> tuple[int, str]:
         process = subprocess.Popen(
-            command("train", "transformer-small", *LONG),
+            train_command(name),
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
         )  # fmt: skip
         said = ""
-        while not re.search(r" [1-9]\d*/280", said):  # a bar has moved
+        while not re.search(r" [1-9][\d.]*k?/(280|17.9k)", said):  # a bar has moved
             piece = process.stderr.read(1)
             assert piece, said
             said += piece
@@ -174,7 +184,7 @@ def test_killed_and_interrupted_runs_end_where_a_straight_run_ends(monkeypatch, 
     assert code == -signal.SIGKILL
     assert steps_in(folder) == steps  # nothing lost but the steps since the checkpoint
 
-    done = subprocess.run(command("train", "transformer-small", *LONG), capture_output=True)
+    done = subprocess.run(train_command(name), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     same(results.load(folder), straight)
 

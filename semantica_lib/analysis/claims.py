@@ -5,6 +5,7 @@ How they are judged, and when the margins here were fixed, is told in
 :mod:`semantica_lib.analysis.exploratory`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from semantica_lib.analysis import statistics
 from semantica_lib.analysis.distances import Trials, synonym_pairs
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import Prediction, decay_factor, paper_predictions
-from semantica_lib.experiments import run_command
+from semantica_lib.experiments import AnySettings, run_command
 from semantica_lib.results import Result
 
 MERGE_MARGIN = 0.10  # of the median control pair's distance
@@ -55,15 +56,15 @@ class Measured:
         prediction: str = "none", obstacle: str = "", **rest: Any,
     ) -> Claim:  # fmt: skip
         """Values that are not there are left out: of failed trials, or all without a period."""
-        failed = sum(self.trials[tied].failed for tied in ties)
-        values, obstacle = values[np.isfinite(values)], self._lacks(ties) or obstacle
-        return Claim(text, prediction, measure, values, failed=failed, obstacle=obstacle, **rest)
+        obstacle = self._lacks(ties) or obstacle
+        return claim_of(self.trials, obstacle, text, measure, values, *ties, prediction=prediction,
+                        **rest)  # fmt: skip
 
     def _lacks(self, ties: tuple[bool, ...]) -> str:
         """What the result lacks for a verdict on these ties, and the command to get it."""
         own, command = self.settings, run_command(self.settings)
         if not self.complete:
-            return f"The result is partial, at step {self.last}; `{command}` completes it."
+            return partial(own, self.last)
         if self.window is None:
             period = own.period
             command += f" --set steps={period}" * (own.steps < period)
@@ -73,15 +74,7 @@ class Measured:
             )
         if own.untie_at and True in ties:
             return f"The tied tables were untied at step {own.untie_at}: the claim is not on such."
-        for tied in ties:
-            tie, trials = tie_of(tied), self.trials[tied]
-            if not len(trials.seeds) and tie not in own.ties:
-                both = "--set 'ties=[tied, untied]'"
-                return f"There are no {tie} trials; `{command} {both}` trains them."
-            if trials.absent:
-                seeds = ", ".join(map(str, trials.absent))
-                return f"The {tie} trials of seeds {seeds} are missing; `{command}` trains them."
-        return ""
+        return missing(own, self.trials, ties)
 
     def pair(
         self, p: Prediction, note: str = "", margin: float = MERGE_MARGIN, learners: bool = False
@@ -119,6 +112,42 @@ class Measured:
         """Exact over all strings, ``(seed,)``; nan where one of the two is."""
         untied, tied = (self.trials[tied].measured("exact", quantity) for tied in BOTH)
         return (untied - tied).to_numpy(float)
+
+
+def claim_of(
+    trials: Mapping[bool, Any], obstacle: str, text: str, measure: str, values: np.ndarray,
+    *ties: bool, prediction: str = "none", **rest: Any,
+) -> Claim:  # fmt: skip
+    """A claim about these ties; values that are not finite are left out.
+
+    Args:
+        trials: by tie, each with the number that ``failed``.
+    """
+    failed, values = sum(trials[tied].failed for tied in ties), values[np.isfinite(values)]
+    return Claim(text, prediction, measure, values, failed=failed, obstacle=obstacle, **rest)
+
+
+def partial(own: AnySettings, step: int) -> str:
+    """That a result is not complete, and the command that completes it."""
+    return f"The result is partial, at step {step}; `{run_command(own)}` completes it."
+
+
+def missing(own: AnySettings, trials: Mapping[bool, Any], ties: tuple[bool, ...]) -> str:
+    """Which trials of these ties are missing, and the command to get them; empty if none is.
+
+    Args:
+        trials: by tie, each with its ``seeds`` and those that are ``absent``.
+    """
+    command = run_command(own)
+    for tied in ties:
+        tie, absent = tie_of(tied), trials[tied].absent
+        if not len(trials[tied].seeds) and tie not in own.ties:
+            both = "--set 'ties=[tied, untied]'"
+            return f"There are no {tie} trials; `{command} {both}` trains them."
+        if absent:
+            seeds = ", ".join(map(str, absent))
+            return f"The {tie} trials of seeds {seeds} are missing; `{command}` trains them."
+    return ""
 
 
 def tie_of(tied: bool) -> str:

@@ -1,4 +1,4 @@
-"""A verdict on each claim about an XOR experiment, judged by rules that were fixed beforehand.
+"""A verdict on each claim about an experiment, judged by rules that were fixed beforehand.
 
 *Fixed when?* The margins of a merge (0.10, 0.05) and of learning (0.25 nats) after one run of the
 original, seed 42, was known, and that some runs never learn the parity; the margin of accuracy
@@ -50,6 +50,20 @@ Also exploratory, over seeds, paired where both ties enter, without trials that 
   as a share of its split's ceiling, over -0.05. It tests generalisation only where contexts are
   new, which the text says, and a trial that learned neither passes it. ``as-published`` validation
   has no such row.
+
+*Language models* (:mod:`semantica_lib.analysis.language_claims`) are judged in the same way, by
+margins of their own: ratios of a class's mean distance to the unrelated words' (0.90), of broken
+synonyms' to that of those for which DH holds (1.25), and tied minus untied loss at the places of a
+class's words, paired by seed (0.01 nats). Values are means over the schedule's last full period,
+or of the last record where a shorter run came to the rate's lowest point. *Partly*: a class misses
+0.90, yet its ratio fell from that at step 0. *Fixed when?* The margins: after the single-seed
+figures of a first trial were known (ratios 0.745 and 0.48, untied input and output, on
+documentation; on a grammar 0.59 and 0.62 untied input, 0.20 and 0.50 untied output, 0.21 and 0.55
+tied, of the two classes), before this code had run any seed. Sizes, steps and where the tag stands:
+later, by trial runs of seed 42 on either text and of seeds 1 to 3 on the grammar, whose ratios and
+losses were seen. So of the seeds judged here 42 is not a fresh one; the others are.
+The exploratory rows
+predict nothing but that the loss is under that of a baseline which knows frequencies only.
 """
 
 import hashlib
@@ -59,10 +73,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis import statistics
+from semantica_lib.analysis import language_claims, statistics
 from semantica_lib.analysis.claims import EXPLORATORY, Measured, primary_claims
 from semantica_lib.analysis.exploratory import exploratory_claims
+from semantica_lib.analysis.language import Language
 from semantica_lib.analysis.statistics import Claim, Interval
+from semantica_lib.experiments import MlmSettings
 from semantica_lib.results import MANIFEST, Result
 
 COLUMNS = (
@@ -80,20 +96,28 @@ def verdicts(result: Result, notebook: str = "") -> pd.DataFrame:
     of those seeds that meet the prediction by themselves.
 
     Args:
-        result: one XOR experiment's, stored.
+        result: one experiment's, stored.
         notebook: what the rows name as their notebook.
     """
     with np.errstate(all="ignore"):  # what is not finite is left out, without a warning
-        measured = Measured(result)
-        primary = primary_claims(measured)
+        primary, others = _claims(result)
         levels = statistics.holm_levels([claim.interval().p for claim in primary])
         rows = [_row(claim, level, True) for claim, level in zip(primary, levels, strict=True)]
-        rows += [_row(claim, 0.95, False) for claim in exploratory_claims(measured)]
+        rows += [_row(claim, 0.95, False) for claim in others]
     frame = pd.DataFrame(rows)
     frame["experiment"], frame["notebook"] = result.settings.experiment, notebook
     manifest = (result.folder / MANIFEST).read_bytes()
     frame["manifest_sha256"] = hashlib.sha256(manifest).hexdigest()
     return frame[list(COLUMNS)]
+
+
+def _claims(result: Result) -> tuple[list[Claim], list[Claim]]:
+    """The primary claims that a result is judged by, and the exploratory ones."""
+    if isinstance(result.settings, MlmSettings):
+        words = Language(result)
+        return language_claims.primary_claims(words), language_claims.exploratory_claims(words)
+    measured = Measured(result)
+    return primary_claims(measured), exploratory_claims(measured)
 
 
 def _row(claim: Claim, level: float, primary: bool) -> dict[str, Any]:

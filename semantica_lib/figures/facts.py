@@ -16,7 +16,7 @@ from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
 from semantica_lib.analysis.statistics import last_period, mean_interval
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import summary
-from semantica_lib.experiments import Settings, run_command
+from semantica_lib.experiments import AnySettings, Settings, run_command
 from semantica_lib.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
@@ -46,10 +46,11 @@ def _written(dst: tuple[float, ...], first: int) -> str:
     return f"as symbol {' or '.join(shares)} (probabilities {', '.join(shares.values())})"
 
 
-def model(own: Settings) -> str:
+def model(own: AnySettings) -> str:
     """The encoder in a few words: what it is, its layers, and how many numbers a symbol has."""
     layers = f"{own.layers} layer{'s' * (own.layers != 1)}"
-    return f"{MODELS[own.architecture]}, {layers}, d {own.embedding_size}"
+    kind = MODELS[own.architecture] if isinstance(own, Settings) else own.encoder
+    return f"{kind}, {layers}, d {own.embedding_size}"
 
 
 def predictions(own: Settings) -> str:
@@ -92,8 +93,14 @@ def _unfinished(result: Result) -> str:
     return (
         f" **It is partial**: its trials are at step {done:,} of {results.full_steps(own):,}. No "
         f"claim is decided yet: for that reason alone all verdicts are *inconclusive*. "
-        f"`{run_command(own)}` goes on from there and completes it."
+        f"`{run_command(own)}` "
+        + ("goes on from there and completes it." if _can_go_on(result) else "trains one anew.")
     )
+
+
+def _can_go_on(result: Result) -> bool:
+    """Whether the checkpoints of a partial result are there (a published one may be without)."""
+    return bool(results.checkpoints(result)) if result.published else True
 
 
 def provenance(result: Result) -> str:

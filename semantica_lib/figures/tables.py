@@ -20,7 +20,7 @@ from semantica_lib.analysis.verdicts import (
     to_markdown,
     verdicts,
 )
-from semantica_lib.experiments import Settings, catalogue, find
+from semantica_lib.experiments import Settings, find, xor_experiments
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import (
     MODELS,
@@ -113,7 +113,7 @@ def differences(own: Settings) -> str:
 
 
 def named() -> list[str]:
-    """All experiments: the main one first, then smaller models before larger ones."""
+    """All XOR experiments: the main one first, then smaller models before larger ones."""
     architectures = get_args(Settings.model_fields["architecture"].annotation)
 
     def place(name: str) -> tuple:
@@ -121,7 +121,7 @@ def named() -> list[str]:
         kind = architectures.index(own.architecture)
         return own.identity != {}, own.embedding_size, kind, name
 
-    return sorted(catalogue(), key=place)
+    return sorted(xor_experiments(), key=place)
 
 
 def stored() -> list[Result]:
@@ -204,7 +204,7 @@ def _coverage(found: Sequence[Result]) -> str:
     """What is complete and what is not, by size of the model."""
     by_name = {one.settings.experiment: one for one in found}
     lines = []
-    for size in sorted({find(name).embedding_size for name in catalogue()}):
+    for size in sorted({find(name).embedding_size for name in named()}):
         names = [name for name in named() if find(name).embedding_size == size]
         whole = [name for name in names if name in by_name and by_name[name].complete]
         rest = [

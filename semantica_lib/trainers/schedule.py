@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from semantica_lib.mlm_settings import MlmSettings
 from semantica_lib.settings import Settings
 
 
@@ -23,6 +24,13 @@ def cosine(step: Tensor, high: float, low: float, period: int) -> Tensor:
     PyTorch's ``CosineAnnealingLR(T_max=period / 2)`` stepped past its end, in closed form.
     """
     return low + (high - low) * (1 + torch.cos(step.double() * (2 * math.pi / period))) / 2
+
+
+def warmed_cosine(own: MlmSettings, step: Tensor) -> Tensor:
+    """Learning rate of a language model at each step, float64: the cosine, after a linear rise."""
+    risen = (step.double() + 1) / own.warmup_steps if own.warmup_steps else torch.ones(())
+    whole = cosine(step, own.learning_rate, own.learning_rate_min, own.schedule_period)
+    return whole * risen.clamp(max=1)
 
 
 def adamw_factors(

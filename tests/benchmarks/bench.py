@@ -37,7 +37,7 @@ from tqdm import tqdm
 
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import ROOT, catalogue, find
+from semantica_lib.experiments import ROOT, find, xor_experiments
 from semantica_lib.settings import Settings
 from semantica_lib.trainers.checkpoint import write_whole
 from semantica_lib.trainers.compiling import Uncompiled
@@ -262,7 +262,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="experiments (default: all)")
     asked = parser.parse_args().names
-    names = asked or list(catalogue())
+    names = asked or xor_experiments()
     try:
         for name in names:
             find(name)

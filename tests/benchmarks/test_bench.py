@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
-from semantica_lib.experiments import catalogue, find
+from semantica_lib.experiments import find, xor_experiments
 from semantica_lib.settings import Settings, settings
 from semantica_lib.trainers.stacked import Stack, xor_task
 
@@ -33,7 +33,7 @@ def taken() -> Iterator[list[Step]]:
 
 
 @pytest.mark.parametrize("tie", bench.TIES)
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", xor_experiments())
 def test_a_plain_loop_trains_what_the_stack_trains(name: str, tie: str, taken: list[Step]) -> None:
     own, tied = find(name), bench.TIES[tie]
     advance = bench.plain_loop(own, tied)

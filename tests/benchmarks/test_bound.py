@@ -11,7 +11,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from semantica_lib.experiments import catalogue, find
+from semantica_lib.experiments import find, xor_experiments
 from semantica_lib.models import stack as models
 from semantica_lib.models.dropout import Dropout
 from semantica_lib.settings import Settings, settings
@@ -25,7 +25,7 @@ OTHERS = {
     "one layer of an LSTM": {"architecture": "lstm", "zero_dst": [0.2, 0.4, 0.4], "bits": 4},
     "three layers of a mixer": {"architecture": "mixer", "layers": 3, "embedding_size": 6},
 }
-CASES = {name: find(name) for name in catalogue()} | {
+CASES = {name: find(name) for name in xor_experiments()} | {
     name: settings(values) for name, values in OTHERS.items()
 }
 all_cases = pytest.mark.parametrize("own", CASES.values(), ids=CASES.keys())

@@ -12,7 +12,7 @@ import pytest
 
 from semantica_lib import results
 from semantica_lib.analysis.verdicts import COLUMNS, verdicts
-from semantica_lib.experiments import catalogue, find
+from semantica_lib.experiments import find, xor_experiments
 from semantica_lib.figures import facts, tables
 from semantica_lib.results import Result
 
@@ -63,7 +63,7 @@ def test_experiments_come_in_reading_order_wherever_they_are_stored(
 ) -> None:
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "here"))
     monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
-    assert sorted(tables.named()) == sorted(catalogue())
+    assert sorted(tables.named()) == sorted(xor_experiments())
     sizes = [find(name).embedding_size for name in tables.named()]
     assert (tables.named()[0], sizes) == ("transformer-small", sorted(sizes))
     make("here", experiment="mlp-medium")
@@ -77,7 +77,7 @@ def test_experiments_come_in_reading_order_wherever_they_are_stored(
     assert tables.all_rows(found).experiment.unique().tolist() == names
     text = tables.overviewed(found)
     assert "- mlp-small has no result, here or published; `semantica run mlp-small` makes" in text
-    assert text.count("has no result") == len(catalogue()) - 3
+    assert text.count("has no result") == len(xor_experiments()) - 3
 
 
 def test_the_list_of_results_tells_source_commit_and_what_is_partial(

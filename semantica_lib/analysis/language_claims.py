@@ -1,0 +1,139 @@
+"""The claims about a language model, each with the values that a result gives it.
+
+How they are judged, and when the margins here were fixed, is told in
+:mod:`semantica_lib.analysis.verdicts`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from semantica_lib.analysis.claims import BOTH, EXPLORATORY, claim_of, tie_of
+from semantica_lib.analysis.language import (
+    BROKEN,
+    HOLDS,
+    PERCENTILE,
+    PLACES,
+    TABLES,
+    UNRELATED,
+    Language,
+    kinds,
+)
+from semantica_lib.analysis.statistics import Claim
+from semantica_lib.experiments import MlmSettings
+
+NEARER = 0.90  # of unrelated words' distance
+APART = 1.25  # times the distance of synonyms for which DH holds
+COST_NATS = 0.01  # a smaller difference of losses is no cost
+
+
+class Prediction(NamedTuple):
+    """On which side of a margin something lies.
+
+    It is the mean distance of the class ``near`` over that of the class ``over`` in a table of
+    ``TABLES``; or, where none is named, what tying costs at the places of the class's words.
+    """
+
+    claim: str
+    table: str
+    near: str
+    over: str
+    side: Literal["under", "over"]
+    margin: float
+
+    @property
+    def words(self) -> str:
+        """What is predicted."""
+        if not self.table:
+            return f"tied minus untied loss {self.side} {self.margin:g} nats"
+        if self.over == UNRELATED:
+            return f"{self.side} {self.margin:.2f} of unrelated words' distance"
+        return f"{self.side} {self.margin:.2f} times the distance where DH holds"
+
+
+def predictions(own: MlmSettings) -> list[Prediction]:
+    """What the primary claims predict; of a class that the settings do not have, nothing."""
+    read, write, both = (f"claim {number}, {name}: " for number, name in enumerate(TABLES, 1))
+    holds = "synonyms for which DH holds are nearer than unrelated words"
+    broken = "synonyms for which DH is broken are nearer than unrelated words"
+    as_near = "broken synonyms are as near as those for which DH holds"
+    apart = "synonyms for which DH is broken stay apart"
+    costs = "claim 3: tying costs cross-entropy where DH is broken"
+    none = "claim 3: tying costs none where DH holds"
+    found = [
+        Prediction(read + holds, "untied input", HOLDS, UNRELATED, "under", NEARER),
+        Prediction(read + broken, "untied input", BROKEN, UNRELATED, "under", NEARER),
+        Prediction(read + as_near, "untied input", BROKEN, HOLDS, "under", APART),
+        Prediction(write + holds, "untied output", HOLDS, UNRELATED, "under", NEARER),
+        Prediction(write + apart, "untied output", BROKEN, HOLDS, "over", APART),
+        Prediction(both + holds, "tied", HOLDS, UNRELATED, "under", NEARER),
+        Prediction(both + apart, "tied", BROKEN, HOLDS, "over", APART),
+        Prediction(costs, "", BROKEN, BROKEN, "over", COST_NATS),
+        Prediction(none, "", HOLDS, HOLDS, "under", COST_NATS),
+    ]
+    there = {*kinds(own), UNRELATED}
+    return [one for one in found if {one.near, one.over} <= there]
+
+
+def primary_claims(measured: Language) -> list[Claim]:
+    """The claims that share Holm's correction: fixed by the settings, whatever was measured."""
+    return [_judged(measured, one) for one in predictions(measured.settings)]
+
+
+def _judged(measured: Language, p: Prediction) -> Claim:
+    about = {"prediction": p.words, "side": p.side, "margin": p.margin}
+    if not p.table:
+        return _claim(
+            measured, p.claim, "difference", measured.cost(PLACES[p.near]), *BOTH, **about
+        )
+    end, start = (of(p.table, p.near, p.over) for of in (measured.ratio, measured.start))
+    closer = np.isfinite(end) & np.isfinite(start) & (p.over == UNRELATED)
+    tied, _ = TABLES[p.table]
+    return _claim(measured, p.claim, "ratio", end, tied, change=(end / start)[closer], **about)
+
+
+def exploratory_claims(measured: Language) -> list[Claim]:
+    """All claims beside the primary ones, each judged by itself."""
+    claims = [
+        *(claim for name in TABLES for kind in kinds(measured.settings)
+          for claim in _beside(measured, name, kind)),
+        _claim(
+            measured, "what tying costs in cross-entropy, nats (all places)", "difference",
+            measured.cost("validation"), *BOTH,
+        ),
+        *(_learning(measured, tied) for tied in BOTH),
+    ]  # fmt: skip
+    return [replace(claim, text=EXPLORATORY + claim.text) for claim in claims]
+
+
+def _beside(measured: Language, name: str, kind: str) -> Iterator[Claim]:
+    """What stands beside a class's ratio in a table: other measures, and where it began."""
+    tied, table = TABLES[name]
+    end, which = measured.trials[tied].end, f"{name}, synonyms, {kind}:"
+    cosine = end(table, kind, "cosine") - end(table, UNRELATED, "cosine")
+    text = f"{which} cosine less that of unrelated words"
+    yield _claim(measured, text, "difference", cosine, tied)
+    text = f"{which} share under the {PERCENTILE}th percentile of unrelated words' distances"
+    yield _claim(measured, text, "difference", end(table, kind, "close"), tied)
+    text = f"{which} distance over that of unrelated words at step 0"
+    yield _claim(measured, text, "ratio", measured.start(name, kind), tied)
+
+
+def _learning(measured: Language, tied: bool) -> Claim:
+    """Whether context is used at all: the baseline knows how often each piece occurs."""
+    loss = measured.loss(tied, "validation")
+    gain = measured.unigram["loss"].reindex(loss.index) - loss
+    return _claim(
+        measured, f"more is learned than frequencies, {tie_of(tied)} (loss, nats)", "difference",
+        gain.to_numpy(float), tied, side="over", margin=0.0,
+        prediction="the baseline's loss minus the model's over 0",
+    )  # fmt: skip
+
+
+def _claim(
+    measured: Language, text: str, measure: str, values: np.ndarray, *ties: bool, **rest: Any
+) -> Claim:
+    lacks = measured.lacks(ties)
+    return claim_of(measured.trials, lacks, text, measure, values, *ties, **rest)

@@ -1,0 +1,244 @@
+"""Where the text of the masked-language-model experiment comes from.
+
+Four kinds, by name: ``grammar`` (made from a seed), ``documentation`` (what is installed here),
+``bookcorpus`` (the paper's, from a hub) and ``text:PATH`` (the user's own files). A text is lines
+of lower-case words, a sentence each. What took long to get is kept in a cache, whole or not at all.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from tqdm import tqdm
+
+from semantica_lib.datasets import documentation, grammar, hub
+from semantica_lib.errors import RequestError, nearest
+from semantica_lib.trainers.checkpoint import write_whole
+
+TEXT = "text:"  # before a path
+NAMES = ("grammar", "documentation", "bookcorpus", f"{TEXT}PATH")
+FORMAT = 1  # of the documentation's cache: another number, and it is made anew
+
+# The 100 most common words of English, as the usual lists of word forms have them.
+_COMMON = """
+the be to of and a in that have i it for not on with he as you do at this but his by from they we
+say her she or an will my one all would there their what so up out if about who get which go me when
+make can like time no just him know take people into year your good some could them see other than
+then now look only come its over think also back after use two how our work first well way even new
+want because any these give day most us
+"""
+COMMON = tuple(_COMMON.split())
+Made = TypeVar("Made")
+
+
+class Rebuilt(UserWarning):
+    """Something in the cache was damaged or outdated, and was made anew."""
+
+
+class Sentences(Protocol):
+    """Opens the text: sentence after sentence, from number ``start`` on."""
+
+    def __call__(self, start: int = 0) -> Iterator[str]: ...
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text.
+
+    Attributes:
+        name: as asked for.
+        candidates: words that may be given a synonym, most common first.
+        sentences: anew at each call; lower-cased, a line each, none of them empty.
+        about: what text this is, as JSON values; ``sha256`` (of the sentences, a newline after
+            each) is missing where it is not known before the text is read.
+        tokenizer: the name of a hub's tokenizer that goes with it; None: one is trained on it.
+    """
+
+    name: str
+    candidates: tuple[str, ...]
+    sentences: Sentences
+    about: dict[str, Any]
+    tokenizer: str | None = None
+
+
+def corpus(name: str, data_seed: int, cache: Path, skip_unreadable: bool = False) -> Corpus:
+    """A text by its name.
+
+    Args:
+        data_seed: of the grammar; the others do not depend on it.
+        cache: the folder of what is kept.
+        skip_unreadable: leave out those of the user's files that cannot be read as UTF-8.
+
+    Raises:
+        RequestError: no such name; files that are not there or cannot be read; no hub that
+            answers; no room for what is to be kept.
+    """
+    if name == "grammar":
+        lines, candidates, about = grammar.grammar(data_seed)
+        return Corpus(name, candidates, _listed(lines), about)
+    if name == "documentation":
+        lines, about = _documentation(cache / name)
+        return Corpus(name, COMMON, _listed(lines), about)
+    if name == "bookcorpus":
+        return _bookcorpus(cache / name)
+    if name.startswith(TEXT) and name != TEXT:
+        return _own_text(name, skip_unreadable)
+    raise RequestError(f"there is no corpus {name!r}{nearest(name, NAMES)}")
+
+
+def _listed(lines: list[str]) -> Sentences:
+    return lambda start=0: islice(lines, start, None)
+
+
+def measured(lines: Iterable[str]) -> dict[str, Any]:
+    """sha256 of a text, how many sentences it has and how many words, as blanks part them."""
+    digest, sentences, words = hashlib.sha256(), 0, 0
+    for line in lines:
+        digest.update(f"{line}\n".encode())
+        sentences += 1
+        words += line.count(" ") + 1
+    return {"sha256": digest.hexdigest(), "sentences": sentences, "words": words}
+
+
+def _own_text(name: str, skip_unreadable: bool) -> Corpus:
+    path = Path(name.removeprefix(TEXT)).expanduser()
+    files, skipped = documentation.own_files(path, skip_unreadable)
+
+    def sentences(start: int = 0) -> Iterator[str]:
+        texts = map(documentation.read, files)
+        lines = (line.lower() for text in texts for line in documentation.sentences(text))
+        return islice(lines, start, None)
+
+    about = {"source": "own files", **measured(sentences())}
+    return Corpus(name, COMMON, sentences, about | {"files": len(files), "skipped": skipped})
+
+
+# What is kept
+
+
+def _documentation(folder: Path) -> tuple[list[str], dict[str, Any]]:
+    text, note = folder / "sentences.txt", folder / "about.json"
+    made_by = {"format": FORMAT, "versions": documentation.versions()}
+
+    def read() -> tuple[list[str], dict[str, Any]]:
+        about = load_json(note)
+        before = dict(about["versions"])
+        for name, version in made_by["versions"].items():
+            if before.get(name) != version:
+                made = before.get(name, "none")
+                raise ValueError(f"made with {name} {made}, here is {version}")
+        if any(about[name] != value for name, value in made_by.items()):
+            raise ValueError("made with other packages or an earlier version of this code")
+        data = text.read_bytes() if text.exists() else b""
+        if hashlib.sha256(data).hexdigest() != about["sha256"]:
+            raise ValueError(f"{text.name} does not match its sha256")
+        return data.decode().split("\n")[:-1], about
+
+    def build() -> None:
+        found = documentation.harvest(documentation.roots())
+        about = {"source": "technical documentation", **measured(found.lines)}
+        about |= {"files": found.files, "skipped": found.skipped} | made_by
+        data = "".join(f"{line}\n" for line in found.lines).encode()
+        keep(text, data, len(data))
+        keep(note, json.dumps(about, indent=1).encode(), len(data))
+
+    return cached(folder, "the documentation corpus", read, build)
+
+
+def _bookcorpus(folder: Path) -> Corpus:
+    """Which source answered is kept, so that text once encoded needs no hub any more."""
+
+    def read() -> hub.Source:
+        return hub.Source(**load_json(folder / "source.json"))
+
+    def build() -> None:
+        data = json.dumps(hub.first_that_answers().__dict__, indent=1).encode()
+        keep(folder / "source.json", data, len(data))
+
+    source = cached(folder, "the choice of the bookcorpus source", read, build)
+    return Corpus("bookcorpus", COMMON, source.sentences, source.about, hub.TOKENIZER)
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; damage is a ValueError."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} holds no object")
+    return found
+
+
+def cached(folder: Path, what: str, read: Callable[[], Made], build: Callable[[], None]) -> Made:
+    """What ``read`` returns, once it is there and sound; else ``build`` makes it.
+
+    Of several processes one builds and the others wait for it.
+
+    Args:
+        what: in words, for people.
+        read: raises FileNotFoundError where nothing is kept; another OSError, KeyError, TypeError
+            or ValueError (with the reason) where it is damaged or outdated.
+
+    Raises:
+        RequestError: nothing can be written there.
+    """
+    with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
+        return read()
+    with _alone(folder):
+        try:
+            return read()
+        except FileNotFoundError:
+            pass
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            reason = " ".join(f"{error}".split())
+            warnings.warn(f"{what} in {folder} is made anew: {reason}", Rebuilt, stacklevel=3)
+        build()
+        return read()
+
+
+def keep(path: Path, data: bytes, needed: int = 0) -> None:
+    """Write a file whole.
+
+    Args:
+        needed: bytes that all that is to be kept there takes, at least those of this file.
+
+    Raises:
+        RequestError: it cannot be written.
+    """
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise no_room(path, error, max(needed, len(data))) from None
+
+
+def no_room(path: Path, error: OSError, needed: int) -> RequestError:
+    """What to tell of a file that cannot be written."""
+    megabytes = max(1, round(needed / 1e6))
+    return RequestError(
+        f"cannot write {path}: {error.strerror}; about {megabytes} MB are needed there"
+    )
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a folder of the cache; another process that wants it waits."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("a")
+    except OSError as error:
+        raise RequestError(f"cannot write to the cache {folder}: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tqdm.write(f"waiting for another process that fills {folder}", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob("*.part"):  # what a killed process was writing
+            left.unlink()
+        yield

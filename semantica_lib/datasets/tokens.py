@@ -1,0 +1,231 @@
+"""A corpus as rows of ids, with the words that get a synonym, kept in a cache.
+
+The text is encoded in shards of so many sentences, each written whole, so that a run that was
+killed goes on behind the last one. A shard holds a stream of ids for each split, a separator after
+each sentence; the streams are joined, and cut in rows, when all shards are there.
+"""
+
+import hashlib
+import io
+import json
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semantica_lib.datasets.corpora import Corpus, Rebuilt, cached, keep, load_json
+from semantica_lib.datasets.wordpiece import SPECIAL, choose, tokenizer, told, vocabulary
+from semantica_lib.errors import RequestError
+
+SPLITS = ("train",) * 7 + ("validation",) + ("test",) * 2  # of the sentences, by number modulo 10
+LEAST_ROWS = {"train": 256, "validation": 64, "test": 64}
+SHARD = 200_000  # sentences
+AT_ONCE = 2_000  # sentences encoded together
+FORMAT = 1  # of the cache: another number, and it is made anew
+TOKENIZER, COUNTS, ABOUT = "tokenizer.json", "counts.npy", "about.json"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """An encoded corpus.
+
+    Attributes:
+        vocabulary: the piece of each id.
+        unknown, mask, separator: ids of the special pieces.
+        words: those that get a synonym, commonest in the text first; each is a single piece.
+        word_ids: ``(word,)``, theirs.
+        rows: of train, validation and test: ``(row, length - 1)`` ids, mapped from the disk.
+        counts: ``(vocabulary,)``, how often each id stands in the training rows.
+        about: the corpus's (see :class:`Corpus`) and, as JSON values: text_sha256 (of the text, or
+            where that was not known beforehand, of its shards' digests), tokenizer_sha256 (of the
+            vocabulary), rows_sha256 (of the three files' digests), rows of each split,
+            occurrences of the words, unknown_share of the training rows.
+    """
+
+    vocabulary: tuple[str, ...]
+    unknown: int
+    mask: int
+    separator: int
+    words: tuple[str, ...]
+    word_ids: np.ndarray
+    rows: dict[str, np.ndarray]
+    counts: np.ndarray
+    about: dict[str, Any]
+
+
+def tokens(
+    corpus: Corpus, words: int, least: int, vocabulary_size: int, length: int, cache: Path
+) -> Tokens:
+    """A corpus as tokens, from the cache where it is there.
+
+    Sentence number i is of the training split if i % 10 < 7, of validation if it is 7, else of
+    test. What does not fill a row at the end of a split is dropped.
+
+    Args:
+        words: how many get a synonym: the first of the candidates that are frequent enough.
+        least: how often such a word must occur in the text.
+        vocabulary_size: most pieces of the tokenizer, if one is trained.
+        length: of a sequence; a row is shorter by one, for the tag in front.
+
+    Raises:
+        RequestError: too few such words, too little text, too small a vocabulary, no tokenizer, no
+            room on the disk.
+    """
+    key = {name: corpus.about.get(name) for name in ("sha256", "source", "data_seed")}
+    key |= {"corpus": corpus.name, "tokenizer": corpus.tokenizer, "words": words, "least": least}
+    key |= {"vocabulary_size": vocabulary_size, "length": length}
+    folder = cache / f"tokens-{_sha256([json.dumps(key, sort_keys=True)])[:12]}"
+
+    def build() -> None:
+        if (folder / ABOUT).exists():  # damaged or outdated: nothing here is to be trusted
+            for file in (folder / ABOUT, *folder.glob("*.np[yz]"), folder / TOKENIZER):
+                file.unlink(missing_ok=True)
+        coder = tokenizer(corpus, words, least, vocabulary_size, folder / TOKENIZER)
+        shards = _encode(corpus, coder, folder)
+        _join(corpus, coder, shards, words, least, length, folder)
+        for shard in shards:
+            shard.unlink()
+
+    return cached(folder, f"the encoded corpus {corpus.name}", lambda: _load(folder), build)
+
+
+def _load(folder: Path) -> Tokens:
+    from tokenizers import Tokenizer
+
+    note = load_json(folder / ABOUT)
+    if note["format"] != FORMAT:
+        raise ValueError("made by an earlier version of this code")
+    for name, digest in dict(note["files"]).items():
+        if not (folder / name).exists() or _file_sha256(folder / name) != digest:
+            raise ValueError(f"{name} is missing or does not match its sha256")
+    pieces = vocabulary(Tokenizer.from_file(str(folder / TOKENIZER)))
+    ids = {piece: number for number, piece in enumerate(pieces)}
+    chosen = tuple(note["about"]["occurrences"])
+    splits = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in LEAST_ROWS}
+    return Tokens(
+        pieces, *(ids[piece] for piece in SPECIAL[1:]), chosen,
+        np.array([ids[word] for word in chosen]), splits, np.load(folder / COUNTS), note["about"],
+    )  # fmt: skip
+
+
+def _encode(corpus: Corpus, coder: Any, folder: Path) -> list[Path]:
+    """The shards of the whole text, in order; those that are there and sound are left alone.
+
+    A shard with fewer sentences than the others, or none, is the last one.
+    """
+    pieces = vocabulary(coder)
+    tag = f"{FORMAT} {SHARD} {_sha256(pieces)}"
+    shards: list[Path] = []
+    sentences = SHARD
+    while sentences == SHARD and (path := folder / f"shard-{len(shards):05}.npz").exists():
+        try:
+            shard = _read(path)
+            if str(shard["tag"]) != tag:
+                raise ValueError("made with another tokenizer or an earlier version of this code")
+            sentences = int(shard["sentences"])
+        except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+            reason = " ".join(str(error).split())
+            warnings.warn(f"{path} and what follows is made anew: {reason}", Rebuilt, stacklevel=2)
+            break
+        shards.append(path)
+    if sentences < SHARD:
+        return shards
+    kind = np.uint16 if len(pieces) <= 2**16 else np.int32
+    lines = told(corpus, "rows of", len(shards) * SHARD)
+    while sentences == SHARD:
+        arrays = _streams(lines, len(shards) * SHARD, coder, kind)
+        sentences = int(arrays["sentences"])
+        data = io.BytesIO()
+        np.savez(data, tag=tag, **arrays)
+        parts = max(len(shards) + 1, corpus.about.get("sentences", 0) / SHARD)  # one more: rows
+        shards.append(folder / f"shard-{len(shards):05}.npz")
+        keep(shards[-1], data.getvalue(), int(2 * parts * data.tell()))
+    return shards
+
+
+def _streams(lines: Iterator[str], first: int, coder: Any, kind: type) -> dict[str, np.ndarray]:
+    """A shard: the ids of each split, how many sentences they are, and the text's sha256."""
+    streams: dict[str, list[int]] = {split: [] for split in LEAST_ROWS}
+    separator, digest, number = coder.token_to_id(SPECIAL[3]), hashlib.sha256(), first
+    while some := list(islice(lines, min(AT_ONCE, first + SHARD - number))):
+        digest.update("".join(f"{line}\n" for line in some).encode())
+        for one in coder.encode_batch_fast(some, add_special_tokens=False):
+            stream = streams[SPLITS[number % len(SPLITS)]]
+            stream += one.ids
+            stream.append(separator)
+            number += 1
+    arrays = {split: np.array(stream, kind) for split, stream in streams.items()}
+    return arrays | {"sentences": np.array(number - first), "text": np.array(digest.hexdigest())}
+
+
+def _read(shard: Path) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(shard.read_bytes())) as arrays:
+        return dict(arrays)
+
+
+def _join(
+    corpus: Corpus, coder: Any, shards: list[Path], words: int, least: int, length: int,
+    folder: Path,
+) -> None:  # fmt: skip
+    """Write the rows of the shards and, last of all, what they are."""
+    pieces = vocabulary(coder)
+    goes_on = np.array([piece.startswith("##") for piece in pieces])
+    whole = np.zeros(len(pieces), np.int64)  # how often each piece is a whole word
+    sizes, texts = Counter[str](), []
+    for shard in map(_read, shards):
+        texts.append(str(shard["text"]))
+        for split in LEAST_ROWS:
+            ids = shard[split]
+            sizes[split] += ids.size
+            whole += np.bincount(ids[:-1][~goes_on[ids[1:]]], minlength=len(pieces))
+    chosen = choose(corpus, words, least, dict(zip(pieces, whole.tolist(), strict=True)))
+    rows = {split: sizes[split] // (length - 1) for split in LEAST_ROWS}
+    if any(rows[split] < needed for split, needed in LEAST_ROWS.items()):
+        has = ", ".join(f"{rows[split]} of {n} ({split})" for split, n in LEAST_ROWS.items())
+        raise RequestError(
+            f"corpus {corpus.name} is too short: of the rows of {length - 1} pieces that are "
+            f"needed it has {has}; take more text or a smaller length"
+        )
+    counts = np.zeros(len(pieces), np.int64)
+    for split in LEAST_ROWS:
+        data, left, kind = io.BytesIO(), rows[split] * (length - 1), ids.dtype
+        header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False}
+        header["shape"] = (rows[split], length - 1)
+        np.lib.format.write_array_header_1_0(data, header)
+        for shard in map(_read, shards):
+            ids = shard[split][:left]
+            left -= ids.size
+            data.write(ids.tobytes())
+            if split == "train":
+                counts += np.bincount(ids, minlength=len(pieces))
+        keep(folder / f"{split}.npy", data.getbuffer(), sum(sizes.values()) * kind.itemsize)
+    data = io.BytesIO()
+    np.save(data, counts)
+    keep(folder / COUNTS, data.getvalue())
+    names = (*(f"{split}.npy" for split in LEAST_ROWS), COUNTS, TOKENIZER)
+    files = {name: _file_sha256(folder / name) for name in names}
+    about = corpus.about | {
+        "corpus": corpus.name,
+        "text_sha256": corpus.about.get("sha256") or _sha256(texts),
+        "tokenizer_sha256": _sha256(pieces),
+        "rows_sha256": _sha256(files[name] for name in names[:3]),
+        "rows": rows,
+        "occurrences": chosen,
+        "unknown_share": float(counts[coder.token_to_id(SPECIAL[1])] / counts.sum()),
+    }
+    keep(folder / ABOUT, json.dumps({"format": FORMAT, "about": about, "files": files}).encode())
+
+
+def _sha256(lines: Iterable[str]) -> str:
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

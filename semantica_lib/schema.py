@@ -1,0 +1,141 @@
+"""What the settings of every experiment have in common: types, shared names, identity, errors."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+
+from semantica_lib.errors import RequestError, nearest, short
+
+# Settings that leave the trajectory of a trial as it is: the rest make up a result's identity.
+NOT_IDENTITY = {
+    "experiment",
+    "question",
+    "steps",
+    "seeds",
+    "ties",
+    "record_every",
+    "validate_every",
+    "keep_every",
+    "keep_best",
+    "device",
+}
+Tie = Literal["tied", "untied"]
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 5e-4 and -.5 as text; take them for the numbers that they are."""
+    if isinstance(value, str) and re.fullmatch(
+        r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value, re.ASCII
+    ):
+        return float(value)
+    return value
+
+
+Real = Annotated[float, BeforeValidator(_number)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Betas = Annotated[
+    tuple[Annotated[Real, Field(ge=0, lt=1)], Annotated[Real, Field(ge=0, lt=1)]],
+    Field(strict=False),
+]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(strict=False)]
+
+
+class Common(BaseModel):
+    """What an experiment of either task can choose, and how it is told from others."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")] = "custom"
+    """name of the experiment and of its result folder"""
+    question: str = ""
+    """what it asks, in plain words"""
+    steps: Count = 150_000
+    """optimizer steps"""
+    seeds: Seeds = (42, 43, 44, 45, 46)
+    """one trial each, for each tie"""
+    ties: Annotated[tuple[Tie, ...], Field(strict=False)] = ("tied", "untied")
+    """whether the output table is the input table"""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N; auto takes a GPU where there is one"""
+
+    @field_validator("seeds", "ties")
+    @classmethod
+    def _distinct(cls, values: tuple) -> tuple:
+        if not values or len(set(values)) < len(values):
+            raise ValueError("needs at least one value and none twice")
+        return values
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+            hint = nearest(value, ("auto", "cpu", "cuda"))
+            raise ValueError(f"should be auto, cpu, cuda or cuda:N{hint}")
+        return value
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What changes a trial's trajectory and differs from the default, as JSON values."""
+        mine, default = self.model_dump(mode="json"), type(self)().model_dump(mode="json")
+        return {
+            name: mine[name]
+            for name in sorted(mine)
+            if name not in NOT_IDENTITY and mine[name] != default[name] and mine[name] is not None
+        }
+
+    @property
+    def settings_hash(self) -> str:
+        """sha256 of the identity as canonical JSON."""
+        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+Kind = TypeVar("Kind", bound=Common)
+
+
+def checked(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kind:
+    """Settings of a kind from plain values, checked.
+
+    Args:
+        values: setting name to value; names left out keep their default.
+        where: what the values come from, put before the message.
+
+    Raises:
+        RequestError: an unknown name (with the nearest known one) or a value that is not allowed.
+    """
+    prefix = f"{where}: " if where else ""
+    for name in values:
+        if name not in kind.model_fields:
+            hint = nearest(str(name), kind.model_fields)
+            raise RequestError(f"{prefix}unknown setting {str(name)!r}{hint}")
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise RequestError(prefix + _one_line(error.errors()[0])) from None
+
+
+def _one_line(detail: Mapping[str, Any]) -> str:
+    """``steps: must be greater than or equal to 1, not 0`` from pydantic's account of an error."""
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = message[:1].lower() + message[1:].replace("a valid tuple", "a list")
+    if not detail["loc"]:
+        return message
+    name = "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in detail["loc"])
+    hint = ""
+    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
+        allowed = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
+        hint = nearest(detail["input"], allowed)
+    return f"{name} {message}, not {short(detail['input'])}{hint}"

@@ -1,0 +1,226 @@
+"""Training a masked language model: one trial, by one process or by several that share its steps.
+
+Accelerate puts model and optimizer on the device and averages gradients over the processes that
+``torchrun`` started. What a step sees is a function of (seed, step, row), and the rate of
+the step: so parameters, the optimizer's two moments and the step are all there is to keep, and a
+resumed run ends with the same bits as a straight one.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.nn import functional
+
+from semantica_lib.datasets.corpora import corpus
+from semantica_lib.datasets.mlm import BROKEN, HOLDS, Batch, MlmTask
+from semantica_lib.datasets.tokens import Tokens, tokens
+from semantica_lib.errors import RequestError
+from semantica_lib.mlm_settings import MlmSettings
+from semantica_lib.models.language import MaskedLanguageModel
+from semantica_lib.trainers.history import History
+from semantica_lib.trainers.schedule import warmed_cosine
+
+# What is measured, in the order of the stored values: the splits, and of the validation split the
+# places whose word is of a class.
+SPLITS = ("train", "validation", "test", "validation-holds", "validation-broken")
+MEASURED_ROWS = 1_024  # of each split, the same throughout a trial's training
+AT_ONCE = 64  # of those
+TELL_SECONDS, KEEP_SECONDS = 0.5, 50.0  # between reports and between checkpoints
+AGREE_EVERY = 20  # steps after which several processes ask one another whether to stop
+NAMES = {"first": "exp_avg", "second": "exp_avg_sq"}  # the optimizer's moments
+
+
+def text_of(own: MlmSettings, cache: Path) -> Tokens:
+    """The corpus of the settings as tokens, from the cache where it is there.
+
+    Raises:
+        RequestError: the corpus cannot be had, or is too small.
+    """
+    source = corpus(own.corpus, own.data_seed, cache, own.skip_unreadable)
+    size = own.vocabulary_size or 0
+    return tokens(source, own.words, own.least_occurrences, size, own.length, cache)
+
+
+def mlm_task(own: MlmSettings, text: Tokens, seed: int) -> MlmTask:
+    """What one trial of the settings sees."""
+    return MlmTask(text, seed, own.broken_synonyms, own.masked, own.replacement, own.labels)
+
+
+def unigram(task: MlmTask) -> dict[str, float]:
+    """Accuracy and loss (nats) on the validation sample of who knows the frequencies and no more.
+
+    How often each id stands in the training text, a word's count shared with its synonym, plus one.
+    """
+    counts = torch.ones(task.vocabulary, dtype=torch.float64)
+    counts[: task.base] += torch.from_numpy(task.tokens.counts.astype("float64"))
+    words = len(task.tokens.words)
+    counts[task.tracked] = counts[task.tracked[:words]].repeat(2) / 2
+    targets = task.sample("validation", MEASURED_ROWS).targets
+    loss = -(counts / counts.sum()).log()[targets].mean()
+    return {"accuracy": float((targets == counts.argmax()).double().mean()), "loss": float(loss)}
+
+
+class Trial:
+    """A model in training: one seed, tied or untied.
+
+    Args:
+        text: the corpus of the settings.
+        device: where the arithmetic is done: cpu, cuda or cuda:N.
+
+    Raises:
+        RequestError: the processes cannot share the steps equally.
+    """
+
+    def __init__(self, own: MlmSettings, text: Tokens, seed: int, tied: bool, device: str) -> None:
+        if device.startswith("cuda:"):
+            torch.cuda.set_device(device)
+        self.accelerator = Accelerator(cpu=device == "cpu")
+        if own.batch_size % self.accelerator.num_processes:
+            raise RequestError(
+                f"batch_size must be a multiple of the processes, and {own.batch_size} is none "
+                f"of {self.accelerator.num_processes}"
+            )
+        self.own, self.task = own, mlm_task(own, text, seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.model = MaskedLanguageModel(own, self.task.vocabulary, tied)
+        self.names = [name for name, _ in self.model.named_parameters()]
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(), own.learning_rate, own.betas, own.eps, own.weight_decay
+        )
+        self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+
+    def step(self, number: int) -> None:
+        """One step of the optimizer, on this process's share of the step's rows."""
+        own, us = self.own, self.accelerator
+        batch = self.task.batch(number, own.batch_size, us.process_index, us.num_processes)
+        rate = float(warmed_cosine(own, torch.tensor(number)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        logits, targets = self._predict(self.wrapped, batch)
+        us.backward(functional.cross_entropy(logits, targets))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def _predict(self, model: torch.nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits ``(place, vocabulary)`` and what was expected ``(place,)``."""
+        tokens, places, targets = (part.to(self.accelerator.device) for part in batch)
+        return model(tokens, places).flatten(0, 1), targets.flatten()
+
+    def tables(self) -> Tensor:
+        """Rows of the tracked words, input and output, ``(trial, table, word, feature)``."""
+        rows = self.task.tracked
+        both = self.model.input_embedding.weight, self.model.output_embedding.weight
+        return torch.stack([table.detach().cpu()[rows] for table in both])[None]
+
+    @torch.no_grad()
+    def measure(self) -> Tensor:
+        """Accuracy and cross-entropy (nats) of ``SPLITS``, ``(split, quantity, trial)`` float64.
+
+        A class that has no word has no value: nan.
+        """
+        values, classes = {}, None
+        for split in SPLITS[:3]:
+            parts = zip(*(part.split(AT_ONCE) for part in self.sample(split)), strict=True)
+            hits, losses = zip(*(self._score(Batch(*part)) for part in parts), strict=True)
+            values[split] = torch.stack([torch.cat(hits), torch.cat(losses)])
+        classes = self.task.class_of(self.sample("validation").targets).flatten()
+        for name, kind in zip(SPLITS[3:], (HOLDS, BROKEN), strict=True):
+            values[name] = values["validation"][:, classes == kind]
+        return torch.stack([values[name].mean(1) for name in SPLITS])[..., None]
+
+    def _score(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Whether the likeliest was right, and the loss, of each place, float64."""
+        logits, targets = self._predict(self.model, batch)
+        losses = functional.cross_entropy(logits.double(), targets, reduction="none")
+        return (logits.argmax(1) == targets).double().cpu(), losses.cpu()
+
+    def sample(self, split: str) -> Batch:
+        return self.task.sample(split, MEASURED_ROWS)
+
+    def state(self) -> dict[str, Tensor]:
+        """Parameters and moments, by name."""
+        found = {f"model.{n}": p for n, p in self.model.named_parameters()}
+        kept = self.optimizer.state_dict()["state"]
+        for short, name in NAMES.items():
+            found |= {f"{short}.{self.names[i]}": kept[i][name] for i in kept}
+        return found
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` gave, at its step."""
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(tensors[f"model.{name}"])
+        state = {
+            i: {"step": tensors["step"].float()}
+            | {name: tensors[f"{short}.{self.names[i]}"] for short, name in NAMES.items()}
+            for i in range(len(self.names))
+        }
+        whole = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({**whole, "state": state if int(tensors["step"]) else {}})
+
+
+def train(
+    trial: Trial,
+    steps: int,
+    start: dict[str, Tensor] | None,
+    keep: Callable[[dict[str, Tensor]], None],
+    going_on: Callable[[int], bool] = lambda step: True,
+) -> bool:
+    """Train a trial to ``steps``, from a checkpoint's tensors or from the beginning.
+
+    Of several processes all call it alike; the first measures and keeps.
+
+    Args:
+        keep: stores the tensors of a checkpoint: called about once a minute and at the end.
+        going_on: told the step now and then; answering False in any process stops all of them,
+            with a checkpoint.
+
+    Returns:
+        Whether ``steps`` was reached.
+    """
+    own, us, step, history = trial.own, trial.accelerator, 0, History(start or {})
+    if start is not None:
+        trial.restore(start)
+        step = int(start["step"])
+
+    def checkpoint() -> None:
+        if us.is_main_process:
+            marks = {"seeds": torch.tensor([trial.task.seed]), "step": torch.tensor(step)}
+            keep({**marks, **trial.state(), **history.tensors()})
+
+    def due(every: int, series: str) -> bool:
+        seen = history.series[series]
+        now = step % every == 0 or step == steps
+        return us.is_main_process and now and (not seen or seen[-1] < step)
+
+    def observe() -> None:
+        if due(own.record_every, "record_steps"):
+            history.add(record_steps=torch.tensor(step), tables=trial.tables())
+        if due(own.validate_every, "measured_steps"):
+            history.add(measured_steps=torch.tensor(step), measured=trial.measure())
+
+    observe()
+    told = kept = time.monotonic()
+    stop = False
+    while step < steps:
+        trial.step(step)
+        step += 1
+        observe()
+        now = time.monotonic()
+        if now - told > TELL_SECONDS:
+            told, stop = now, stop or not going_on(step)
+        if us.num_processes > 1 and step % AGREE_EVERY == 0:
+            stop = bool(us.reduce(torch.tensor(float(stop), device=us.device)))
+        if stop and (us.num_processes == 1 or step % AGREE_EVERY == 0):
+            break
+        if now - kept > KEEP_SECONDS:
+            checkpoint()
+            kept = time.monotonic()
+    checkpoint()
+    going_on(step)
+    return step >= steps

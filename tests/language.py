@@ -1,0 +1,28 @@
+"""A small text, as rows of ids, for the tests of the language model."""
+
+import numpy as np
+from semantica_lib.datasets.tokens import Tokens
+
+PIECES = ("[PAD]", "[UNK]", "[MASK]", "[SEP]", *(f"w{number:02}" for number in range(20)))
+UNKNOWN, MASK, SEPARATOR = 1, 2, 3
+
+
+def small_text(length: int = 9, words: int = 4, rows: int = 300, seed: int = 0) -> Tokens:
+    """Random rows of ids: the ``words`` commonest get a synonym; separators and unknowns occur."""
+    rng = np.random.default_rng(seed)
+    weights = 1 / np.arange(1, 21)
+    weights /= weights.sum()
+
+    def some(count: int) -> np.ndarray:
+        ids = rng.choice(np.arange(4, 24), (count, length - 1), p=weights)
+        ids[rng.random(ids.shape) < 0.1] = SEPARATOR
+        ids[rng.random(ids.shape) < 0.03] = UNKNOWN
+        return ids.astype(np.uint16)
+
+    splits = {"train": some(rows), "validation": some(rows // 3), "test": some(rows // 3)}
+    return Tokens(
+        vocabulary=PIECES, unknown=UNKNOWN, mask=MASK, separator=SEPARATOR,
+        words=PIECES[4 : 4 + words], word_ids=np.arange(4, 4 + words), rows=splits,
+        counts=np.bincount(splits["train"].ravel(), minlength=len(PIECES)),
+        about={"rows_sha256": "0" * 64},
+    )  # fmt: skip
