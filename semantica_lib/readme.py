@@ -11,7 +11,7 @@ from semantica_lib.experiments import ROOT, find
 from semantica_lib.figures.curves import endings
 from semantica_lib.figures.facts import model
 from semantica_lib.figures.style import png
-from semantica_lib.figures.tables import markdown_table, named, steps
+from semantica_lib.figures.tables import markdown_table, named, spoken, steps
 from semantica_lib.results import Result
 from semantica_lib.trainers.checkpoint import write_whole
 
@@ -23,7 +23,8 @@ BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results 
 
 def published() -> list[Result]:
     """The published results of the named experiments, the main one first if it is there."""
-    found = (results.load(results.folder(results.PUBLISHED, find(name))) for name in named())
+    names = [*named(), *spoken()]
+    found = (results.load(results.folder(results.PUBLISHED, find(name))) for name in names)
     return [result for result in found if result is not None]
 
 

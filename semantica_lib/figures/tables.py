@@ -20,7 +20,7 @@ from semantica_lib.analysis.verdicts import (
     to_markdown,
     verdicts,
 )
-from semantica_lib.experiments import Settings, find, xor_experiments
+from semantica_lib.experiments import Settings, catalogue, find, xor_experiments
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import (
     MODELS,
@@ -124,9 +124,18 @@ def named() -> list[str]:
     return sorted(xor_experiments(), key=place)
 
 
-def stored() -> list[Result]:
-    """What there is of each experiment, this machine's or else the published result."""
-    found = (results.best(find(name)) for name in named())
+def spoken() -> list[str]:
+    """All experiments on language models."""
+    return [name for name in catalogue() if name not in xor_experiments()]
+
+
+def stored(names: Sequence[str] | None = None) -> list[Result]:
+    """What there is of each experiment, this machine's or else the published result.
+
+    Args:
+        names: of the experiments; else those on the XOR task.
+    """
+    found = (results.best(find(name)) for name in names or named())
     return [result for result in found if result is not None]
 
 
@@ -136,8 +145,12 @@ def all_rows(found: Iterable[Result]) -> pd.DataFrame:
     return pd.concat([verdicts(one, page) for one, page in pages], ignore_index=True)
 
 
-def overviewed(found: Sequence[Result]) -> str:
-    """Which results these are and where they come from, a row each; and what has none."""
+def overviewed(found: Sequence[Result], names: Sequence[str] | None = None) -> str:
+    """Which results these are and where they come from, a row each; and what has none.
+
+    Args:
+        names: of the experiments that should be there; else those on the XOR task.
+    """
     lines = []
     for one in found:
         made, own = facts_of_run(one), one.settings
@@ -149,7 +162,7 @@ def overviewed(found: Sequence[Result]) -> str:
     there = {one.settings.experiment for one in found}
     missing = [
         f"- {name} has no result, here or published; `semantica run {name}` makes one."
-        for name in named()
+        for name in names or named()
         if name not in there
     ]
     return "\n".join([markdown_table(heads, lines), *missing])

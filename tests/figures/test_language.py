@@ -174,6 +174,7 @@ def test_variants_draw_a_dot_a_seed_and_the_mean(make_one: Make) -> None:
             mean = ratios.lines[3 * row + index].get_xdata()[0]
             assert mean == pytest.approx(stats.gmean(expected))
             assert abs(dots[3 * row + index][0, 1] - row) < 0.5
+    assert ratios.get_xlim() == (0, 1.1)
     gains = [one.get_offsets()[:, 0].mean() for one in learned.collections]
     assert gains == pytest.approx([-0.98, -1, 1.02, 1])
     assert words(language.variants({})) == ["nothing is stored"]
