@@ -71,9 +71,9 @@ def in_words(line: str) -> list[str]:
     return re.findall(r"\w+|[^\w ]", line)
 
 
-def pieces_of(word: str, vocabulary: tuple[str, ...]) -> list[str]:
+def pieces_of(word: str, known: dict[str, int]) -> list[str]:
     """Greedy longest match first, as WordPiece is told."""
-    known, found, start = set(vocabulary), [], 0
+    found, start = [], 0
     if len(word) > 100:
         return ["[UNK]"]
     while start < len(word):
@@ -93,7 +93,7 @@ def plain_rows(lines: list[str], made: Tokens, width: int) -> dict[str, list[lis
     streams: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for number, line in enumerate(lines):
         split = "train" if number % 10 < 7 else "validation" if number % 10 == 7 else "test"
-        pieces = [p for word in in_words(line) for p in pieces_of(word, made.vocabulary)]
+        pieces = [p for word in in_words(line) for p in pieces_of(word, ids)]
         streams[split] += [ids[piece] for piece in (*pieces, "[SEP]")]
     return {
         split: [stream[at : at + width] for at in range(0, len(stream) - width + 1, width)]
