@@ -163,8 +163,11 @@ def run_(
 
 def _check(wanted: Sequence[AnySettings], fresh: bool) -> None:
     """Refuse, before anything runs, what could not run."""
+    from semantica_lib import together
     from semantica_lib.run import check
 
+    if together.several():
+        raise RequestError("several processes train together by `semantica train`, not by `run`")
     for own in wanted:
         check(own, fresh)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from semantica_lib import results
+from semantica_lib.cli import main
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import find
 from semantica_lib.run import run
@@ -71,3 +72,9 @@ def test_an_experiment_that_several_processes_cannot_share_is_refused(monkeypatc
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RequestError, match="transformer-small is trained by one process"):
         run(find("transformer-small"))
+
+
+def test_several_processes_execute_no_notebook(monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["run", "mlm-grammar"]) == 2
+    assert "train together by `semantica train`" in capsys.readouterr().err

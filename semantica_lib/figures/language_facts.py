@@ -23,7 +23,7 @@ from semantica_lib.analysis.language import (
     variants,
 )
 from semantica_lib.analysis.statistics import geometric_interval
-from semantica_lib.analysis.verdicts import summary
+from semantica_lib.analysis.verdicts import summary, verdicts
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.experiments import MlmSettings, run_command
 from semantica_lib.figures.facts import NONE, TIES, facts_of_run, model, number
@@ -37,6 +37,7 @@ CORPORA = {
     "bookcorpus": "the paper's corpus, or the first one in its place that answers",
 }
 SHOWN = 3  # words of each class
+FIRST = {"mlm": {"schedule_period": 2_400}}  # what was otherwise when an experiment was first run
 AS_HERE = "as here"
 KEYS = {HOLDS: "holds", BROKEN: "broken"}  # in the names of facts
 WHERE = {HOLDS: "the DH holds", BROKEN: "the DH is broken"}
@@ -137,6 +138,23 @@ def stored_variants(result: Result) -> tuple[dict[str, Result], str]:
         command = shlex.join(word for change in changes for word in ("--set", change))
         lines.append(f"- *{label}* is not trained yet; `{run_command(own)} {command}` does.")
     return found, "\n".join(lines)
+
+
+def first_run(result: Result) -> str:
+    """What a first run of the named experiment came to, of fewer steps; empty if none is stored."""
+    own = result.settings
+    if own.experiment not in FIRST:
+        return ""
+    before = results.best(own.model_copy(update=FIRST[own.experiment]))
+    if before is None or before.settings.identity == own.identity:
+        return ""
+    return (
+        f"**A first run** of the same seeds had {before.manifest['steps_done']:,} steps, the rate "
+        f"at its lowest at their end. Not all trials had come to use the tag by then, as the "
+        f"loss at the places of the words for which the DH is broken told, and so the steps were "
+        f"raised: what is judged above was run knowing these figures.\n\n{ending(before)}\n\n"
+        f"{learning(before)}\n\n{summary(verdicts(before))}."
+    )
 
 
 def neighbours(result: Result, words: Sequence[str] | None = None) -> str:
