@@ -227,6 +227,9 @@ def _key(page: Page) -> str:
         files += [catalogue()[name] for name in page.shows]
         own = [find(name) for name in page.shows]
         files += [results.folder(place, one) / results.MANIFEST for place in places for one in own]
+        # with other settings: a page may set such results beside its own
+        others = (f"{one.experiment}-????????/{results.MANIFEST}" for one in own)
+        files += [file for glob in others for place in places for file in sorted(place.glob(glob))]
     for file in files:
         digest.update(str(file).encode() + (file.read_bytes() if file.exists() else b"absent"))
     return digest.hexdigest()

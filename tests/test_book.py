@@ -96,6 +96,7 @@ def test_a_page_depends_on_the_results_that_it_shows(tmp_path, monkeypatch):
     assert changed_by(places[0] / "lstm-small") == [*both, "lstm-small"]
     assert changed_by(places[1] / "mlp-small") == [*both, "mlp-small"]
     assert changed_by(places[0] / "transformer-small-12345678") == both
+    assert changed_by(places[1] / "mlp-small-0123abcd") == [*both, "mlp-small"]  # a variant of it
     before = notebooks._key(pages["costs"])
     (places[1] / "bench.json").write_text("{}")
     assert notebooks._key(pages["costs"]) != before

@@ -291,3 +291,20 @@ def test_the_text_is_told_by_its_digest(make_one: Make) -> None:
     assert language_facts.text(hub).startswith(
         "**The text**: a hub, sha256 a1b2a1b2a1b2. Cut by the hub's tokenizer (0% unknown) into"
     )
+
+
+def test_a_first_run_is_told_where_it_is_stored_and_another_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "runs"))
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
+    monkeypatch.setattr(language_facts, "FIRST", {"made": {"schedule_period": 160}})
+    now = made(tmp_path / "now")
+    assert language_facts.first_run(now) == ""
+    own = now.settings.model_copy(update={"schedule_period": 160})
+    folder = results.folder(results.PUBLISHED, own)
+    before = made(folder, schedule_period=160, steps=80)
+    told = language_facts.first_run(now)
+    assert "had 80 steps" in told and language_facts.ending(before) in told
+    assert language_facts.first_run(before) == ""
+    assert language_facts.first_run(made(tmp_path / "other", experiment="other")) == ""
