@@ -166,8 +166,12 @@ class Words:
         return curve[:, self.window].mean(1)
 
     def measured(self, split: str, quantity: str) -> tuple[np.ndarray, np.ndarray]:
-        """Steps ``(measurement,)`` and a metric at them, ``(trial, measurement)``."""
+        """Steps ``(measurement,)`` and a metric at them, ``(trial, measurement)``.
+
+        Of steps at which all trials were measured: seeds that came later may have fewer.
+        """
         rows = self.metrics[self.metrics.split == split]
+        rows = rows[rows.groupby("step").seed.transform("nunique") == rows.seed.nunique()]
         wide = rows.pivot(index="seed", columns="step", values=quantity).reindex(self.seeds)
         return wide.columns.to_numpy(), wide.to_numpy(float)
 

@@ -353,6 +353,9 @@ def test_trials_are_in_the_order_of_their_seeds(make: Make) -> None:
     for seed, curve in zip([3, 5, 9], loss, strict=True):
         rows = result.metrics.query(f"seed == {seed} and tied and split == 'validation'")
         assert curve.tolist() == rows.sort_values("step").loss.tolist()
+    fewer = ~((result.metrics.seed == 9) & (result.metrics.step == 40))
+    measured = Language(replace(result, metrics=result.metrics[fewer]))
+    assert measured.trials[True].measured("validation", "loss")[0].tolist() == [0, 20, 60, 80, 100]
 
 
 def test_verdicts_of_both_kinds_of_experiments_stand_in_one_table(make: Make) -> None:
