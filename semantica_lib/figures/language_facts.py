@@ -157,6 +157,18 @@ def first_run(result: Result) -> str:
     )
 
 
+def paper_seeds(result: Result) -> str:
+    """What the paper's five seeds say alone, where there are others that were added to them."""
+    seeds = set(result.seed.tolist())
+    if not set(results.PAPER_SEEDS) < seeds:
+        return ""
+    told = summary(verdicts(result.of_seeds(results.PAPER_SEEDS)))
+    return (
+        f"**The paper's five seeds alone**: {told}. The other {len(seeds) - 5} were added when "
+        f"these were known."
+    )
+
+
 def neighbours(result: Result, words: Sequence[str] | None = None) -> str:
     """The five pieces nearest by cosine to some words, in each table; a synonym is bold.
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from semantica_lib import results
-from semantica_lib.analysis.verdicts import verdicts
+from semantica_lib.analysis.verdicts import summary, verdicts
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import run_command
 from semantica_lib.figures import facts, language, language_facts
@@ -308,3 +308,13 @@ def test_a_first_run_is_told_where_it_is_stored_and_another_is_shown(
     assert "had 80 steps" in told and language_facts.ending(before) in told
     assert language_facts.first_run(before) == ""
     assert language_facts.first_run(made(tmp_path / "other", experiment="other")) == ""
+
+
+def test_the_papers_seeds_are_told_apart_where_others_were_added(make_one: Make) -> None:
+    few, many = make_one(), make_one(folder="many", seeds=list(range(42, 49)))
+    assert set(few.seed.tolist()) == set(results.PAPER_SEEDS)
+    assert language_facts.paper_seeds(few) == ""
+    told = language_facts.paper_seeds(many)
+    five = verdicts(many.of_seeds(results.PAPER_SEEDS))
+    assert summary(five) in told and "The other 2 were added" in told
+    assert summary(verdicts(many)) not in told
