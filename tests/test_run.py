@@ -151,7 +151,9 @@ def straight_run(name, monkeypatch, tmp_path):
     return results.load(manifest.parent)
 
 
-@pytest.mark.parametrize("name", ["transformer-small", "mlm-grammar"])
+@pytest.mark.parametrize(
+    "name", ["transformer-small", pytest.param("mlm-grammar", marks=pytest.mark.long)]
+)
 def test_killed_and_interrupted_runs_end_where_a_straight_run_ends(name, monkeypatch, tmp_path):
     straight = straight_run(name, monkeypatch, tmp_path)
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "disturbed"))

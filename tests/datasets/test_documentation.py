@@ -27,6 +27,8 @@ Args:
     Has a_name_with_underscores in it somewhere.
 - First item of a list in here.
 - Second item of a list in here.
+- an item without an end
+- An item that is a whole sentence.
 """
 raise SystemExit("Nothing of this file is ever executed by it.")
 # A comment of two lines that is not broken,
@@ -55,6 +57,7 @@ FOUND = [
     "the number of bytes, 2.5 at least, which wrap around.",
     "first item of a list in here.",
     "second item of a list in here.",
+    "an item that is a whole sentence.",
     "nothing of this file is ever executed by it.",
     "a comment of two lines that is not broken, as the block goes on here.",
     'quotes such as "these are not strings in comments.',
