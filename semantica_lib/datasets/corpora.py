@@ -25,7 +25,7 @@ from semantica_lib.trainers.checkpoint import write_whole
 
 TEXT = "text:"  # before a path
 NAMES = ("grammar", "documentation", "bookcorpus", f"{TEXT}PATH")
-FORMAT = 1  # of the documentation's cache: another number, and it is made anew
+FORMAT = 2  # of the documentation's cache: another number, and it is made anew
 
 # The 100 most common words of English, as the usual lists of word forms have them.
 _COMMON = """

@@ -24,6 +24,7 @@ from semantica_lib.analysis.language import (
 )
 from semantica_lib.analysis.statistics import geometric_interval
 from semantica_lib.analysis.verdicts import summary, verdicts
+from semantica_lib.datasets.corpora import FORMAT
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.experiments import MlmSettings, run_command
 from semantica_lib.figures.facts import NONE, TIES, facts_of_run, model, number
@@ -212,6 +213,8 @@ def text(result: Result) -> str:
     if "versions" in about:
         python, others = about["versions"]["python"], len(about["versions"]) - 1
         made_of = f" It is of Python {python} and {others} packages; the manifest has the versions."
+    if about.get("format", FORMAT) != FORMAT:
+        made_of += " It was gathered by earlier rules: the present code would gather another text."
     pieces = "the hub's tokenizer"
     if own.vocabulary_size is not None:
         pieces = f"a tokenizer of at most {own.vocabulary_size:,} pieces"

@@ -318,3 +318,11 @@ def test_the_papers_seeds_are_told_apart_where_others_were_added(make_one: Make)
     five = verdicts(many.of_seeds(results.PAPER_SEEDS))
     assert summary(five) in told and "The other 2 were added" in told
     assert summary(verdicts(many)) not in told
+
+
+def test_a_text_that_cannot_be_gathered_again_says_so(make_one: Make) -> None:
+    result = make_one()
+    assert "earlier rules" not in language_facts.text(result)
+    text = {**result.manifest["text"], "format": 1}
+    old = replace(result, manifest={**result.manifest, "text": text})
+    assert "gathered by earlier rules" in language_facts.text(old)
