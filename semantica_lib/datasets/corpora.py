@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from semantica_lib.datasets import documentation, grammar, hub
 from semantica_lib.errors import RequestError, nearest
+from semantica_lib.mlm_settings import CORPORA, TEXT
 from semantica_lib.trainers.checkpoint import write_whole
 
-TEXT = "text:"  # before a path
-NAMES = ("grammar", "documentation", "bookcorpus", f"{TEXT}PATH")
+NAMES = (*CORPORA, f"{TEXT}PATH")
 FORMAT = 2  # of the documentation's cache: another number, and it is made anew
 
 # The 100 most common words of English, as the usual lists of word forms have them.

@@ -100,7 +100,7 @@ def _unfinished(result: Result) -> str:
 
 def _can_go_on(result: Result) -> bool:
     """Whether the checkpoints of a partial result are there (a published one may be without)."""
-    return bool(results.checkpoints(result)) if result.published else True
+    return not result.published or bool(results.checkpoints(result))
 
 
 def provenance(result: Result) -> str:

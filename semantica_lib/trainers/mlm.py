@@ -123,12 +123,12 @@ class Trial:
 
         A class that has no word has no value: nan.
         """
-        values, classes = {}, None
-        for split in SPLITS[:3]:
-            parts = zip(*(part.split(AT_ONCE) for part in self.sample(split)), strict=True)
+        values, samples = {}, {split: self.sample(split) for split in SPLITS[:3]}
+        for split, sample in samples.items():
+            parts = zip(*(part.split(AT_ONCE) for part in sample), strict=True)
             hits, losses = zip(*(self._score(Batch(*part)) for part in parts), strict=True)
             values[split] = torch.stack([torch.cat(hits), torch.cat(losses)])
-        classes = self.task.class_of(self.sample("validation").targets).flatten()
+        classes = self.task.class_of(samples["validation"].targets).flatten()
         for name, kind in zip(SPLITS[3:], (HOLDS, BROKEN), strict=True):
             values[name] = values["validation"][:, classes == kind]
         return torch.stack([values[name].mean(1) for name in SPLITS])[..., None]
