@@ -27,8 +27,8 @@ book: env ## train the main experiment if not done here yet, and build book/_bui
 	$(BIN)/semantica book
 
 test: env ## lint and the everyday tests, at most 12 minutes from nothing on 2 cores
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 	$(BIN)/python -m pytest -m "not long"
 

@@ -1,6 +1,7 @@
 """A small text, as rows of ids, for the tests of the language model."""
 
 import numpy as np
+
 from semantica_lib.datasets.tokens import Tokens
 
 PIECES = ("[PAD]", "[UNK]", "[MASK]", "[SEP]", *(f"w{number:02}" for number in range(20)))
