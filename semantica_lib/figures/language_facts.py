@@ -150,7 +150,7 @@ def first_run(result: Result) -> str:
     if before is None or before.settings.identity == own.identity:
         return ""
     return (
-        f"**A first run** of the same seeds had {before.manifest['steps_done']:,} steps, the rate "
+        f"**A first run** of {len(set(before.seed.tolist()))} seeds had {before.manifest['steps_done']:,} steps, the rate "
         f"at its lowest at their end. Not all trials had come to use the tag by then, as the "
         f"loss at the places of the words for which the DH is broken told, and so the steps were "
         f"raised: what is judged above was run knowing these figures.\n\n{ending(before)}\n\n"
