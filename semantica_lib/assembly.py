@@ -40,6 +40,7 @@ def assemble(
     if text is None:
         measured_steps, norms = _joined(parts, "measured_steps", "norms")
         trajectory |= {"measured_steps": measured_steps, "hidden_norm": norms[order]}
+        trajectory["logit_gap"] = _joined(parts, "measured_steps", "gaps")[1][order]
         further, splits = {}, SPLITS
     else:
         from semantica_lib.trainers.mlm import SPLITS as splits

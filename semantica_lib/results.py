@@ -60,8 +60,10 @@ class Result:
     ``(trial, record, vocabulary, feature)`` float32; ``metrics`` has the columns seed, tied, step,
     split, accuracy and loss (nats), expectations over each split's strings, symbols and places.
     ``hidden_norm`` is ``(trial, measurement, bit)`` at ``measured_steps`` ``(measurement,)``: the
-    least norm of the encoder's output over all contexts whose masked bit is 0, and is 1. Results
-    of an older version have neither.
+    least norm of the encoder's output over all contexts whose masked bit is 0, and is 1.
+    ``logit_gap`` is ``(trial, measurement, pair, 3)``: for every two synonyms ``a < b``, by how
+    much b's logit exceeds a's, mean, least and greatest over the contexts of their bit. Results of
+    an older version lack some of these.
 
     Of a language model the vocabulary is the words that have a synonym, then their synonyms,
     ``words`` ``(word,)``; ``holds`` ``(trial, pair)`` is whether the DH holds for a word and its
@@ -79,6 +81,7 @@ class Result:
     metrics: pd.DataFrame
     measured_steps: np.ndarray | None = None
     hidden_norm: np.ndarray | None = None
+    logit_gap: np.ndarray | None = None
     words: np.ndarray | None = None
     holds: np.ndarray | None = None
     neighbours: np.ndarray | None = None
@@ -113,7 +116,7 @@ class Result:
         changes["seeds"] = sorted(set(self.seed[keep].tolist()))
         changes["trials"] = [t for t in self.manifest["trials"] if t["seed"] in seeds]
         a_trial = ("seed", "tied", "input_embedding", "output_embedding")
-        a_trial += ("hidden_norm", "holds", "neighbours")
+        a_trial += ("hidden_norm", "logit_gap", "holds", "neighbours")
         arrays = {name: getattr(self, name) for name in a_trial}
         return replace(
             self,

@@ -26,7 +26,9 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "constant": {"warmup_steps": 30_000},
     "none": {},
 }
-APPLY = {"architecture": SIZES, "schedule": SCHEDULES}
+MOMENTS = {"betas": (0.9, 0.999), "eps": 1e-12}
+OPTIMIZERS: dict[str, dict[str, Any]] = {"adamw": MOMENTS, "adam": MOMENTS, "sgd": {}}
+APPLY = {"architecture": SIZES, "schedule": SCHEDULES, "optimizer": OPTIMIZERS}
 USUAL_PERIOD = 20_000  # of the paper's schedule, and what a run's end is where there is none
 MOST_CONTEXTS = 2**20  # more cannot be enumerated in reasonable time and memory
 
@@ -78,16 +80,18 @@ class Settings(Common):
     """transformer: share of what is dropped while training, where PyTorch's layer drops"""
     loss: Literal["cross-entropy"] = "cross-entropy"
     """at the masked place"""
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    """adam: weight_decay is added to the gradient, as in PyTorch's Adam"""
+    expectation: Literal["sampled", "exact"] = "sampled"
+    """of the loss: over a writing and a place drawn for each string, or over all of them"""
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """adam: weight_decay is added to the gradient, as in PyTorch's Adam; sgd: without momentum"""
     learning_rate: Annotated[Real, Field(gt=0)] = 5e-4
     """highest rate of the schedule"""
     weight_decay: Annotated[Real, Field(ge=0)] = 0.1
     """of every parameter"""
-    betas: Betas = (0.9, 0.999)
-    """of the optimizer's two moments"""
-    eps: Annotated[Real, Field(gt=0)] = 1e-12
-    """added to the root of the second moment"""
+    betas: Betas | None = None
+    """adamw and adam: of the optimizer's two moments"""
+    eps: Annotated[Real, Field(gt=0)] | None = None
+    """adamw and adam: added to the root of the second moment"""
     schedule: Literal["cosine", "constant", "none"] = "cosine"
     """of the learning rate; constant: after a linear rise; none: the same rate throughout"""
     schedule_period: Annotated[int, Field(ge=2)] | None = None
@@ -159,6 +163,12 @@ class Settings(Common):
             raise ValueError(
                 f"learning_rate_min must not exceed learning_rate, and {self.learning_rate_min} "
                 f"exceeds {self.learning_rate}"
+            )
+        if self.expectation == "exact" and (self.batch_size is not None or self.dropout):
+            name = "dropout" if self.dropout else "batch_size"
+            raise ValueError(
+                f"{name} does not apply to expectation exact, which leaves nothing to chance: "
+                "leave it out"
             )
         strings = training_strings(self.bits)
         if self.batch_size is not None and self.batch_size > strings:

@@ -84,8 +84,10 @@ def optimizer_and_schedule(
     own: Settings, model: nn.Module
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """PyTorch's own, as the settings choose them."""
-    optimizer = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[own.optimizer](
-        model.parameters(), own.learning_rate, own.betas, own.eps, own.weight_decay
+    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+    moments = {} if own.optimizer == "sgd" else {"betas": own.betas, "eps": own.eps}
+    optimizer = kinds[own.optimizer](
+        model.parameters(), own.learning_rate, weight_decay=own.weight_decay, **moments
     )
     if own.schedule == "cosine":
         return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(

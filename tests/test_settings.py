@@ -51,9 +51,9 @@ OTHER: dict[str, Any] = {
     "keep_best": True,
     "device": "cpu",
 }
-# Those of which another value needs another architecture or schedule, or of which there is none.
+# Those of which another value needs another of these too, or of which there is none.
 ELSEWHERE = {
-    "architecture", "hidden_size", "bidirectional", "token_feedforward_size",
+    "expectation", "architecture", "hidden_size", "bidirectional", "token_feedforward_size",
     "channel_feedforward_size", "schedule", "warmup_steps", "loss",
 }  # fmt: skip
 NOT_IDENTITY = {
@@ -129,7 +129,11 @@ def refusal(values: Any, where: str = "") -> str:
         ({"warmup_steps": 9}, ["warmup_steps does not apply to schedule cosine"]),
         ({"schedule": "cosin"}, ["schedule", "'cosin'", "did you mean 'cosine'"]),
         ({"schedule": 5}, ["schedule", "'cosine'", "5"]),
-        ({"optimizer": "sgd"}, ["optimizer", "'sgd'", "'adamw'"]),
+        ({"optimizer": "sgdw"}, ["optimizer", "'sgdw'", "'adamw'", "did you mean 'sgd'"]),
+        ({"optimizer": "sgd", "eps": 1e-8}, ["eps does not apply to optimizer sgd", "none such"]),
+        ({"expectation": "exac"}, ["expectation", "'exac'", "did you mean 'exact'"]),
+        ({"expectation": "exact", "batch_size": 9}, ["batch_size does not apply", "exact"]),
+        ({"expectation": "exact", "dropout": 0.1}, ["dropout does not apply", "exact"]),
         ({"loss": "mse"}, ["loss", "'mse'", "'cross-entropy'"]),
         ({"dropout": 1}, ["dropout", "less than 1", "1"]),
         ({"batch_size": 115}, ["batch_size", "115 exceeds 114", "7 bits"]),
@@ -283,6 +287,12 @@ def test_the_defaults_and_their_hash_never_change() -> None:
         "betas": [0.9, 0.999], "eps": 1e-12, "steps": 150_000, "seeds": [42, 43, 44, 45, 46],
         "ties": ["tied", "untied"],
     }.items() <= Settings().model_dump(mode="json").items()  # fmt: skip
+
+
+def test_the_exact_loss_is_another_experiment() -> None:
+    assert settings({"expectation": "exact"}).identity == {"expectation": "exact"}
+    sgd = settings({"optimizer": "sgd"})  # its lack of moments is no difference of its own
+    assert sgd.identity == {"optimizer": "sgd"}
 
 
 def test_the_hash_is_that_of_the_canonical_json_of_what_differs() -> None:

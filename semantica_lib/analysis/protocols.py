@@ -180,6 +180,7 @@ def until(result: Result, step: int) -> Result | None:
         metrics=result.metrics[result.metrics.step <= step],
         measured_steps=None if measured is None else result.measured_steps[measured],
         hidden_norm=None if measured is None else result.hidden_norm[:, measured],
+        logit_gap=None if result.logit_gap is None else result.logit_gap[:, measured],
     )
 
 

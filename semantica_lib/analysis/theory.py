@@ -27,11 +27,12 @@ from semantica_lib.trainers import schedule
 def decay_factor(settings: Settings, steps: np.ndarray) -> np.ndarray:
     """What weight decay alone leaves of a parameter after so many steps, ``(record,)``.
 
-    AdamW multiplies every parameter by ``1 - rate_k * weight_decay`` at step k (Loshchilov &
-    Hutter 2019), so the factor after t steps is the product over k < t. The exponential form
-    ``exp(-weight_decay * sum of rates)`` is larger by ``exp(sum((rate_k * weight_decay)^2) / 2)``
-    to leading order: 7 parts in 100,000 at the 150,000 steps of the main experiment, where both
-    are 0.0218. Adam's weight decay passes through its moments and has no such form: nan, if any.
+    AdamW and plain SGD multiply every parameter by ``1 - rate_k * weight_decay`` at step k
+    (Loshchilov & Hutter 2019), so the factor after t steps is the product over k < t. The
+    exponential form ``exp(-weight_decay * sum of rates)`` is larger by ``exp(sum((rate_k *
+    weight_decay)^2) / 2)`` to leading order: 7 parts in 100,000 at the 150,000 steps of the main
+    experiment, where both are 0.0218. Adam's weight decay passes through its moments and has no
+    such form: nan, if any.
 
     Args:
         steps: optimizer steps done, in any order, none negative.

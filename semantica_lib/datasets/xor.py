@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -46,6 +47,24 @@ class Population:
 
     tokens: Tensor
     joint: Tensor
+
+    def expectation(self, split: str) -> "Expectation":
+        """The contexts that occur in a split."""
+        joint = self.joint[SPLITS.index(split)]
+        occur = joint.sum(0) > 0
+        return Expectation(self.tokens[None, :, occur], joint[:, occur])
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A whole split in the place of a batch: ``tokens`` ``(1, token, case)``, each context once,
+    and ``joint`` ``(symbol, case)``, how probable it is that it is shown and hides this symbol."""
+
+    tokens: Tensor
+    joint: Tensor
+
+    def to(self, device: str, dtype: torch.dtype) -> "Expectation":
+        return Expectation(self.tokens.to(device), self.joint.to(device, dtype))
 
 
 @dataclass(frozen=True)
@@ -85,6 +104,13 @@ class XorTask:
     def probability(self) -> tuple[float, ...]:
         """Probability of each bit symbol, given its bit."""
         return self.zero_dst + self.one_dst
+
+    @property
+    def synonyms(self) -> list[tuple[int, int]]:
+        """Every two symbols of one bit, also those that never occur."""
+        first = len(self.zero_dst)
+        of_bit = range(first), range(first, self.symbols)
+        return [pair for symbols in of_bit for pair in combinations(symbols, 2)]
 
     @cached_property
     def splits(self) -> dict[str, Tensor]:

@@ -149,9 +149,10 @@ def first_run(result: Result) -> str:
     before = results.best(own.model_copy(update=FIRST[own.experiment]))
     if before is None or before.settings.identity == own.identity:
         return ""
+    seeds, steps = len(set(before.seed.tolist())), before.manifest["steps_done"]
     return (
-        f"**A first run** of {len(set(before.seed.tolist()))} seeds had {before.manifest['steps_done']:,} steps, the rate "
-        f"at its lowest at their end. Not all trials had come to use the tag by then, as the "
+        f"**A first run** of {seeds} seeds had {steps:,} steps, the rate at its lowest at their "
+        f"end. Not all trials had come to use the tag by then, as the "
         f"loss at the places of the words for which the DH is broken told, and so the steps were "
         f"raised: what is judged above was run knowing these figures.\n\n{ending(before)}\n\n"
         f"{learning(before)}\n\n{summary(verdicts(before))}."

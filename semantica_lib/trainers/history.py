@@ -10,15 +10,17 @@ from torch import Tensor
 class History:
     """Series by name, as they stand in a checkpoint; ``best`` holds each trial's best weights.
 
-    ``tables`` holds ``(trial, table, symbol, feature)`` with the input table first, ``measured``
-    and ``norms`` what ``Stack.measure`` returns, ``kept`` parameters ``(trial, parameter)``.
+    ``tables`` holds ``(trial, table, symbol, feature)`` with the input table first, ``measured``,
+    ``norms`` and ``gaps`` what ``Stack.measure`` returns, ``kept`` parameters
+    ``(trial, parameter)``.
 
     Args:
         tensors: of the checkpoint to go on from; empty at the beginning.
     """
 
     SERIES = (
-        "record_steps", "tables", "measured_steps", "measured", "norms", "kept_steps", "kept",
+        "record_steps", "tables", "measured_steps", "measured", "norms", "gaps", "kept_steps",
+        "kept",
     )  # fmt: skip
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from semantica_lib.datasets.xor import SPLITS, Batch, XorTask
+from semantica_lib.datasets.xor import SPLITS, Batch, Expectation, Population, XorTask
 from semantica_lib.models import encoders
 from semantica_lib.models.dropout import Dropout
 from semantica_lib.models.stack import INPUT, OUTPUT, Layout, plain_parameters, product
@@ -64,6 +64,10 @@ class Stack:
         shapes = {name: tuple(value.shape) for name, value in self._plain(0).items()}
         self.layout = Layout(shapes, tied and not self.untie_at)
         self.batch_size = settings.batch_size or len(self.task.splits["train"])
+        self.whole: Expectation | None = None  # what each step trains on, in the place of a batch
+        if settings.expectation == "exact":
+            self.whole = self.population.expectation("train").to(device, dtype)
+            self.batch_size = self.whole.tokens.shape[2]
         if settings.dropout:
             count = encoders.most_dropped(settings, self.batch_size)
             self.dropout_rows = torch.arange(-(-count // 4), device=device)
@@ -87,6 +91,12 @@ class Stack:
         if self.untie_at:
             named[OUTPUT] = named[INPUT]
         return named
+
+    @property
+    def population(self) -> Population:
+        """The contexts that this encoder can tell apart."""
+        see_order = encoders.sees_order(self.settings)
+        return self.task.contexts if see_order else self.task.population
 
     def initial(self) -> State:
         """The state before the first step."""
@@ -117,14 +127,18 @@ class Stack:
         hidden = encoders.masked_hidden(self.settings, views, tokens, drop)
         return hidden, product(views[OUTPUT], hidden).log_softmax(1)
 
-    def loss(self, flat: Tensor, batch: Batch, drop: Dropout | None = None) -> Tensor:
+    def loss(self, flat: Tensor, batch: Batch | Expectation, drop: Dropout | None = None) -> Tensor:
         """Cross-entropy at the masked place of each trial, nats, ``(trial,)``."""
         _, log_probability = self.predict(flat, batch.tokens, drop)
+        if isinstance(batch, Expectation):
+            return -(batch.joint * log_probability).sum((1, 2))
         symbols = torch.arange(log_probability.shape[1], device=flat.device)
         hit = batch.target[:, None] == symbols[:, None]
         return -torch.where(hit, log_probability, 0).sum(1).mean(1)
 
-    def update(self, state: State, batch: Batch, factors: Tensor) -> tuple[State, Tensor]:
+    def update(
+        self, state: State, batch: Batch | Expectation, factors: Tensor
+    ) -> tuple[State, Tensor]:
         """One step of the optimizer on a given batch; the losses are those before the step."""
         own, drop = self.settings, None
         if own.dropout:
@@ -139,7 +153,11 @@ class Stack:
             gradient = torch.where(state.step < self.untie_at, self._as_one(gradient), gradient)
         if own.optimizer == "adam":
             gradient = gradient + own.weight_decay * state.flat
-        (beta1, beta2), (kept, rate, scale) = own.betas, factors.unbind()
+        kept, rate, scale = factors.unbind()
+        if own.optimizer == "sgd":
+            flat = kept * state.flat - rate * gradient
+            return State(state.seeds, flat, state.first, state.second, state.step + 1), losses
+        beta1, beta2 = own.betas
         first = torch.lerp(state.first, gradient, 1 - beta1)
         second = beta2 * state.second + (1 - beta2) * gradient * gradient
         flat = kept * state.flat - rate * first / (second.sqrt() * scale + own.eps)
@@ -154,8 +172,9 @@ class Stack:
     def factors(self, step: Tensor) -> Tensor:
         """The optimizer's factors at this step under the schedule, ``(3,)``."""
         own, rate = self.settings, schedule.rate(self.settings, step)
-        decay = own.weight_decay if own.optimizer == "adamw" else 0.0
-        return schedule.adamw_factors(step, rate, decay, own.betas).to(self.dtype)
+        decay = 0.0 if own.optimizer == "adam" else own.weight_decay
+        betas = own.betas or (0.0, 0.0)  # sgd corrects nothing
+        return schedule.adamw_factors(step, rate, decay, betas).to(self.dtype)
 
     def stepper(self, steps: int) -> Callable[[State], tuple[State, Tensor]]:
         """The whole step, drawing its batch included, compiled where that is possible and pays.
@@ -168,10 +187,11 @@ class Stack:
         own, strings = self.settings, self.task.splits["train"].to(self.device)
 
         def step(*parts: Tensor) -> tuple[Tensor, ...]:
-            state, chosen = State(*parts), strings
+            state, chosen, batch = State(*parts), strings, self.whole
             if own.batch_size:
                 chosen = self.task.shuffled(strings, own.batch_size, state.seeds, state.step)
-            batch = self.task.draw(chosen, state.seeds, state.step)
+            if batch is None:
+                batch = self.task.draw(chosen, state.seeds, state.step)
             state, losses = self.update(state, batch, self.factors(state.step))
             return losses, state.flat, state.first, state.second, state.step
 
@@ -187,17 +207,19 @@ class Stack:
         return call
 
     @torch.no_grad()
-    def measure(self, state: State) -> tuple[Tensor, Tensor]:
+    def measure(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """Exact expectations over the strings of each split, masked places and synonyms.
 
         Returns:
-            Accuracy and cross-entropy (nats), ``(split, quantity, trial)``, and ``(trial, bit)``,
-            the least norm of the encoder's output over all contexts whose masked bit is 0, is 1.
+            Accuracy and cross-entropy (nats), ``(split, quantity, trial)``; ``(trial, bit)``, the
+            least norm of the encoder's output over all contexts whose masked bit is 0, is 1; and
+            ``(trial, pair, 3)``, of each pair of synonyms mean, least and greatest over the
+            contexts of their bit of ``<o_b - o_a, h>``, by how much b's logit exceeds a's.
         """
-        task, own = self.task, self.settings
-        population = task.contexts if encoders.sees_order(own) else task.population
+        task, own, population = self.task, self.settings, self.population
         chunk = max(1, AT_ONCE // len(self.seeds))
-        values, norms = 0, []
+        first, second = torch.tensor(task.synonyms, dtype=torch.long).reshape(-1, 2).T
+        values, norms, weights, sums, extremes = 0, [], 0, 0, []
         for tokens, joint in zip(
             population.tokens.split(chunk, 1), population.joint.split(chunk, 2), strict=True
         ):
@@ -208,12 +230,19 @@ class Stack:
             loss = -torch.einsum("psc,tsc->pt", joint, log_probability.double())
             values = values + torch.stack([accuracy, loss], 1)
             of_bit = joint[-1, : task.symbols].split([len(task.zero_dst), len(task.one_dst)])
-            norm = hidden.double().norm(dim=1)  # (trial, case)
-            least = [norm.where(part.sum(0) > 0, math.inf).amin(1) for part in of_bit]
-            norms.append(torch.stack(least, 1))
+            weight = torch.stack([part.sum(0) for part in of_bit])  # (bit, case)
+            norm = hidden.double().norm(dim=1)[:, None]  # (trial, 1, case)
+            norms.append(norm.where(weight > 0, math.inf).amin(2))
+            weight = weight[(first >= len(task.zero_dst)).long()]  # (pair, case)
+            gap = (log_probability[:, second] - log_probability[:, first]).double()
+            weights, sums = weights + weight.sum(1), sums + (weight * gap).sum(2)
+            least, greatest = (gap.where(weight > 0, end) for end in (math.inf, -math.inf))
+            extremes.append(torch.stack([least.amin(2), -greatest.amax(2)]))
         if own.validation == "as-published":
             values[SPLITS.index("validation")] = values[SPLITS.index("train")]
-        return values, torch.stack(norms).amin(0)
+        least, greatest = torch.stack(extremes).amin(0)
+        gaps = torch.stack([sums / weights, least, -greatest], 2)
+        return values, torch.stack(norms).amin(0), gaps
 
 
 def train(
@@ -235,6 +264,9 @@ def train(
     own, state, history = stack.settings, stack.initial(), History(start or {})
     if start is not None:
         state = State(**{name: start[name].to(stack.device) for name in vars(state)})
+        if "gaps" not in start:  # a checkpoint of an earlier version
+            none = torch.full((len(stack.seeds), len(stack.task.synonyms), 3), math.nan)
+            history.series["gaps"] = [none] * len(history.series["measured_steps"])
     step = int(state.step)
 
     def checkpoint() -> None:
@@ -250,8 +282,11 @@ def train(
             tables = torch.stack(stack.tables(state), 1).float()
             history.add(record_steps=state.step, tables=tables)
         if due(own.validate_every, "measured_steps"):
-            measured, norms = stack.measure(state)
-            history.add(measured_steps=state.step, measured=measured, norms=norms.float())
+            measured, norms, gaps = stack.measure(state)
+            history.add(
+                measured_steps=state.step, measured=measured, norms=norms.float(),
+                gaps=gaps.float(),
+            )  # fmt: skip
             if own.keep_best:
                 loss = measured[SPLITS.index("validation"), 1]
                 history.improve(loss, state.flat, state.step)

@@ -50,6 +50,7 @@ ADAM = settings(
         "batch_size": 50, "bits": 6,
     }
 )  # fmt: skip
+SGD = settings({"optimizer": "sgd", "schedule_period": 60, "learning_rate": 0.5, "bits": 5})
 FLAT = settings({"schedule": "none", "bits": 5, "zero_dst": [0.25, 0.25, 0.5]})
 # The medium sizes on short strings, which are all that makes them slow.
 MEDIUM = [
@@ -57,8 +58,10 @@ MEDIUM = [
     for name, bits in (("transformer", 3), ("lstm", 3), ("mlp", 5))
 ]
 SIZE_NAMES = [name for sizes in SIZES.values() for name in sizes]
-ALL = [MAIN, DEEP, LSTM, MIXER, ADAM, FLAT, *MEDIUM]
-NAMES = ["main", "deep", "lstm", "mixer", "adam", "flat", *(own.experiment for own in MEDIUM)]
+ALL = [MAIN, DEEP, LSTM, MIXER, ADAM, SGD, FLAT, *MEDIUM]
+NAMES = [
+    "main", "deep", "lstm", "mixer", "adam", "sgd", "flat", *(own.experiment for own in MEDIUM),
+]  # fmt: skip
 Advance = Callable[[State], tuple[State, Tensor]]
 
 
@@ -121,8 +124,10 @@ class PlainTrial:
         """``(string, symbol)`` at the masked place of ``(string, place)`` tokens."""
         return self.model.logits(tokens)[tokens == self.mask]
 
-    def step(self, tokens: Tensor, target: Tensor) -> float:
-        loss = nn.functional.cross_entropy(self.logits(tokens), target)
+    def step(self, tokens: Tensor, target: Tensor, weight: Tensor | None = None) -> float:
+        """A step on the mean over sequences, or on the sum of their losses times these weights."""
+        loss = nn.functional.cross_entropy(self.logits(tokens), target, reduction="none")
+        loss = loss.mean() if weight is None else (weight * loss).sum()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -160,6 +165,31 @@ def test_training_is_that_of_torch_to_float64(
     for trial, seed in enumerate([42, 7]):
         plain = PlainTrial(plain_model, own, seed, tied)
         losses = [plain.step(*batch) for batch in batches(stack.task, seed, own.batch_size)]
+        assert run.losses[:, trial].tolist() == pytest.approx(losses, rel=0, abs=1e-9)
+        assert_same_parameters(parameters(stack, run.state, trial), plain.parameters(), 1e-9)
+
+
+@TIES
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("architecture", ["transformer", "lstm", "mixer"])
+def test_exact_training_is_that_of_torch_on_all_masked_writings(
+    plain_model: type[nn.Module],
+    masked_writings: Callable[[XorTask, str], Iterator[tuple[list[int], int, float]]],
+    architecture: str,
+    optimizer: str,
+    tied: bool,
+) -> None:
+    """Of the training strings, one after the other as they are written, each by its weight."""
+    own = settings(
+        {"architecture": architecture, "optimizer": optimizer, "bits": 3, "expectation": "exact"}
+    )
+    stack = Stack(own, [42, 7], tied, dtype=REAL)
+    columns = zip(*masked_writings(stack.task, "train"), strict=True)
+    tokens, target, weight = (torch.from_numpy(np.array(column)) for column in columns)
+    run = uncompiled(stack, 30)
+    for trial, seed in enumerate([42, 7]):
+        plain = PlainTrial(plain_model, own, seed, tied)
+        losses = [plain.step(tokens, target, weight) for _ in range(30)]
         assert run.losses[:, trial].tolist() == pytest.approx(losses, rel=0, abs=1e-9)
         assert_same_parameters(parameters(stack, run.state, trial), plain.parameters(), 1e-9)
 
@@ -507,7 +537,7 @@ def test_measured_are_the_expectations_over_all_masked_writings(
     monkeypatch.setattr(stacked, "AT_ONCE", at_once)
     seeds = [42, 43, 44]
     stack = Stack(own, seeds, tied, dtype=torch.float64)
-    measured, norms = stack.measure(stack.initial())
+    measured, norms, gaps = stack.measure(stack.initial())
     for split, values in zip(SPLITS, measured, strict=True):
         columns = zip(*masked_writings(stack.task, split), strict=True)
         tokens, target, probability = (torch.from_numpy(np.array(column)) for column in columns)
@@ -523,6 +553,12 @@ def test_measured_are_the_expectations_over_all_masked_writings(
                 of_one = target >= len(own.zero_dst)
                 least = [norm[~of_one].min().item(), norm[of_one].min().item()]
                 assert norms[trial].tolist() == pytest.approx(least, abs=1e-12)
+                for pair, gap in zip(stack.task.synonyms, gaps[trial].tolist(), strict=True):
+                    inside = of_one if pair[0] >= len(own.zero_dst) else ~of_one
+                    theirs = (logits[:, pair[1]] - logits[:, pair[0]])[inside].detach()
+                    mean = (theirs * probability[inside]).sum() / probability[inside].sum()
+                    extremes = [theirs.min().item(), theirs.max().item()]
+                    assert gap == pytest.approx([mean.item(), *extremes], abs=1e-12)
 
 
 def test_a_context_of_probability_zero_has_no_part_in_the_least_norm() -> None:
@@ -532,10 +568,10 @@ def test_a_context_of_probability_zero_has_no_part_in_the_least_norm() -> None:
         changed = settings(own.model_dump(exclude=set(SIZE_NAMES)) | {"architecture": architecture})
         stack = Stack(changed, [42], False)
         state = stack.initial()
-        _, before = stack.measure(state)
+        _, *before = stack.measure(state)
         stack.layout.views(state.flat)["input_embedding.weight"][:, [1, 2]] = 1e3
-        _, after = stack.measure(state)
-        assert torch.equal(before, after)
+        _, *after = stack.measure(state)
+        assert all(map(torch.equal, before, after))
 
 
 def test_validation_as_published_measures_on_the_training_strings() -> None:
@@ -565,12 +601,10 @@ def test_training_records_at_its_steps_and_at_the_last() -> None:
         states.append(advance(states[-1])[0])
     for step, tables in zip(recorded, checkpoint["tables"], strict=True):
         assert torch.equal(tables, torch.stack(stack.tables(states[step]), 1))
-    for step, values, norms in zip(
-        measured, checkpoint["measured"], checkpoint["norms"], strict=True
-    ):
-        expected = stack.measure(states[step])
-        assert torch.equal(values, expected[0])
-        assert torch.equal(norms, expected[1].float())
+    series = (checkpoint[name] for name in ("measured", "norms", "gaps"))
+    for step, *stored in zip(measured, *series, strict=True):
+        for one, expected in zip(stored, stack.measure(states[step]), strict=True):
+            assert torch.equal(one, expected.to(one.dtype))
     assert torch.equal(checkpoint["flat"], states[10].flat)
 
 
