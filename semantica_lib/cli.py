@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ import click
 from semantica_lib import results
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.experiments import AnySettings, catalogue, find, parse_override
+from semantica_lib.sweeps import points, read, sweeps
 
 
 class _Commands(click.Group):
@@ -81,6 +83,18 @@ def _settings(name: str, overrides: Sequence[str], device: str | None = None) ->
     return find(name, pairs + ([("device", device)] if device else []))
 
 
+def _wanted(name: str, overrides: Sequence[str], device: str | None = None) -> list[AnySettings]:
+    """The settings of an experiment, or those of every point of a sweep."""
+    if name not in sweeps():
+        if name not in catalogue() and not name.endswith((".yaml", ".yml")):
+            hint = nearest(name, [*catalogue(), *sweeps()])
+            raise RequestError(f"unknown experiment or sweep {name!r}{hint}")
+        return [_settings(name, overrides, device)]
+    pairs = [parse_override(text) for text in overrides]
+    pairs += [("device", device)] if device else []
+    return [own for _, own in points(read(sweeps()[name]), pairs)]
+
+
 @command.command("list")
 @_json_option
 def list_(as_json: bool) -> None:
@@ -99,6 +113,13 @@ def list_(as_json: bool) -> None:
                 "published": results.state(results.PUBLISHED, own),
             }
         )
+    for name, path in sweeps().items():
+        sweep, wanted = read(path), _wanted(name, ())
+        about = {"model": f"{len(wanted)} variants of {sweep.base}", "steps": wanted[0].steps}
+        trials = sum(len(own.seeds) * len(own.ties) for own in wanted)
+        places = {"here": results.here(), "published": results.PUBLISHED}
+        states = {key: _state_of_all(place, wanted) for key, place in places.items()}
+        rows.append({"name": name, "question": sweep.question, "trials": trials, **about, **states})
     if as_json:
         print(json.dumps(rows, indent=1))
         return
@@ -108,12 +129,46 @@ def list_(as_json: bool) -> None:
         print(f"    here: {row['here']}; published: {row['published']}")
 
 
+def _state_of_all(place: Path, wanted: Sequence[AnySettings]) -> str:
+    """How many points of a sweep are complete, and what of the others is not merely missing."""
+    states = [results.state(place, own) for own in wanted]
+    done = sum(state.startswith("complete") for state in states)
+    others = dict.fromkeys(s for s in states if not s.startswith(("complete", "missing")))
+    return "; ".join([f"{done} of {len(wanted)} complete", *others])
+
+
 @command.command()
 @click.argument("name")
 @_experiment_options
 def train(name: str, overrides: Sequence[str], device: str | None, fresh: bool) -> None:
-    """Train NAME (or FILE.yaml) on this machine, without a notebook."""
-    print(_train(_settings(name, overrides, device), fresh))
+    """Train NAME (an experiment, FILE.yaml or a sweep) on this machine, without a notebook."""
+    wanted = _wanted(name, overrides, device)
+    if len(wanted) == 1:
+        print(_train(wanted[0], fresh))
+        return
+    _check(wanted, fresh)
+    well, line = _train_all(wanted, fresh)
+    print(line)
+    if not well:
+        raise RuntimeError(
+            f"not all of {name} could be trained; the same command goes on from here"
+        )
+
+
+def _train_all(wanted: Sequence[AnySettings], fresh: bool) -> tuple[bool, str]:
+    """Train one after the other, each whatever became of the others; and a line each."""
+    lines, well = [], True
+    for own in wanted:
+        try:
+            lines.append(_train(own, fresh))
+        except (RequestError, RuntimeError, OSError) as error:
+            lines.append(_failure(own.experiment, error))
+            well = False
+    return well, "\n".join(lines)
+
+
+def _failure(name: str, error: Exception) -> str:
+    return f"{name}: failed: {' '.join(str(error).split())}"
 
 
 def _train(own: AnySettings, fresh: bool) -> str:
@@ -128,15 +183,17 @@ def _train(own: AnySettings, fresh: bool) -> str:
     return f"{own.experiment}: {after}, {word}, in {result.folder}"
 
 
-def _run(own: AnySettings, fresh: bool) -> tuple[bool, str]:
-    """Train and execute the notebook of one experiment; whether it went well, and a line."""
-    from semantica_lib.notebooks import experiment_notebook
+def _run(name: str, wanted: Sequence[AnySettings], fresh: bool) -> tuple[bool, str]:
+    """Train what is named and execute its notebook; whether all went well, and what to say."""
+    from semantica_lib.notebooks import chapter, experiment_notebook
 
+    well, line = _train_all(wanted, fresh)
     try:
-        line = _train(own, fresh)
-        return True, f"{line}; notebook {experiment_notebook(own)}"
+        if name in sweeps():
+            return well, f"{line}\n{name}: notebook {chapter(name)}"
+        return well, f"{line}; notebook {experiment_notebook(wanted[0])}" if well else line
     except (RequestError, RuntimeError, OSError) as error:
-        return False, f"{own.experiment}: failed: {' '.join(str(error).split())}"
+        return False, _failure(name, error)
 
 
 @command.command("run")
@@ -146,14 +203,19 @@ def _run(own: AnySettings, fresh: bool) -> tuple[bool, str]:
 def run_(
     names: Sequence[str], overrides: Sequence[str], device: str | None, fresh: bool, jobs: int
 ) -> None:
-    """Train each NAME (or FILE.yaml) and execute its notebook; finished work is kept."""
-    wanted = [_settings(name, overrides, device) for name in dict.fromkeys(names)]
-    _check(wanted, fresh)
+    """Train each NAME (an experiment, FILE.yaml or a sweep) and execute its notebook.
+
+    Finished work is kept.
+    """
+    names = list(dict.fromkeys(names))
+    wanted = [_wanted(name, overrides, device) for name in names]
+    _check([own for some in wanted for own in some], fresh)
+    arguments = names, wanted, [fresh] * len(names)
     if jobs == 1:
-        outcomes = [_run(own, fresh) for own in wanted]
+        outcomes = list(map(_run, *arguments))
     else:
         with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            outcomes = list(pool.map(_run, wanted, [fresh] * len(wanted)))
+            outcomes = list(pool.map(_run, *arguments))
     for _, line in outcomes:
         print(line)
     failed = sum(not well for well, _ in outcomes)
@@ -176,11 +238,15 @@ def _check(wanted: Sequence[AnySettings], fresh: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @_set_option
 @click.option("--bare", is_flag=True, help="leave out the checkpoints of partial results")
-def publish(names: Sequence[str], overrides: Sequence[str], bare: bool) -> None:
-    """Copy this machine's results of each NAME (or FILE.yaml) into the book's."""
+@click.option("--records", type=click.IntRange(4), help="thin to so many, of the whole run")
+def publish(
+    names: Sequence[str], overrides: Sequence[str], bare: bool, records: int | None
+) -> None:
+    """Copy this machine's results of each NAME (experiment, FILE.yaml or sweep) into the book's."""
     from semantica_lib.publish import publish as copy
 
-    for target in copy([_settings(name, overrides) for name in names], bare):
+    wanted = [own for name in names for own in _wanted(name, overrides)]
+    for target in copy(wanted, bare, records):
         print(f"published {target}")
 
 

@@ -63,13 +63,7 @@ def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySett
     Raises:
         RequestError: the file cannot be read, is not a mapping, or holds a wrong setting.
     """
-    try:
-        values = parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise RequestError(f"cannot read {path}: {reason}") from None
-    if not isinstance(values, dict):
-        raise RequestError(f"{path} must hold settings, one `name: value` a line")
+    values = read_values(path)
     values.setdefault("experiment", path.stem)
     settings(values, str(path))  # so that an error of the file names the file
     return checked(kind_of(values), {**values, **(overrides or {})})
@@ -81,6 +75,22 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not equals:
         raise RequestError(f"--set takes key=value, not {short(text)}")
     return name.strip(), parse(value, f"--set {name.strip()}: {short(value)}")
+
+
+def read_values(path: Path) -> dict[Any, Any]:
+    """The names and values of a YAML file.
+
+    Raises:
+        RequestError: it cannot be read, or is not a mapping.
+    """
+    try:
+        values = parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise RequestError(f"cannot read {path}: {reason}") from None
+    if not isinstance(values, dict):
+        raise RequestError(f"{path} must hold values, one `name: value` a line")
+    return values
 
 
 @cache

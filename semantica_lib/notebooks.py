@@ -114,6 +114,13 @@ def experiment_notebook(own: AnySettings) -> Path:
     return target
 
 
+def chapter(sweep: str) -> Path:
+    """Execute the notebook that tells a sweep, on what is stored; it lies beside the results."""
+    target = results.here() / sweep / f"{sweep}.ipynb"
+    execute(NOTEBOOKS / f"{sweep}.ipynb", target, {}, train=False)
+    return target
+
+
 def _source(own: AnySettings) -> Path:
     """The notebook that an experiment is told by."""
     return NOTEBOOKS / ("mlm.ipynb" if isinstance(own, MlmSettings) else "xor.ipynb")

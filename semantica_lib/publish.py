@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from semantica_lib import results
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import AnySettings, run_command
@@ -13,7 +15,9 @@ from semantica_lib.run import holding, read_part
 LIMIT = 25_000_000  # bytes of all that is published: it is in everybody's checkout
 
 
-def publish(wanted: Sequence[AnySettings], bare: bool = False) -> list[Path]:
+def publish(
+    wanted: Sequence[AnySettings], bare: bool = False, records: int | None = None
+) -> list[Path]:
     """Copy this machine's results into the book's; all of them, or after a refusal none.
 
     A partial result takes its checkpoints along, so that any machine can go on from it. A complete
@@ -22,6 +26,8 @@ def publish(wanted: Sequence[AnySettings], bare: bool = False) -> list[Path]:
 
     Args:
         bare: leave the checkpoints of partial results out.
+        records: publish at most about so many of a result's records and measurements: all of the
+            schedule's last period, and of those before evenly spaced ones.
 
     Returns:
         The folder of each.
@@ -31,7 +37,7 @@ def publish(wanted: Sequence[AnySettings], bare: bool = False) -> list[Path]:
             being trained, it or the working tree differs from any commit, or all that is published
             would be too large.
     """
-    packed = {results.folder(results.PUBLISHED, own): _packed(own, bare) for own in wanted}
+    packed = {results.folder(results.PUBLISHED, own): _packed(own, bare, records) for own in wanted}
     if provenance()["dirty"]:
         raise RequestError("the working tree has changes; commit them before publishing")
     _refuse_too_much(packed)
@@ -46,7 +52,7 @@ def publish(wanted: Sequence[AnySettings], bare: bool = False) -> list[Path]:
     return list(packed)
 
 
-def _packed(own: AnySettings, bare: bool) -> dict[str, bytes]:
+def _packed(own: AnySettings, bare: bool, records: int | None) -> dict[str, bytes]:
     """The files to publish, by name."""
     result = results.load(results.folder(results.here(), own))
     if result is None:
@@ -56,9 +62,41 @@ def _packed(own: AnySettings, bare: bool) -> dict[str, bytes]:
             f"{own.experiment} was trained with uncommitted changes; train again with --fresh"
         )
     files = results.read_files(result, (TRAJECTORY, METRICS))
+    if records is not None:
+        files |= thinned(result, records)
     if not result.complete and not bare:
         files |= _checkpoints(own, result)
     return results.pack(result.manifest, files)
+
+
+def thinned(result: Result, records: int) -> dict[str, bytes]:
+    """The result's files with fewer records and measurements, by name."""
+    end, period = int(result.steps.max()), result.settings.period
+    arrays = {name: value for name, value in vars(result).items() if isinstance(value, np.ndarray)}
+    kept = result.metrics.step.isin(_kept(np.unique(result.metrics.step), end - period, records))
+    for steps, names in (
+        ("steps", ("input_embedding", "output_embedding")),
+        ("measured_steps", ("hidden_norm", "logit_gap")),
+    ):
+        if steps in arrays:
+            keep = np.isin(arrays[steps], _kept(arrays[steps], end - period, records))
+            arrays |= {name: arrays[name][:, keep] for name in names if name in arrays}
+            arrays[steps] = arrays[steps][keep]
+    metrics = result.metrics[kept].assign(
+        tied=result.metrics.tied.map({True: "true", False: "false"})
+    )
+    return {
+        TRAJECTORY: results.packed_arrays(arrays),
+        METRICS: metrics.to_csv(index=False, float_format="%.6g").encode(),
+    }
+
+
+def _kept(steps: np.ndarray, last: int, count: int) -> np.ndarray:
+    """Those after ``last``, and evenly spaced ones before; all evenly spaced if it is negative."""
+    after = steps[steps > last] if last >= 0 else steps[:0]
+    before = steps[: len(steps) - len(after)]
+    places = np.linspace(0, len(before) - 1, min(len(before), max(2, count - len(after))))
+    return np.concatenate([before[places.round().astype(int)], after])
 
 
 def _checkpoints(own: AnySettings, result: Result) -> dict[str, bytes]:

@@ -195,9 +195,15 @@ def write(
     path: Path, manifest: Mapping[str, Any], trajectory: Mapping[str, np.ndarray], metrics: str
 ) -> None:
     """Store a result, as :func:`store` does."""
+    files = {TRAJECTORY: packed_arrays(trajectory), METRICS: metrics.encode()}
+    store(path, pack(manifest, files))
+
+
+def packed_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """A result's arrays as its file has them."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **trajectory)
-    store(path, pack(manifest, {TRAJECTORY: buffer.getvalue(), METRICS: metrics.encode()}))
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def pack(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -103,7 +103,7 @@ class Common(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-Kind = TypeVar("Kind", bound=Common)
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 def checked(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kind:

@@ -1,0 +1,93 @@
+"""Sweeps: a named experiment with its settings varied, each combination a result of its own.
+
+A sweep is a file ``notebooks/sweeps/NAME.yaml``; ``notebooks/NAME.ipynb`` is the chapter that tells
+what came of it. Its grid is a list of blocks, each the product of its lists::
+
+    base: transformer-small
+    question: Who closes the gap between synonyms?
+    seeds: [42, 43, 44]
+    fixed: {record_every: 10_000}
+    grid:
+      - {optimizer: [adamw], weight_decay: [0.0, 0.1]}
+      - {optimizer: [sgd], learning_rate: [0.3]}
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from semantica_lib.errors import RequestError
+from semantica_lib.experiments import ROOT, AnySettings, catalogue, find, read_values
+from semantica_lib.schema import Seeds, checked
+
+FOLDER = ROOT / "notebooks" / "sweeps"
+SEEDS = "seeds"
+
+
+class Sweep(BaseModel):
+    """What a sweep's file holds."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    base: str
+    """the named experiment that is varied"""
+    question: str = ""
+    """what it asks, in plain words"""
+    seeds: Seeds
+    """of every point, one trial each for each tie"""
+    fixed: dict[str, Any] = {}
+    """settings that all points share"""
+    grid: Annotated[
+        list[Annotated[dict[str, Annotated[list, Field(min_length=1)]], Field(min_length=1)]],
+        Field(min_length=1),
+    ]
+    """blocks of settings, each with the list of its values"""
+
+
+@cache
+def sweeps() -> dict[str, Path]:
+    """Sweeps and their files, in the order of their names."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def read(path: Path) -> Sweep:
+    """A sweep's file.
+
+    Raises:
+        RequestError: it cannot be read, or something in it is not allowed.
+    """
+    sweep = checked(Sweep, read_values(path), str(path))
+    if sweep.base not in catalogue():
+        find(sweep.base)  # says which names there are
+        raise RequestError(f"{path}: base should be a named experiment, not {sweep.base!r}")
+    return sweep
+
+
+def points(
+    sweep: Sweep, overrides: Iterable[tuple[str, Any]] = ()
+) -> list[tuple[Mapping[str, Any], AnySettings]]:
+    """The values of each point and its settings, in the order of the file.
+
+    A point that is the base itself is recorded as the base is, so that one result serves both.
+
+    Raises:
+        RequestError: a name or a value is not one of the base's settings, or two points are one.
+    """
+    found: list[tuple[Mapping[str, Any], AnySettings]] = []
+    seeds, overrides = list(sweep.seeds), list(overrides)
+    own_base = find(sweep.base, [(SEEDS, seeds), *overrides])
+    for block in sweep.grid:
+        for values in product(*block.values()):
+            varied = dict(zip(block, values, strict=True))
+            changes = {**sweep.fixed, **varied, SEEDS: seeds}
+            own = find(sweep.base, [*changes.items(), *overrides])
+            own = own_base if own.identity == own_base.identity else own
+            if any(own.identity == other.identity for _, other in found):
+                told = ", ".join(f"{name}={value}" for name, value in varied.items())
+                raise RequestError(f"the point {told} of the sweep stands in its grid twice")
+            found.append((varied, own))
+    return found
