@@ -68,8 +68,9 @@ added, and all ten run on the text of the present rules. The exploratory rows pr
 that the loss is under that of a baseline which knows frequencies only.
 """
 
-import hashlib
 import re
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -103,13 +104,31 @@ def verdicts(result: Result, notebook: str = "") -> pd.DataFrame:
     """
     with np.errstate(all="ignore"):  # what is not finite is left out, without a warning
         primary, others = _claims(result)
+        return judged(result.settings.experiment, primary, others, [result], notebook)
+
+
+def judged(
+    name: str,
+    primary: Sequence[Claim],
+    others: Sequence[Claim],
+    found: Sequence[Result],
+    notebook: str = "",
+) -> pd.DataFrame:
+    """The rows of claims: the primary ones judged together by Holm's procedure, others singly.
+
+    Args:
+        name: of the experiment, or of the chapter.
+        found: the results that the claims are made from; of several the digest is that of theirs.
+    """
+    with np.errstate(all="ignore"):
         levels = statistics.holm_levels([claim.interval().p for claim in primary])
         rows = [_row(claim, level, True) for claim, level in zip(primary, levels, strict=True)]
         rows += [_row(claim, 0.95, False) for claim in others]
-    frame = pd.DataFrame(rows)
-    frame["experiment"], frame["notebook"] = result.settings.experiment, notebook
-    manifest = (result.folder / MANIFEST).read_bytes()
-    frame["manifest_sha256"] = hashlib.sha256(manifest).hexdigest()
+    frame = pd.DataFrame(rows, columns=COLUMNS[1:-2])
+    frame["experiment"], frame["notebook"] = name, notebook
+    digests = [sha256((one.folder / MANIFEST).read_bytes()).hexdigest() for one in found]
+    whole = sha256("".join(digests).encode()).hexdigest()
+    frame["manifest_sha256"] = digests[0] if len(digests) == 1 else whole
     return frame[list(COLUMNS)]
 
 
