@@ -70,6 +70,25 @@ def same(result, other):
     assert result.metrics.equals(other.metrics)
 
 
+@pytest.mark.parametrize(("period", "kept"), [(20, [0, 20, 40, 50, 60]), (80, [0, 20, 40, 60])])
+def test_a_thinned_result_has_its_last_period_and_evenly_spaced_records_before(period, kept):
+    own = settings(OWN.model_dump() | {"experiment": "made", "schedule_period": period})
+    result = finish(own, 60, commit="c")
+    (target,) = publish([own], records=len(kept))
+    thin = results.load(target)
+    assert thin.steps.tolist() == thin.measured_steps.tolist() == kept
+    assert sorted(set(thin.metrics.step)) == kept
+    keep = np.isin(result.steps, kept)
+    for name in ("input_embedding", "output_embedding", "hidden_norm", "logit_gap"):
+        np.testing.assert_array_equal(getattr(thin, name), getattr(result, name)[:, keep])
+    rows = result.metrics[result.metrics.step.isin(kept)].reset_index(drop=True)
+    assert thin.metrics.equals(rows)
+    for name in ("trials", "settings", "steps_done", "commit", "status"):
+        assert thin.manifest[name] == result.manifest[name]
+    (target,) = publish([own], records=100)
+    same(results.load(target), result)
+
+
 def test_a_partial_result_takes_its_checkpoints_along_and_a_complete_one_drops_them(monkeypatch):
     result = finish(OWN, 20)
     (target,) = publish([OWN])
