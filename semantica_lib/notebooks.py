@@ -18,12 +18,14 @@ from papermill.exceptions import PapermillException
 
 from semantica_lib import results
 from semantica_lib.experiments import ROOT, AnySettings, MlmSettings, catalogue, find
+from semantica_lib.sweeps import sweeps
 from semantica_lib.trainers.checkpoint import write_whole
 
 NOTEBOOKS = ROOT / "notebooks"
 BOOK = ROOT / "book"
 EXECUTED = BOOK / "experiments"
 MAIN = "transformer-small"
+CHAPTERS = "clock", "logodds", "closing", "coincidence", "parity"  # made from any results
 
 
 class NotebookError(RuntimeError):
@@ -138,6 +140,8 @@ def pages() -> list[Page]:
     """The book's notebooks: one an experiment, and those of the other pages that there are."""
     others = [
         _other("task"),
+        _other("theory"),
+        *(_other(name, None) for name in CHAPTERS),
         _other("tables", None),
         _other("original", None),
         _other("costs", None),
@@ -228,7 +232,7 @@ def _key(page: Page) -> str:
     files = [page.source, ROOT / "constraints.txt", *code]
     places = results.here(), results.PUBLISHED
     if page.shows is None:
-        files += [*catalogue().values(), results.PUBLISHED / "bench.json"]
+        files += [*catalogue().values(), *sweeps().values(), results.PUBLISHED / "bench.json"]
         files += [file for place in places for file in sorted(place.glob(f"*/{results.MANIFEST}"))]
     else:
         files += [catalogue()[name] for name in page.shows]

@@ -1,12 +1,12 @@
 """Who closes the gap between synonyms: what the sweeps over decay, optimizer and noise claim.
 
 The predictions follow from the decay clock and from what gradients ask (the chapter on theory).
-They were written down before any point of the sweeps but the main experiment had been trained.
+They were written down before any point of the sweeps was looked at but the main experiment.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from semantica_lib.sweeps import points, read, sweeps
 OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
 KEPT_MARGIN = 0.01  # of a control pair's distance: rows that began equal and are nearer are equal
 STRONG = 0.1  # the paper's weight decay
+Side = Literal["under", "over", ""]
 PLACES: tuple[tuple[bool, Table], ...] = ((False, "input"), (False, "output"), (True, "input"))
 
 
@@ -84,7 +85,7 @@ def closing_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
                     p = p._replace(claim=words, merges=p.merges if predicted else None)
                     others.append(measured.pair(p))
                 others.append(measured.pair(p, ", learned trials only", learners=True))
-    return primary, _exploratory(others)
+    return primary, exploratory(others)
 
 
 def predict(point: Point, pair: SynonymPair, tied: bool, table: Table) -> Prediction:
@@ -122,21 +123,20 @@ def coincidence_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
                 )
                 claim = _kept(measured, point, pair, tied, table, kept)
                 (others if tied else primary).append(claim)
-    return primary, _exploratory(others)
+                others.append(_kept(measured, point, pair, tied, table, kept, learners=True))
+    return primary, exploratory(others)
 
 
 def _kept(
-    measured: Measured, point: Point, pair: SynonymPair, tied: bool, table: Table, kept: bool
-) -> Claim:
-    end, _ = measured.trials[tied].ratio(table, pair[:2])
-    side = "under" if kept else "over"
-    words = "tied" if tied else f"untied {table}"
-    label = point.label.rpartition(", decay")[0]
-    return measured.claim(
-        f"{label}: {words}: {pair.first} and {pair.second} {'stay equal' if kept else 'part'}",
-        "ratio", end, tied, side=side, margin=KEPT_MARGIN,
-        prediction=f"{side} {KEPT_MARGIN:g} of a control pair's distance",
-    )  # fmt: skip
+    measured: Measured, point: Point, pair: SynonymPair, tied: bool, table: Table, kept: bool,
+    learners: bool = False,
+) -> Claim:  # fmt: skip
+    side, verb = ("under", "stay equal") if kept else ("over", "part")
+    where = f"{point.label.rpartition(', decay')[0]}: {'tied' if tied else f'untied {table}'}"
+    p = Prediction(f"{where}: {pair.first} and {pair.second} {verb}", tied, table, pair[:2], None)
+    claim = measured.pair(p, ", learned trials only" * learners, learners=learners)
+    prediction = f"{side} {KEPT_MARGIN:g} of a control pair's distance"
+    return replace(claim, side=side, margin=KEPT_MARGIN, prediction=prediction)
 
 
 def noise_claims(found: list[Point]) -> list[Claim]:
@@ -158,7 +158,7 @@ def noise_claims(found: list[Point]) -> list[Claim]:
         for tied in (tied for tied in BOTH if tie_of(tied) in exact.settings.ties):
             text = f"{label}: learned by more trials without noise, {tie_of(tied)}"
             claims.append(more_learn(text, before.learned[tied], after.learned[tied]))
-    return _exploratory(claims)
+    return exploratory(claims)
 
 
 def pairs_of(found: list[Point], name: str, one: Any, other: Any) -> list[tuple[Point, Point]]:
@@ -173,16 +173,23 @@ def pairs_of(found: list[Point], name: str, one: Any, other: Any) -> list[tuple[
     return pairs
 
 
-def more_learn(text: str, before: pd.Series, after: pd.Series) -> Claim:
-    """Of the seeds that learn one way only, whether it is mostly the second: nothing predicted."""
+def more_learn(text: str, before: pd.Series, after: pd.Series, side: Side = "") -> Claim:
+    """Whether most of the seeds that learn in one of two ways only learn in the second.
+
+    Args:
+        before, after: whether each trial learns, by seed; of the seeds that are in both.
+        side: where the share is predicted, seen from a half.
+    """
     both = pd.DataFrame({"before": before, "after": after}).dropna().astype(bool)
     differ = both[both.before != both.after]
     p = statistics.paired_exact_test(both.before, both.after)
     counts = f"{int(both.before.sum())} and {int(both.after.sum())} of {len(both)}"
     text += f" ({counts}; paired exact test, p = {p:.2g})"
+    prediction = f"{side} 0.5 of the seeds that differ" if side else "none"
     values = differ.after.to_numpy(bool)
-    return Claim(text, "none", "share", values, margin=0.5, pairs=len(both))
+    return Claim(text, prediction, "share", values, side=side, margin=0.5, pairs=len(both))
 
 
-def _exploratory(claims: list[Claim]) -> list[Claim]:
+def exploratory(claims: list[Claim]) -> list[Claim]:
+    """The same claims, said to be exploratory."""
     return [replace(claim, text=EXPLORATORY + claim.text) for claim in claims]

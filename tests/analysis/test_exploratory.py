@@ -1,8 +1,8 @@
 """The exploratory claims on hand-made trajectories whose answer is known, and on any result."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
+from made import SEEDS, STEPS, made
 from scipy import stats
 
 from semantica_lib import results
@@ -23,58 +24,14 @@ from semantica_lib.experiments import Settings
 from semantica_lib.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
-STEPS, PERIOD, SEEDS = np.arange(0, 401, 20), 200, (1, 2, 3, 4, 5, 6)
+PERIOD = 200
 INSIDE = STEPS > 200
-Distance = Callable[[int, bool, str, tuple[int, int]], Any]
 Make = Callable[..., Result]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """A result whose pairs (0, 1) and (2, 3) are as far apart as ``distance`` says.
-
-    ``distance(seed, tied, table, pair)`` is a number or ``(record,)``; ``attained`` gives accuracy
-    and loss of (seed, tied, split).
-    """
-
-    def build(
-        distance: Distance = lambda *_: 1.0,
-        attained: Callable[[int, bool, str], tuple[float, float]] = lambda *_: (0.5, 1.0),
-        status: str = "complete",
-        steps: np.ndarray = STEPS,
-        **own: Any,
-    ) -> Result:
-        own = {"experiment": "made-up", "seeds": SEEDS, "steps": 400, "schedule_period": 200} | own
-        settings = Settings(**own)
-        trials = [(seed, tied) for tied in (True, False) for seed in settings.seeds]
-        tables = {}
-        for table in ("input", "output"):
-            rows = np.zeros((len(trials), len(steps), 7, 4))
-            rows[:, :, 2:4, 2] = 2.0
-            rows[:, :, 4, 3] = 1.0
-            for index, trial in enumerate(trials):
-                for feature, (a, b) in enumerate([(0, 1), (2, 3)]):
-                    apart = distance(*trial, "input" if trial[1] else table, (a, b))
-                    rows[index, :, a, feature] = np.asarray(apart) / 2
-                    rows[index, :, b, feature] = -np.asarray(apart) / 2
-            tables[table] = rows.astype(np.float32)
-        metrics = pd.DataFrame(
-            [
-                (seed, tied, step, split, *attained(seed, tied, split))
-                for seed, tied in trials
-                for step in steps
-                for split in ("train", "validation", "test", "exact")
-            ],
-            columns=["seed", "tied", "step", "split", "accuracy", "loss"],
-        )
-        manifest = {"settings": settings.model_dump(mode="json"), "status": status}
-        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-        seed, tied = (np.array(column) for column in zip(*trials, strict=True))
-        return Result(
-            tmp_path, manifest, steps, seed, tied, tables["input"], tables["output"], metrics
-        )
-
-    return build
+    return partial(made, tmp_path)
 
 
 def _rows(frame: pd.DataFrame, *words: str) -> pd.DataFrame:

@@ -1,0 +1,57 @@
+"""Made-up results of the XOR task whose pairs are as far apart as one says."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from semantica_lib.experiments import Settings
+from semantica_lib.results import Result
+
+STEPS, SEEDS = np.arange(0, 401, 20), (1, 2, 3, 4, 5, 6)
+Distance = Callable[[int, bool, str, tuple[int, int]], Any]
+
+
+def made(
+    folder: Path,
+    distance: Distance = lambda *_: 1.0,
+    attained: Callable[[int, bool, str], tuple[float, float]] = lambda *_: (0.5, 1.0),
+    status: str = "complete",
+    steps: np.ndarray = STEPS,
+    **own: Any,
+) -> Result:
+    """A result whose pairs (0, 1) and (2, 3) are as far apart as ``distance`` says; of 20 records.
+
+    ``distance(seed, tied, table, pair)`` is a number or ``(record,)``; ``attained`` gives accuracy
+    and loss of (seed, tied, split). Control pairs are about 2 apart.
+    """
+    own = {"experiment": "made-up", "seeds": SEEDS, "steps": 400, "schedule_period": 200} | own
+    settings = Settings(**own)
+    trials = [(seed, tied) for tied in (True, False) for seed in settings.seeds]
+    tables = {}
+    for table in ("input", "output"):
+        rows = np.zeros((len(trials), len(steps), 7, 4))
+        rows[:, :, 2:4, 2] = 2.0
+        rows[:, :, 4, 3] = 1.0
+        for index, trial in enumerate(trials):
+            for feature, (a, b) in enumerate([(0, 1), (2, 3)]):
+                apart = distance(*trial, "input" if trial[1] else table, (a, b))
+                rows[index, :, a, feature] = np.asarray(apart) / 2
+                rows[index, :, b, feature] = -np.asarray(apart) / 2
+        tables[table] = rows.astype(np.float32)
+    metrics = pd.DataFrame(
+        [
+            (seed, tied, step, split, *attained(seed, tied, split))
+            for seed, tied in trials
+            for step in steps
+            for split in ("train", "validation", "test", "exact")
+        ],
+        columns=["seed", "tied", "step", "split", "accuracy", "loss"],
+    )
+    manifest = {"settings": settings.model_dump(mode="json"), "status": status}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    seed, tied = (np.array(column) for column in zip(*trials, strict=True))
+    return Result(folder, manifest, steps, seed, tied, tables["input"], tables["output"], metrics)
