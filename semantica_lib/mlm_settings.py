@@ -174,5 +174,10 @@ class MlmSettings(Common):
         return max(1, round(self.masked_share * (self.length - 1)))
 
     @property
+    def period(self) -> int:
+        """Steps over which a run's end is averaged: a period of its schedule."""
+        return self.schedule_period
+
+    @property
     def tokens_a_step(self) -> int:
         return self.batch_size * self.length

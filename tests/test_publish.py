@@ -1,9 +1,11 @@
 """Publishing: what is copied and what refused, and training that goes on from it elsewhere."""
 
+import io
 import os
 import shutil
 from pathlib import Path
 
+import made_language
 import numpy as np
 import pytest
 from stored import begin, finish
@@ -87,6 +89,15 @@ def test_a_thinned_result_has_its_last_period_and_evenly_spaced_records_before(p
         assert thin.manifest[name] == result.manifest[name]
     (target,) = publish([own], records=100)
     same(results.load(target), result)
+
+
+def test_a_thinned_result_of_a_language_model_keeps_its_end(tmp_path):
+    result = made_language.made(tmp_path, steps=80, schedule_period=160)
+    files = module.thinned(result, 4)
+    thin = np.load(io.BytesIO(files[results.TRAJECTORY]))
+    assert thin["steps"][0] == 0 and thin["steps"][-1] == result.steps[-1]
+    assert len(thin["steps"]) == 4 < len(result.steps)
+    assert (thin["words"] == result.words).all() and (thin["holds"] == result.holds).all()
 
 
 def test_a_partial_result_takes_its_checkpoints_along_and_a_complete_one_drops_them(monkeypatch):
