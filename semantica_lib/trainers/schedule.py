@@ -9,16 +9,22 @@ from semantica_lib.mlm_settings import MlmSettings
 from semantica_lib.settings import Settings
 
 
-def rate(own: Settings, step: Tensor) -> Tensor:
-    """Learning rate at each step (counted from 0) under the settings' schedule, float64."""
-    high, warmup = own.learning_rate, own.warmup_steps or 0
+def rate(own: Settings, step: Tensor, ends: Tensor | None = None) -> Tensor:
+    """Learning rate at each step (counted from 0) under the settings' schedule, float64.
+
+    Args:
+        ends: the settings' highest and lowest rate as data, for a function that is compiled once
+            for all values of them.
+    """
+    high, low = (own.learning_rate, own.learning_rate_min) if ends is None else ends.unbind()
+    warmup = own.warmup_steps or 0
     if own.schedule == "cosine":
-        return cosine(step, high, own.learning_rate_min, own.schedule_period)
+        return cosine(step, high, low, own.schedule_period)
     risen = step.double() / warmup if warmup else torch.ones_like(step, dtype=torch.float64)
     return high * risen.clamp(max=1)
 
 
-def cosine(step: Tensor, high: float, low: float, period: int) -> Tensor:
+def cosine(step: Tensor, high: float | Tensor, low: float | Tensor, period: int) -> Tensor:
     """Learning rate at each step, float64: ``high`` at 0, ``low`` half a period on, and so forth.
 
     PyTorch's ``CosineAnnealingLR(T_max=period / 2)`` stepped past its end, in closed form.
@@ -34,7 +40,7 @@ def warmed_cosine(own: MlmSettings, step: Tensor) -> Tensor:
 
 
 def adamw_factors(
-    step: Tensor, rate: Tensor, weight_decay: float, betas: tuple[float, float]
+    step: Tensor, rate: Tensor, weight_decay: float | Tensor, betas: tuple[float, float]
 ) -> Tensor:
     """What AdamW multiplies with at a step (counted from 0): ``(..., 3)`` float64.
 

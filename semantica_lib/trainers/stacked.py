@@ -64,6 +64,9 @@ class Stack:
         shapes = {name: tuple(value.shape) for name, value in self._plain(0).items()}
         self.layout = Layout(shapes, tied and not self.untie_at)
         self.batch_size = settings.batch_size or len(self.task.splits["train"])
+        # As data: the step is compiled once for all values of them.
+        scales = settings.learning_rate, settings.learning_rate_min or 0.0, settings.weight_decay
+        self.scales = torch.tensor(scales, dtype=torch.float64, device=device)
         self.whole: Expectation | None = None  # what each step trains on, in the place of a batch
         if settings.expectation == "exact":
             self.whole = self.population.expectation("train").to(device, dtype)
@@ -152,7 +155,7 @@ class Stack:
         if self.untie_at:
             gradient = torch.where(state.step < self.untie_at, self._as_one(gradient), gradient)
         if own.optimizer == "adam":
-            gradient = gradient + own.weight_decay * state.flat
+            gradient = gradient + self.scales[2].to(self.dtype) * state.flat
         kept, rate, scale = factors.unbind()
         if own.optimizer == "sgd":
             flat = kept * state.flat - rate * gradient
@@ -171,8 +174,9 @@ class Stack:
 
     def factors(self, step: Tensor) -> Tensor:
         """The optimizer's factors at this step under the schedule, ``(3,)``."""
-        own, rate = self.settings, schedule.rate(self.settings, step)
-        decay = 0.0 if own.optimizer == "adam" else own.weight_decay
+        own, (*ends, decay) = self.settings, self.scales.unbind()
+        rate = schedule.rate(own, step, torch.stack(ends))
+        decay = 0 * decay if own.optimizer == "adam" else decay
         betas = own.betas or (0.0, 0.0)  # sgd corrects nothing
         return schedule.adamw_factors(step, rate, decay, betas).to(self.dtype)
 
