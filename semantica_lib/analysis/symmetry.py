@@ -1,0 +1,185 @@
+"""Which symbols are alike, decided by enumeration, and what the loss's gradients do with them.
+
+The statements that these functions check, and their proofs, are in ``notebooks/theory.ipynb``. The
+idea is the paper's (Bertolotti & Cazzola 2024); the statements and proofs are this project's.
+Nothing here is told by the settings which symbols are synonyms: all is read off the probabilities.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from semantica_lib.analysis.distances import Pair
+from semantica_lib.datasets.xor import Expectation
+from semantica_lib.models.stack import INPUT, OUTPUT
+from semantica_lib.trainers.stacked import Stack
+
+EXACT = 1e-9  # of float64 quantities of size 1: rounding stays below, a broken symmetry far above
+HOLE = -1  # stands in a sequence for the occurrence that was taken out
+
+
+class Relation(NamedTuple):
+    """By how much two symbols differ; 0: they are alike in this respect.
+
+    Attributes:
+        semantic: max of ``|p(y | rest, a) - p(y | rest, b)|`` over targets y and the rests of
+            sequences that both complete; nan if there is no such rest.
+        company: max of ``|p(rest | a) - p(rest | b)|``; nan if a symbol never occurs.
+        conditional: max of ``|p(a | c) - p(b | c)|`` over contexts c.
+    """
+
+    semantic: float
+    company: float
+    conditional: float
+
+
+def rests(data: Expectation, ordered: bool) -> list[dict[tuple[int, ...], Tensor]]:
+    """Of each symbol, the rests of the sequences it occurs in, with ``(target,)`` probabilities.
+
+    Args:
+        ordered: whether rests that differ in the order of their symbols only are different.
+    """
+    found: list[dict[tuple[int, ...], Tensor]] = [{} for _ in data.joint]
+    for tokens, joint in zip(data.tokens[0].T.tolist(), data.joint.T, strict=True):
+        for place, symbol in enumerate(tokens):
+            rest = (*tokens[:place], HOLE, *tokens[place + 1 :])
+            rest = rest if ordered else tuple(sorted(rest))
+            found[symbol][rest] = found[symbol].get(rest, 0) + joint
+    return found
+
+
+def relations(data: Expectation, ordered: bool = False) -> dict[Pair, Relation]:
+    """How every two symbols of the vocabulary differ, by brute force over the contexts."""
+    found, given = rests(data, ordered), data.joint / data.joint.sum(0)
+    totals = [sum(joint.sum().item() for joint in of.values()) for of in found]
+
+    def relation(a: int, b: int) -> Relation:
+        both = found[a].keys() & found[b].keys()
+        semantic = [_largest(_given(found[a][rest]) - _given(found[b][rest])) for rest in both]
+        company = float("nan")
+        if found[a] and found[b]:
+            none = data.joint.new_zeros(1)
+            company = max(
+                abs(
+                    found[a].get(rest, none).sum().item() / totals[a]
+                    - found[b].get(rest, none).sum().item() / totals[b]
+                )
+                for rest in found[a].keys() | found[b].keys()
+            )
+        return Relation(max(semantic, default=float("nan")), company, _largest(given[a] - given[b]))
+
+    return {pair: relation(*pair) for pair in combinations(range(len(found)), 2)}
+
+
+def confused(data: Expectation, replaced: Mapping[int, int]) -> float:
+    """What a reader loses by taking some symbols for others, if it does not see their order.
+
+    Contexts that become equal are compared: the largest difference of their conditional
+    probabilities ``p(y | c)``. At 0 the reader can still predict as well as before.
+
+    Args:
+        replaced: symbol -> the one it is taken for.
+    """
+    groups: dict[tuple[int, ...], list[Tensor]] = {}
+    for tokens, joint in zip(data.tokens[0].T.tolist(), data.joint.T, strict=True):
+        context = tuple(sorted(replaced.get(symbol, symbol) for symbol in tokens))
+        groups.setdefault(context, []).append(_given(joint))
+    return max(_largest(torch.stack(group) - group[0]) for group in groups.values())
+
+
+def frequency(data: Expectation) -> Tensor:
+    """How often each symbol stands in a sequence on average, ``(symbol,)``."""
+    symbols = torch.arange(len(data.joint))
+    times = (data.tokens[0] == symbols[:, None, None]).sum(1)  # (symbol, case)
+    return (times * data.joint.sum(0)).sum(1)
+
+
+def with_equal_rows(stack: Stack, flat: Tensor, table: str, symbols: Sequence[int]) -> Tensor:
+    """Parameters ``(trial, parameter)`` where these symbols all have the first one's row."""
+    flat = flat.clone()
+    rows = stack.layout.views(flat)[table]
+    rows[:, list(symbols)] = rows[:, symbols[:1]].clone()
+    return flat
+
+
+def gradients(stack: Stack, flat: Tensor, data: Expectation) -> tuple[Tensor, Tensor]:
+    """Of the exact loss by the input and the output table, each ``(trial, symbol, feature)``.
+
+    Tied: the one table's gradient, twice.
+    """
+    gradient = torch.func.grad(lambda flat: stack.loss(flat, data).sum())(flat)
+    views = stack.layout.views(gradient)
+    return views[INPUT], views[OUTPUT]
+
+
+def deviation(first: Tensor, second: Tensor) -> float:
+    """Largest ``|first - second|``, ``(trial, feature)``, in units of the trial's largest entry."""
+    size = torch.maximum(first.abs(), second.abs()).amax(1, keepdim=True)
+    return _largest((first - second) / size.where(size > 0, 1))
+
+
+def averaging(stack: Stack, flat: Tensor, data: Expectation, pair: Pair) -> tuple[Tensor, Tensor]:
+    """What the loss falls by if two output rows are replaced by their mean, ``(trial,)`` twice.
+
+    First as measured; then as the closed form for conditionally equivalent symbols says:
+    ``-sum_c P(c) log(1 - (sqrt q(a | c) - sqrt q(b | c))^2)``, q the model's probabilities.
+    """
+    mean = flat.clone()
+    rows = stack.layout.views(mean)[OUTPUT]
+    rows[:, list(pair)] = rows[:, list(pair)].mean(1, keepdim=True)
+    root = (stack.predict(flat, data.tokens)[1][:, list(pair)] / 2).exp()  # (trial, 2, case)
+    closed = -(torch.log1p(-(root[:, 0] - root[:, 1]).square()) * data.joint.sum(0)).sum(1)
+    return stack.loss(flat, data) - stack.loss(mean, data), closed
+
+
+def least_rows(hidden: Tensor, joint: Tensor, decay: float) -> Tensor:
+    """The output rows ``(symbol, feature)`` of least cross-entropy plus ``decay / 2 * ||O||^2``.
+
+    The problem is convex, with decay strictly so: the minimum is one, and Newton's steps, each
+    halved until the loss no longer rises, reach it.
+
+    Args:
+        hidden: ``(case, feature)``, what a fixed encoder makes of each context, float64.
+        joint: ``(symbol, case)``. Where a symbol's probability is 0, no minimum exists at decay 0.
+    """
+    rows, weight = hidden.new_zeros(len(joint), hidden.shape[1]), joint.sum(0)
+    identity = torch.eye(rows.numel(), dtype=hidden.dtype)
+
+    def loss(rows: Tensor) -> Tensor:
+        fit = -(joint * (rows @ hidden.T).log_softmax(0)).sum()
+        return fit + decay / 2 * rows.square().sum()
+
+    for _ in range(100):
+        q = (rows @ hidden.T).softmax(0)
+        slope = (weight * q - joint) @ hidden + decay * rows
+        spread = weight * (torch.diag_embed(q.T).permute(1, 2, 0) - q[:, None] * q)
+        curvature = torch.einsum("stc,cf,cg->sftg", spread, hidden, hidden)
+        curvature = curvature.reshape(identity.shape) + decay * identity
+        # Without decay a constant added to all logits changes nothing: the shortest step of all.
+        step = torch.linalg.lstsq(curvature, slope.reshape(-1, 1), driver="gelsd").solution
+        step, size = step.reshape(rows.shape), 1.0
+        while size > 1e-6 and loss(rows - size * step) > loss(rows):
+            size /= 2
+        rows = rows - size * step
+        if _largest(step) < 1e-12:
+            break
+    return rows
+
+
+def trained(stack: Stack, steps: int) -> Tensor:
+    """Parameters after so many steps on the exact loss, ``(trial, parameter)``, not compiled."""
+    state = stack.initial()
+    for _ in range(steps):
+        state, _ = stack.update(state, stack.whole, stack.factors(state.step))
+    return state.flat
+
+
+def _given(joint: Tensor) -> Tensor:
+    return joint / joint.sum()
+
+
+def _largest(values: Tensor) -> float:
+    return values.abs().max().item()
