@@ -129,7 +129,9 @@ def parting(found: Sequence[Point]) -> Figure:
     for axes in panels[-1]:
         step_axis(axes)
         axes.set_xticks([0, 100_000], ["0", "100,000"])
-    legend(figure, *_pairs(), Line2D([], [], color=BLACK, linestyle="--", label="margin"))
+    legend(
+        figure, *_pairs(), Line2D([], [], color=BLACK, linestyle="--", label="margin"), columns=3
+    )
     return figure
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.parity import Row, merging
@@ -30,6 +31,7 @@ def matrix(rows: Sequence[Row]) -> Figure:
     axes.set_yticks(range(len(rows)), [f"{row.label}, {tie_of(row.tied)}" for row in rows])
     axes.tick_params(axis="y", labelsize=8)
     axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(11, integer=True))
     axes.set_xlabel("seed")
     axes.grid(False)
     keys = [
