@@ -29,7 +29,7 @@ WRONG = {
     "train transformer-small --set device=gpu": "auto, cpu, cuda or cuda:N",
     "train transformer-small --device cuda:9": "is not there",
     "run": "NAME",
-    "run transformer-small absent": "unknown experiment 'absent'",
+    "run transformer-small absent": "unknown experiment or sweep 'absent'",
     "run transformer-small --jobs 0": "jobs",
     "list --jsn": "--json",
     "publish": "NAME",
