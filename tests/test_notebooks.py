@@ -59,7 +59,7 @@ def test_figures_have_captions_and_words_for_who_cannot_see_them() -> None:
         figures = [
             cell for cell in cells(path.name) if cell.source.rstrip().split("\n")[-1][:5] == "show("
         ]
-        assert figures
+        assert figures or path.name == "theory.ipynb"  # which proves, and has tables only
         for cell in figures:
             assert cell.metadata.mystnb.figure.caption
             assert cell.metadata.mystnb.image.alt

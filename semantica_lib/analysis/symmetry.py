@@ -18,6 +18,7 @@ from semantica_lib.models.stack import INPUT, OUTPUT
 from semantica_lib.trainers.stacked import Stack
 
 EXACT = 1e-9  # of float64 quantities of size 1: rounding stays below, a broken symmetry far above
+CLOCK_STEPS = 300
 HOLE = -1  # stands in a sequence for the occurrence that was taken out
 
 
@@ -119,6 +120,44 @@ def deviation(first: Tensor, second: Tensor) -> float:
     """Largest ``|first - second|``, ``(trial, feature)``, in units of the trial's largest entry."""
     size = torch.maximum(first.abs(), second.abs()).amax(1, keepdim=True)
     return _largest((first - second) / size.where(size > 0, 1))
+
+
+def parted(
+    stack: Stack, pair: Pair, table: str, equal: bool = True, per_occurrence: bool = False
+) -> float:
+    """:func:`deviation` of two rows' gradients at the initial weights, on what the stack trains on.
+
+    Args:
+        table: whose rows.
+        equal: give both the first one's row beforehand.
+        per_occurrence: divide each by how often its symbol occurs.
+    """
+    flat, often = stack.initial().flat, frequency(stack.whole)
+    if equal:
+        flat = with_equal_rows(stack, flat, table, pair)
+    gradient = gradients(stack, flat, stack.whole)[int(table == OUTPUT)]
+    return deviation(*(gradient[:, s] / (often[s] if per_occurrence else 1) for s in pair))
+
+
+def off_the_clock(
+    kind: type[torch.optim.Optimizer], clock: float, size: float, shared: bool, **own: float
+) -> float:
+    """How far from the clock PyTorch's own optimizer takes two rows that are pulled at random.
+
+    Args:
+        clock: what decay alone leaves of their distance after ``CLOCK_STEPS``.
+        size: of the pulls.
+        shared: pull both rows the same way.
+        own: the optimizer's ``lr`` and ``weight_decay``.
+    """
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.nn.Parameter(torch.randn(2, 4, generator=generator, dtype=torch.float64))
+    start, optimizer = (rows[0] - rows[1]).norm().item(), kind([rows], **own)
+    for _ in range(CLOCK_STEPS):
+        pull = size * torch.randn(2, 4, generator=generator, dtype=torch.float64)
+        rows.grad = pull[:1].repeat(2, 1) if shared else pull
+        optimizer.step()
+    return abs((rows[0] - rows[1]).norm().item() / start - clock)
 
 
 def averaging(stack: Stack, flat: Tensor, data: Expectation, pair: Pair) -> tuple[Tensor, Tensor]:
