@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from semantica_lib import cli, results, sweeps
+from semantica_lib import cli, notebooks, results, sweeps
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import find
 from semantica_lib.sweeps import points, read
@@ -130,6 +130,19 @@ def test_a_point_that_fails_is_told_and_the_others_stand(
     told = capfd.readouterr()
     assert told.out.count("trained in") == 2 and "failed: no luck" in told.out
     assert "the same command goes on" in told.err
+
+
+def test_running_a_sweep_executes_its_chapter_on_what_is_stored(
+    made: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executed = []
+    monkeypatch.setattr(cli, "_train", lambda own, fresh: f"{own.settings_hash} trained")
+    monkeypatch.setattr(notebooks, "execute", lambda *what, **how: executed.append((what, how)))
+    assert cli.main(["run", "made"]) == 0
+    told = capfd.readouterr().out
+    assert told.count(" trained") == 3 and "made: notebook" in told
+    target = results.here() / "made" / "made.ipynb"
+    assert executed == [((notebooks.NOTEBOOKS / "made.ipynb", target, {}), {"train": False})]
 
 
 def test_a_wrong_override_of_a_sweep_is_refused_before_anything_runs(

@@ -75,6 +75,11 @@ class Course:
         return np.exp(trapezoid(self.logs, steps, axis=1) / (steps[-1] - steps[0]))
 
     @property
+    def learned(self) -> np.ndarray:
+        """Which trials learned the parity, ``(trial,)``."""
+        return _learned(self.measured, self.tied)
+
+    @property
     def largest(self) -> np.ndarray:
         """The largest factor between the two, either way, at any record, ``(trial,)``."""
         return np.exp(np.abs(self.logs).max(1, initial=0))
@@ -116,6 +121,9 @@ def clock_claims(made: Sequence[Course]) -> tuple[list[Claim], list[Claim]]:
                   prediction=f"measured over the clock's {side} {margin:g}")
         )  # fmt: skip
         others += [
+            claim(f"{EXPLORATORY}{text}, {words}, learned trials only", "ratio",
+                  one.ratio[one.learned], one.tied, side=side, margin=margin,
+                  prediction=f"measured over the clock's {side} {margin:g}"),
             claim(f"{EXPLORATORY}{text}, each seed on the clock", "ratio",
                   np.exp(np.abs(np.log(one.ratio))), one.tied, side="under", margin=ON_CLOCK,
                   prediction=f"within a factor of {ON_CLOCK:g} either way"),
@@ -183,10 +191,12 @@ class Odds:
     @property
     def learned(self) -> np.ndarray:
         """Which trials learned the parity, ``(trial,)``."""
-        of_tie = self.measured.learned[self.tied]
-        return of_tie.reindex(self.measured.trials[self.tied].seeds, fill_value=False).to_numpy(
-            bool
-        )
+        return _learned(self.measured, self.tied)
+
+
+def _learned(measured: Measured, tied: bool) -> np.ndarray:
+    seeds = measured.trials[tied].seeds
+    return measured.learned[tied].reindex(seeds, fill_value=False).to_numpy(bool)
 
 
 def sweep_points() -> list[tuple[Settings, Result | None]]:

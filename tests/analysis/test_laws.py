@@ -87,19 +87,24 @@ def make(tmp_path: Path) -> Make:
     return build
 
 
+LEARNERS = "learned trials only"
+
+
 def _frame(claims: tuple[list[Claim], list[Claim]], result: Result) -> pd.DataFrame:
     return judged("chapter", *claims, [result])
 
 
 def _row(frame: pd.DataFrame, *words: str) -> pd.Series:
     rows = frame[[all(word in claim for word in words) for claim in frame.claim]]
+    if LEARNERS not in words:
+        rows = rows[~rows.claim.str.contains(LEARNERS)]
     assert len(rows) == 1, rows.claim.tolist()
     return rows.iloc[0]
 
 
 def test_rows_under_torch_s_decay_alone_are_on_the_clock(make: Make) -> None:
     left = decayed(Settings(**OWN), STEPS)
-    result = make(lambda seed, *_: (1 + seed) * left)
+    result = make(lambda seed, *_: (1 + seed) * left, loss=lambda seed: 9.0 if seed % 3 else 0.0)
     made = laws.courses([result])
     assert [one.where for one in made] == ["untied input"] * 2 + ["untied output"] * 2 + [
         "tied"
@@ -113,6 +118,9 @@ def test_rows_under_torch_s_decay_alone_are_on_the_clock(make: Make) -> None:
     each = frame[frame.claim.str.contains("each seed on the clock")]
     assert set(each.verdict) == {"reproduced"}
     assert len(each) == 6
+    for one in made:
+        pair = f"{one.where}: {one.pair[0]} and {one.pair[1]}"
+        assert _row(frame, pair, LEARNERS).seeds == 2  # of six
 
 
 @pytest.mark.parametrize(
