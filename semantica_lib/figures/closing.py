@@ -19,7 +19,7 @@ from semantica_lib.analysis.distances import (
     synonym_pairs,
 )
 from semantica_lib.analysis.statistics import geometric_interval
-from semantica_lib.figures.facts import NONE, facts_of_run, number
+from semantica_lib.figures.facts import NONE, facts_of_run, with_interval
 from semantica_lib.figures.overview import LOOKS
 from semantica_lib.figures.style import BLACK, DOTS, STYLE, WIDTH, legend, note, step_axis
 from semantica_lib.figures.tables import markdown_table
@@ -168,20 +168,13 @@ def endings(found: Sequence[Point]) -> str:
         for tied, table in PLACES:
             for pair in pairs:
                 ratio, _ = measured.trials[tied].ratio(table, pair)
-                cells.append(_interval(ratio[np.isfinite(ratio)]))
+                cells.append(with_interval(geometric_interval(ratio[np.isfinite(ratio)])))
         learned = [
             f"{int(learns.sum())} of {len(learns)}" if len(learns) else NONE
             for learns in (measured.learned[False], measured.learned[True])
         ]
         lines.append([point.label, *cells, *learned])
     return markdown_table(["point", *heads, "learn, untied", "learn, tied"], lines)
-
-
-def _interval(values: np.ndarray) -> str:
-    if not len(values):
-        return NONE
-    middle, low, high, _ = geometric_interval(values)
-    return f"{number(middle)} [{number(low)}, {number(high)}]"
 
 
 def listed(sweep: str, found: Sequence[Point]) -> str:

@@ -3,6 +3,7 @@
 import base64
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 from markdown_it import MarkdownIt
 
@@ -13,7 +14,7 @@ from semantica_lib.analysis.claims import (
     MERGE_MARGIN,
 )
 from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
-from semantica_lib.analysis.statistics import last_period, mean_interval
+from semantica_lib.analysis.statistics import Interval, last_period, mean_interval
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import summary
 from semantica_lib.experiments import AnySettings, Settings, run_command
@@ -228,6 +229,13 @@ def _table(p: Prediction) -> str:
 def number(value: float | None) -> str:
     """Three digits, or a dash where there is no number."""
     return f"{value:#.3g}".rstrip(".") if pd.notna(value) else NONE
+
+
+def with_interval(interval: Interval) -> str:
+    """An estimate with its interval in brackets, or a dash where there is none."""
+    if np.isnan(interval.estimate):
+        return NONE
+    return f"{number(interval.estimate)} [{number(interval.low)}, {number(interval.high)}]"
 
 
 def _listed(numbers: list[int]) -> str:

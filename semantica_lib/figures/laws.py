@@ -11,10 +11,10 @@ from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 
 from semantica_lib.analysis.claims import BOTH, tie_of
 from semantica_lib.analysis.laws import CLASSES, OLDER, SWEEP, Course, Odds, Source
-from semantica_lib.analysis.statistics import Interval, geometric_interval, mean_interval
+from semantica_lib.analysis.statistics import geometric_interval, mean_interval
 from semantica_lib.experiments import Settings
 from semantica_lib.figures import tables
-from semantica_lib.figures.facts import NONE, facts_of_run, number
+from semantica_lib.figures.facts import NONE, facts_of_run, with_interval
 from semantica_lib.figures.overview import LOOKS
 from semantica_lib.figures.style import (
     BLACK,
@@ -100,7 +100,7 @@ def classes(made: Sequence[Course]) -> str:
         pair = f"{one.pair[0]} and {one.pair[1]}, DH {'holds' if one.holds else 'fails'}"
         name = one.name if one.measured.complete else f"{one.name} (partial)"
         ratio = geometric_interval(one.ratio[np.isfinite(one.ratio)])
-        cells.setdefault((name, pair), {})[one.where] = f"*{one.class_}*: {_interval(ratio)}"
+        cells.setdefault((name, pair), {})[one.where] = f"*{one.class_}*: {with_interval(ratio)}"
     lines = [[*head, *(of.get(where, NONE) for where in WHERES)] for head, of in cells.items()]
     return tables.markdown_table(["experiment", "pair", *WHERES], lines)
 
@@ -225,7 +225,7 @@ def shortfalls(made: Sequence[Odds]) -> str:
     """What each gap of unequal odds falls short by, and how it differs between contexts."""
     lines = []
     for one in (one for one in made if one.odds > 0 and one.gaps is not None):
-        cells = [_interval(mean_interval(values[np.isfinite(values)]))
+        cells = [with_interval(mean_interval(values[np.isfinite(values)]))
                  for values in (one.end[:, 0], one.shortfall, one.shortfall[one.learned],
                                 one.spread)]  # fmt: skip
         pair = f"{one.pair[1]} over {one.pair[0]}"
@@ -269,10 +269,3 @@ def listed(sources: Sequence[Source]) -> str:
     return (
         "\n".join(lines) or "There is no result yet; `semantica run transformer-small` makes one."
     )
-
-
-def _interval(interval: Interval) -> str:
-    """An estimate with its interval, or a dash."""
-    if np.isnan(interval.estimate):
-        return NONE
-    return f"{number(interval.estimate)} [{number(interval.low)}, {number(interval.high)}]"

@@ -24,7 +24,7 @@ from semantica_lib.analysis.statistics import (
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import COLUMNS, primary_rows, verdicts
 from semantica_lib.figures import tables
-from semantica_lib.figures.facts import NONE, TIES, facts_of_run, number
+from semantica_lib.figures.facts import NONE, TIES, facts_of_run, number, with_interval
 from semantica_lib.figures.overview import TABLES
 from semantica_lib.models.encoders import sees_order
 from semantica_lib.results import Result
@@ -84,7 +84,7 @@ def endings(found: Sequence[Result]) -> str:
     for result in found:
         for tied, tie in TIES:
             ends = [protocols.end_accuracy(result, tied, split) for split in splits]
-            cells = [_interval(mean_interval(values)) for values in ends]
+            cells = [with_interval(mean_interval(values)) for values in ends]
             lines.append(_line(named(result), f"{tie}, {len(ends[0])} seeds", *cells))
         task = xor_task(result.settings)
         best = [number(task.ceiling(split)[0]) for split in splits]
@@ -135,7 +135,7 @@ def drawn_lines(found: Sequence[Result]) -> str:
         ends = [protocols.end_accuracy(result, tied, "exact") for tied, _ in TIES]
         best = xor_task(result.settings).ceiling("exact")[0]
         over = sum(int((values > drawn + 5e-4).sum()) for values in ends)  # by a digit shown
-        cells = [_interval(mean_interval(values)) for values in ends]
+        cells = [with_interval(mean_interval(values)) for values in ends]
         count = f"{over} of {sum(map(len, ends))}"
         lines.append(_line(named(result), f"{drawn:.2f}", f"{best:.2f}", *cells, count))
     return "\n".join(lines)
@@ -168,7 +168,7 @@ def compared(columns: Mapping[str, Result]) -> str:
     heads = [f"{head}, {n} seed{'s'[: n != 1]}" for head, n in zip(columns, counts, strict=True)]
     cells = {
         (row.claim, index): f"**{row.verdict}**: "
-        + _interval(Interval(row.estimate, row.low, row.high))
+        + with_interval(Interval(row.estimate, row.low, row.high))
         for index, frame in enumerate(frames)
         for row in frame.itertuples()
     }
@@ -230,9 +230,3 @@ def _head(*cells: str) -> list[str]:
 
 def _line(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _interval(interval: Interval) -> str:
-    if np.isnan(interval.estimate):
-        return NONE
-    return f"{number(interval.estimate)} [{number(interval.low)}, {number(interval.high)}]"

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.parity import Row, merging
 from semantica_lib.analysis.statistics import geometric_interval, share_interval
-from semantica_lib.figures.facts import NONE, number
+from semantica_lib.figures.facts import NONE, number, with_interval
 from semantica_lib.figures.style import BLUE, DOTS, GREY, STYLE, WIDTH, legend, note
 from semantica_lib.figures.tables import markdown_table
 from semantica_lib.results import Result
@@ -47,9 +47,8 @@ def shares(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         share = share_interval(row.learned.to_numpy(bool))
-        interval = f"{number(share.estimate)} [{number(share.low)}, {number(share.high)}]"
         counts = f"{int(row.learned.sum())} of {len(row.learned)}"
-        lines.append([row.label, tie_of(row.tied), counts, interval])
+        lines.append([row.label, tie_of(row.tied), counts, with_interval(share)])
     return markdown_table(["result", "tie", "learn", "share"], lines)
 
 
