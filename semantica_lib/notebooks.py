@@ -63,7 +63,9 @@ def execute(
     part = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
     failed = target.with_suffix(".failed.ipynb")
     try:
-        with _environment({} if train else {"SEMANTICA_TRAIN": "never"}):
+        # what is stored is shown by several kernels side by side, one a core
+        shown = {"SEMANTICA_TRAIN": "never", "OMP_NUM_THREADS": "1"}
+        with _environment({} if train else shown):
             papermill.execute_notebook(
                 str(source), str(part), parameters=dict(parameters), kernel_name="python3",
                 cwd=str(ROOT), progress_bar=False, extra_arguments=["--log-level=ERROR"],

@@ -1,6 +1,7 @@
 """What all tests share: one thread, the same examples at every run, and PyTorch's own model."""
 
 import math
+import os
 import signal
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -15,6 +16,7 @@ from plain import PlainModel
 from semantica_lib.datasets.xor import XorTask
 
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 # A suite started in the background ignores Ctrl-C, and so would every process that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
