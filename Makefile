@@ -30,7 +30,7 @@ test: env ## lint and the everyday tests, at most 12 minutes from nothing on 2 c
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: env ## the tests that take longer
 	$(BIN)/python -m pytest -m long
