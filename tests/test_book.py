@@ -111,11 +111,30 @@ def test_every_experiment_has_its_page_in_the_contents():
     assert len(set(listed)) == len(listed)
 
 
-def test_the_book_is_built_from_published_results(tmp_path, monkeypatch, capfd):
+QUOTED = {"transformer-small", "tables", "mlm", "closing"}  # by other pages
+
+
+def stand_in(page: notebooks.Page) -> None:
+    """A page with its heading alone, that counts as executed."""
+    heading = nbformat.read(page.source, as_version=4).cells[0].source.splitlines()[0]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(heading, id="head")])
+    notebook.metadata["semantica_key"] = notebooks._key(page)
+    page.target.parent.mkdir(exist_ok=True)
+    nbformat.write(notebook, page.target)
+
+
+@pytest.mark.parametrize(
+    "whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["in part", "whole"]
+)
+def test_the_book_is_built_from_published_results(whole, tmp_path, monkeypatch, capfd):
+    """In part: the pages that are quoted are executed, the others have their headings alone."""
     book = tmp_path / "book"
     shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "experiments"))
     monkeypatch.setattr(notebooks, "BOOK", book)
     monkeypatch.setattr(notebooks, "EXECUTED", book / "experiments")
+    for page in notebooks.pages():
+        if not whole and page.target.stem not in QUOTED:
+            stand_in(page)
     assert cli.main(["book", "--no-train"]) == 0, capfd.readouterr().err
     html = book / "_build" / "html"
     pages = {path.stem: path.read_text() for path in html.rglob("*.html")}
@@ -136,9 +155,10 @@ def test_the_book_is_built_from_published_results(tmp_path, monkeypatch, capfd):
         if result is None:
             assert f"There is no result of {name} yet" in pages[name]
             assert f"{name} has no result, here or published" in pages["tables"]
-        else:
+            continue
+        assert f'href="{name}.html"' in pages["tables"]
+        if whole or name in QUOTED:
             assert result.manifest["commit"][:10] in pages[name]
-            assert f'href="{name}.html"' in pages["tables"]
             assert ("It is partial" in pages[name]) != result.complete
 
     stamps = {path: path.stat().st_mtime_ns for path in (book / "experiments").glob("*.ipynb")}
