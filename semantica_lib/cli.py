@@ -79,8 +79,13 @@ def _experiment_options(function: Callable) -> Callable:
 
 
 def _settings(name: str, overrides: Sequence[str], device: str | None = None) -> AnySettings:
+    return find(name, _changes(overrides, device))
+
+
+def _changes(overrides: Sequence[str], device: str | None) -> list[tuple[str, Any]]:
+    """What ``--set`` and ``--device`` ask for."""
     pairs = [parse_override(text) for text in overrides]
-    return find(name, pairs + ([("device", device)] if device else []))
+    return pairs + ([("device", device)] if device else [])
 
 
 def _wanted(name: str, overrides: Sequence[str], device: str | None = None) -> list[AnySettings]:
@@ -90,9 +95,7 @@ def _wanted(name: str, overrides: Sequence[str], device: str | None = None) -> l
             hint = nearest(name, [*catalogue(), *sweeps()])
             raise RequestError(f"unknown experiment or sweep {name!r}{hint}")
         return [_settings(name, overrides, device)]
-    pairs = [parse_override(text) for text in overrides]
-    pairs += [("device", device)] if device else []
-    return [own for _, own in points(read(sweeps()[name]), pairs)]
+    return [own for _, own in points(read(sweeps()[name]), _changes(overrides, device))]
 
 
 @command.command("list")
