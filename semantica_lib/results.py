@@ -62,8 +62,11 @@ class Result:
     ``hidden_norm`` is ``(trial, measurement, bit)`` at ``measured_steps`` ``(measurement,)``: the
     least norm of the encoder's output over all contexts whose masked bit is 0, and is 1.
     ``logit_gap`` is ``(trial, measurement, pair, 3)``: for every two synonyms ``a < b``, by how
-    much b's logit exceeds a's, mean, least and greatest over the contexts of their bit. Results of
-    an older version lack some of these.
+    much b's logit exceeds a's, mean, least and greatest over the contexts of their bit.
+    ``table_gradient`` is ``(trial, measurement, 3)`` at ``gradient_steps`` ``(measurement,)``, 0
+    and the powers of 2: of the loss of the step to come, the norm of the gradient that reaches the
+    embedding table by the input, that by the output, and the cosine between them. Results of an
+    older version lack some of these.
 
     Of a language model the vocabulary is the words that have a synonym, then their synonyms,
     ``words`` ``(word,)``; ``holds`` ``(trial, pair)`` is whether the DH holds for a word and its
@@ -82,6 +85,8 @@ class Result:
     measured_steps: np.ndarray | None = None
     hidden_norm: np.ndarray | None = None
     logit_gap: np.ndarray | None = None
+    gradient_steps: np.ndarray | None = None
+    table_gradient: np.ndarray | None = None
     words: np.ndarray | None = None
     holds: np.ndarray | None = None
     neighbours: np.ndarray | None = None
@@ -116,7 +121,7 @@ class Result:
         changes["seeds"] = sorted(set(self.seed[keep].tolist()))
         changes["trials"] = [t for t in self.manifest["trials"] if t["seed"] in seeds]
         a_trial = ("seed", "tied", "input_embedding", "output_embedding")
-        a_trial += ("hidden_norm", "logit_gap", "holds", "neighbours")
+        a_trial += ("hidden_norm", "logit_gap", "table_gradient", "holds", "neighbours")
         arrays = {name: getattr(self, name) for name in a_trial}
         return replace(
             self,

@@ -15,7 +15,10 @@ from semantica_lib.schema import Betas, Common, Count, Real, checked
 # Settings that apply only where another one has a certain value, with the value that stands where
 # none is given: those of the paper's small models, and of its schedule. Elsewhere each is null.
 SIZES: dict[str, dict[str, Any]] = {
-    "transformer": {"heads": 1, "feedforward_size": 4, "activation": "gelu", "dropout": 0.0},
+    "transformer": {
+        "heads": 1, "feedforward_size": 4, "activation": "gelu", "dropout": 0.0,
+        "near_synonym": 0.0,
+    },
     "lstm": {"hidden_size": 8, "bidirectional": True},
     "mixer": {
         "token_feedforward_size": 4, "channel_feedforward_size": 8, "activation": "relu",
@@ -52,6 +55,8 @@ class Settings(Common):
     """probabilities of the synonyms of bit 0"""
     one_dst: Distribution = (0.5, 0.5)
     """probabilities of the synonyms of bit 1"""
+    near_synonym: Annotated[Real, Field(ge=0, le=1)] | None = None
+    """transformer: how often the last symbol of a bit is written as that of the other bit"""
     bits: Annotated[int, Field(ge=2, le=16)] = 7
     """length of the strings; all 2^bits of them are used"""
     batch_size: Count | None = None

@@ -4,62 +4,29 @@ The predictions follow from the decay clock and from what gradients ask (the cha
 They were written down before any point of the sweeps was looked at but the main experiment.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from semantica_lib import results
 from semantica_lib.analysis import statistics
 from semantica_lib.analysis.claims import BOTH, EXPLORATORY, MERGE_MARGIN, Measured, tie_of
 from semantica_lib.analysis.distances import SynonymPair, Table, synonym_pairs
+from semantica_lib.analysis.points import Point, name_of, pairs_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import Prediction, decay_factor
-from semantica_lib.experiments import Settings
-from semantica_lib.results import Result
-from semantica_lib.sweeps import points, read, sweeps
 
 OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
 KEPT_MARGIN = 0.01  # of a control pair's distance: rows that began equal and are nearer are equal
 STRONG = 0.1  # the paper's weight decay
 Side = Literal["under", "over", ""]
-PLACES: tuple[tuple[bool, Table], ...] = ((False, "input"), (False, "output"), (True, "input"))
 
 
-class Point(NamedTuple):
-    """A point of a sweep, and its result if there is one."""
-
-    varied: Mapping[str, Any]
-    settings: Settings
-    result: Result | None
-
-    @property
-    def label(self) -> str:
-        own = self.settings
-        return f"{OPTIMIZERS[own.optimizer]}, {own.expectation} loss, decay {own.weight_decay:g}"
-
-    @property
-    def places(self) -> list[tuple[bool, Table]]:
-        """The tables that it has: whether tied, and which."""
-        return [place for place in PLACES if tie_of(place[0]) in self.settings.ties]
-
-
-def stored(sweep: str) -> list[Point]:
-    """The points of a sweep, each with the result that has its trials: this machine's, if it has.
-
-    Raises:
-        RequestError: a result is damaged.
-    """
-    return [Point(varied, own, _result(own)) for varied, own in points(read(sweeps()[sweep]))]
-
-
-def _result(own: Settings) -> Result | None:
-    places = results.here(), results.PUBLISHED
-    found = [one for place in places if (one := results.load(results.folder(place, own)))]
-    best = next((one for one in found if one.covers(own)), found[0] if found else None)
-    return best.of_seeds(own.seeds) if best else None
+def label(point: Point) -> str:
+    """The point in words: its optimizer, its loss, its decay."""
+    own = point.settings
+    return f"{OPTIMIZERS[own.optimizer]}, {own.expectation} loss, decay {own.weight_decay:g}"
 
 
 def closing_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
@@ -100,8 +67,8 @@ def predict(point: Point, pair: SynonymPair, tied: bool, table: Table) -> Predic
         merges = bool(decay_factor(own, np.array([own.steps]))[0] < MERGE_MARGIN)
     else:
         merges = pair.conditionally_equivalent
-    where = "tied" if tied else f"untied {table}"
-    words = f"{point.label}: {where}: {pair.first} and {pair.second}"
+    where = name_of((tied, table))
+    words = f"{label(point)}: {where}: {pair.first} and {pair.second}"
     verb = "merge" if merges else "stay apart"
     return Prediction(f"{words}, predicted to {verb}", tied, table, pair[:2], merges)
 
@@ -132,7 +99,7 @@ def _kept(
     learners: bool = False,
 ) -> Claim:  # fmt: skip
     side, verb = ("under", "stay equal") if kept else ("over", "part")
-    where = f"{point.label.rpartition(', decay')[0]}: {'tied' if tied else f'untied {table}'}"
+    where = f"{label(point).rpartition(', decay')[0]}: {name_of((tied, table))}"
     p = Prediction(f"{where}: {pair.first} and {pair.second} {verb}", tied, table, pair[:2], None)
     claim = measured.pair(p, ", learned trials only" * learners, learners=learners)
     prediction = f"{side} {KEPT_MARGIN:g} of a control pair's distance"
@@ -144,33 +111,21 @@ def noise_claims(found: list[Point]) -> list[Claim]:
     claims = []
     for sampled, exact in pairs_of(found, "expectation", "sampled", "exact"):
         before, after = Measured(sampled.result), Measured(exact.result)
-        label = sampled.label.replace(", sampled loss", "")
+        words = label(sampled).replace(", sampled loss", "")
         for pair in synonym_pairs(before.task):
             for tied, table in exact.places:
                 ends = [
                     pd.Series(m.trials[tied].ratio(table, pair[:2])[0], m.trials[tied].seeds)
                     for m in (before, after)
                 ]
-                where = "tied" if tied else f"untied {table}"
-                text = f"{label}: {where}: {pair.first} and {pair.second}, without noise over with"
+                where = name_of((tied, table))
+                text = f"{words}: {where}: {pair.first} and {pair.second}, without noise over with"
                 values = (ends[1] / ends[0]).to_numpy(float)
                 claims.append(after.claim(text, "ratio", values, tied))
         for tied in (tied for tied in BOTH if tie_of(tied) in exact.settings.ties):
-            text = f"{label}: learned by more trials without noise, {tie_of(tied)}"
+            text = f"{words}: learned by more trials without noise, {tie_of(tied)}"
             claims.append(more_learn(text, before.learned[tied], after.learned[tied]))
     return exploratory(claims)
-
-
-def pairs_of(found: list[Point], name: str, one: Any, other: Any) -> list[tuple[Point, Point]]:
-    """Points that have a result and differ in one setting alone, by its values."""
-    by = {point.settings.settings_hash: point for point in found if point.result}
-    pairs = []
-    for point in by.values():
-        if getattr(point.settings, name) == one:
-            changed = point.settings.model_copy(update={name: other}).settings_hash
-            if changed in by:
-                pairs.append((point, by[changed]))
-    return pairs
 
 
 def more_learn(text: str, before: pd.Series, after: pd.Series, side: Side = "") -> Claim:

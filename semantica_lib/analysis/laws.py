@@ -14,9 +14,9 @@ import pandas as pd
 from scipy.integrate import trapezoid
 
 from semantica_lib.analysis.claims import BOTH, EXPLORATORY, Measured, tie_of
-from semantica_lib.analysis.closing import stored
 from semantica_lib.analysis.distances import Pair, Table, synonym_pairs
 from semantica_lib.analysis.exploratory import log_odds_law
+from semantica_lib.analysis.points import stored
 from semantica_lib.analysis.statistics import Claim, geometric_interval
 from semantica_lib.analysis.theory import log_odds, paper_predictions
 from semantica_lib.experiments import Settings

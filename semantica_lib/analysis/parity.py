@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis.claims import BOTH, Measured, tie_of
-from semantica_lib.analysis.closing import STRONG, Point, exploratory, more_learn, pairs_of
+from semantica_lib.analysis.closing import STRONG, exploratory, more_learn
 from semantica_lib.analysis.distances import synonym_pairs
+from semantica_lib.analysis.points import Point, pairs_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.results import Result
 

@@ -75,12 +75,15 @@ class XorTask:
         bits: length of the strings.
         zero_dst, one_dst: probabilities of the synonyms of bit 0 and of bit 1.
         data_seed: chooses the split, nothing else.
+        near_synonym: how often the last symbol of each bit lies: with this probability it is
+            written as the last symbol of the other bit.
     """
 
     bits: int
     zero_dst: tuple[float, ...]
     one_dst: tuple[float, ...]
     data_seed: int
+    near_synonym: float = 0.0
 
     @property
     def symbols(self) -> int:
@@ -104,6 +107,26 @@ class XorTask:
     def probability(self) -> tuple[float, ...]:
         """Probability of each bit symbol, given its bit."""
         return self.zero_dst + self.one_dst
+
+    @property
+    def written(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Probability of every bit symbol where the bit is 0, and where it is 1."""
+        zero = [*self.zero_dst, *(0.0 for _ in self.one_dst)]
+        one = [*(0.0 for _ in self.zero_dst), *self.one_dst]
+        last = len(self.zero_dst) - 1, self.symbols - 1
+        for row, own, other in ((zero, *last), (one, *reversed(last))):
+            row[own], row[other] = (
+                row[own] * (1 - self.near_synonym), row[own] * self.near_synonym,
+            )  # fmt: skip
+        return tuple(zero), tuple(one)
+
+    @property
+    def thresholds(self) -> Tensor:
+        """Where a uniform 32-bit word passes from symbol to symbol, ``(bit, symbol - 1)``.
+
+        A word stands for the symbol whose number is how many thresholds it reaches.
+        """
+        return torch.tensor([_thresholds(dst) for dst in self.written])
 
     @property
     def synonyms(self) -> list[tuple[int, int]]:
@@ -152,7 +175,9 @@ class XorTask:
         )
         return strings[chosen]
 
-    def draw(self, strings: Tensor, seeds: Tensor, step: Tensor) -> Batch:
+    def draw(
+        self, strings: Tensor, seeds: Tensor, step: Tensor, thresholds: Tensor | None = None
+    ) -> Batch:
         """One masked writing of each string for each trial at this step.
 
         A pure function of seed, step and string: the other strings of the batch do not matter.
@@ -161,34 +186,35 @@ class XorTask:
             strings: ``(batch, bit)`` int64, or ``(trial, batch, bit)``: each trial's own.
             seeds: ``(trial,)`` int64.
             step: 0-d int64.
+            thresholds: ``(trial, bit, symbol - 1)``, where each trial has distributions of its own.
         """
+        own = self.thresholds.to(strings.device)[None] if thresholds is None else thresholds
+        zero, one = own[:, :, :, None].unbind(1)  # each (trial or 1, threshold, 1)
         number = _numbers(strings)
         *drawn, place = streams.words(seeds, streams.TRAINING, step, number, self.bits + 1)
         masked = (place * self.bits) >> 32  # uniform on the places, exact to 2^-32
         parity = (strings.sum(-1) & 1) + self.parity
         tokens, target = [], torch.zeros_like(masked)
         for place_, word in enumerate(drawn):
-            symbol = self._symbol(strings[..., place_], word)
+            limits = torch.where(strings[..., None, :, place_] == 0, zero, one)
+            symbol = sum((word >= limit).long() for limit in limits.unbind(1))
             hidden = masked == place_
             target = torch.where(hidden, symbol, target)
             tokens.append(torch.where(hidden, self.mask, symbol))
         tokens.append(parity.expand_as(masked))
         return Batch(torch.stack(tokens, 1), target)
 
-    def _symbol(self, bit: Tensor, word: Tensor) -> Tensor:
-        """The synonym of ``bit`` that a random word chooses: how many thresholds it reaches."""
-        chosen = [
-            sum(((word >= threshold).long() for threshold in _thresholds(dst)), 0 * word)
-            for dst in (self.zero_dst, self.one_dst)
-        ]
-        return torch.where(bit == 0, chosen[0], chosen[1] + len(self.zero_dst))
-
     def ceiling(self, split: str) -> tuple[float, float]:
         """Best attainable accuracy and least cross-entropy (nats) on a split, by enumeration.
 
-        The masked bit is certain, so the best guess is its likelier synonym and the least loss is
-        the entropy of its distribution.
+        Where no symbol lies the masked bit is certain, so the best guess is its likelier synonym
+        and the least loss is the entropy of its distribution. Otherwise they are those of a model
+        that sees how many of each symbol there are, not their order.
         """
+        if self.near_synonym:
+            joint = self.population.joint[SPLITS.index(split)]  # (symbol, case)
+            share = joint / joint.sum(0)
+            return joint.amax(0).sum().item(), -torch.xlogy(joint, share).nansum().item()
         ones = self.splits[split].double().mean().item()
         weights = ((1 - ones, self.zero_dst), (ones, self.one_dst))
         accuracy = sum(weight * max(dst) for weight, dst in weights)
@@ -199,6 +225,7 @@ class XorTask:
     def population(self) -> Population:
         """The enumerated contexts of an encoder that does not see the order of its tokens."""
         joint: dict[tuple[int, ...], Tensor] = {}
+        written = torch.tensor(self.written, dtype=torch.float64)
         for split_index, split in enumerate(SPLITS):
             strings = self.splits[split]
             kinds = Counter()  # (zeros beside the mask, ones beside it, masked bit) -> how often
@@ -209,18 +236,13 @@ class XorTask:
             for (zeros, ones, bit), times in kinds.items():
                 if not times:
                     continue
-                target = torch.zeros(self.symbols, dtype=torch.float64)
-                if bit == 0:
-                    target[: len(self.zero_dst)] = torch.tensor(self.zero_dst, dtype=target.dtype)
-                else:
-                    target[len(self.zero_dst) :] = torch.tensor(self.one_dst, dtype=target.dtype)
                 parity = self.parity + (ones + bit) % 2
                 for symbols, probability in self._writings(zeros, ones):
                     context = (*symbols, self.mask, parity)
                     cell = joint.setdefault(
                         context, torch.zeros(len(SPLITS), self.vocabulary, dtype=torch.float64)
                     )
-                    cell[split_index, : self.symbols] += times / total * probability * target
+                    cell[split_index, : self.symbols] += times / total * probability * written[bit]
         tokens = torch.tensor(sorted(joint)).T.contiguous()
         return Population(tokens, torch.stack([joint[case] for case in sorted(joint)], 2))
 
@@ -229,7 +251,8 @@ class XorTask:
         """The enumerated contexts of an encoder that sees the order of its tokens.
 
         A context (the other symbols, the masked place, the parity) belongs to one string, since the
-        others and the parity fix the masked bit: those of held-out strings occur in no other.
+        others and the parity fix the masked bit: those of held-out strings occur in no other. Of
+        symbols that lie there are none here, for then they fix nothing.
         """
         occurring = torch.tensor([s for s, p in enumerate(self.probability) if p > 0])
         beside = torch.cartesian_prod(*[occurring] * (self.bits - 1)).reshape(-1, self.bits - 1)
@@ -258,10 +281,10 @@ class XorTask:
 
     def _writings(self, zeros: int, ones: int) -> Iterator[tuple[tuple[int, ...], float]]:
         """Sorted symbols of so many zeros and ones, each with its probability."""
-        first = len(self.zero_dst)
-        for low, p in _multisets(zeros, self.zero_dst):
-            for high, q in _multisets(ones, self.one_dst):
-                yield low + tuple(first + symbol for symbol in high), p * q
+        zero, one = self.written
+        for low, p in _multisets(zeros, zero):
+            for high, q in _multisets(ones, one):
+                yield tuple(sorted(low + high)), p * q
 
 
 def _numbers(strings: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from semantica_lib.analysis.claims import MERGE_MARGIN, Measured
-from semantica_lib.analysis.closing import KEPT_MARGIN, OPTIMIZERS, PLACES, Point
+from semantica_lib.analysis.closing import KEPT_MARGIN, OPTIMIZERS, label
 from semantica_lib.analysis.distances import (
     RESOLUTION,
     Table,
@@ -18,6 +18,7 @@ from semantica_lib.analysis.distances import (
     control_distance,
     synonym_pairs,
 )
+from semantica_lib.analysis.points import PLACES, Point, name_of
 from semantica_lib.analysis.statistics import geometric_interval
 from semantica_lib.figures.facts import NONE, facts_of_run, with_interval
 from semantica_lib.figures.overview import LOOKS
@@ -54,7 +55,7 @@ def decays(found: Sequence[Point]) -> Figure:
             axes.axhline(MERGE_MARGIN, color=BLACK, linestyle=(0, (4, 2)), linewidth=1)
             if axes in panels[0]:
                 axes.set_title(words)
-        row[0].set_ylabel(("tied" if tied else f"untied {table}") + "\ndistance / control")
+        row[0].set_ylabel(f"{name_of((tied, table))}\ndistance / control")
     panels[0, 0].set_yscale("log")
     panels[0, 0].set_xticks(range(len(values)), [f"{value:g}" for value in values])
     panels[0, 0].set_xlim(-0.4, len(values) - 0.6)
@@ -159,11 +160,7 @@ def endings(found: Sequence[Point]) -> str:
     for point in there:
         measured = Measured(point.result)
         pairs = [pair[:2] for pair in synonym_pairs(measured.task)]
-        heads = [
-            f"{'tied' if tied else f'untied {table}'}, {a} and {b}"
-            for tied, table in PLACES
-            for a, b in pairs
-        ]
+        heads = [f"{name_of(place)}, {a} and {b}" for place in PLACES for a, b in pairs]
         cells = []
         for tied, table in PLACES:
             for pair in pairs:
@@ -173,7 +170,7 @@ def endings(found: Sequence[Point]) -> str:
             f"{int(learns.sum())} of {len(learns)}" if len(learns) else NONE
             for learns in (measured.learned[False], measured.learned[True])
         ]
-        lines.append([point.label, *cells, *learned])
+        lines.append([label(point), *cells, *learned])
     return markdown_table(["point", *heads, "learn, untied", "learn, tied"], lines)
 
 
@@ -182,11 +179,11 @@ def listed(sweep: str, found: Sequence[Point]) -> str:
     lines = []
     for point in found:
         if point.result is None:
-            lines.append(f"- {point.label}: no result yet.")
+            lines.append(f"- {label(point)}: no result yet.")
             continue
         made = facts_of_run(point.result)
         lines.append(
-            f"- {point.label}: {made['seed_count']} seeds, {made['ties']}, {made['steps']} steps, "
+            f"- {label(point)}: {made['seed_count']} seeds, {made['ties']}, {made['steps']} steps, "
             f"{made['source']}; commit {made['commit']}."
         )
     lines.append(f"\n`semantica run {sweep}` trains what is missing and executes this page.")

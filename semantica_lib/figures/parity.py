@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.parity import Row, merging
+from semantica_lib.analysis.points import name_of
 from semantica_lib.analysis.statistics import geometric_interval, share_interval
 from semantica_lib.figures.facts import NONE, number, with_interval
 from semantica_lib.figures.style import BLUE, DOTS, GREY, STYLE, WIDTH, legend, note
@@ -63,6 +64,6 @@ def by_learning(named: Sequence[tuple[str, Result]]) -> str:
                     middle, low, high, _ = geometric_interval(values)
                     bounds = f" [{number(low)}, {number(high)}]" if len(values) > 1 else ""
                     cells.append(f"{number(middle)}{bounds} ({len(values)})")
-                where = "tied" if tied else f"untied {table}"
+                where = name_of((tied, table))
                 lines.append([label, where, f"{a} and {b}", *cells])
     return markdown_table(["result", "table", "pair", "learn", "do not"], lines or [[NONE] * 5])

@@ -327,4 +327,7 @@ def train(
 
 def xor_task(settings: Settings) -> XorTask:
     """The data that the settings describe."""
-    return XorTask(settings.bits, settings.zero_dst, settings.one_dst, settings.data_seed)
+    return XorTask(
+        settings.bits, settings.zero_dst, settings.one_dst, settings.data_seed,
+        settings.near_synonym or 0.0,
+    )  # fmt: skip

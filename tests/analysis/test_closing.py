@@ -11,10 +11,10 @@ from made import SEEDS, made
 from scipy import stats
 
 from semantica_lib import results
-from semantica_lib.analysis import closing, parity
+from semantica_lib.analysis import closing, parity, points
 from semantica_lib.analysis.claims import EXPLORATORY
-from semantica_lib.analysis.closing import Point
 from semantica_lib.analysis.distances import synonym_pairs
+from semantica_lib.analysis.points import Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.experiments import Settings
 from semantica_lib.figures import closing as drawn
@@ -194,7 +194,7 @@ def test_pages_stand_with_any_part_of_the_sweeps(tmp_path: Path) -> None:
         assert png(_decays(found)["figure"]) and png(drawn.parting(found))
         assert isinstance(drawn.answer(found), str)
         assert drawn.listed("closing", missing).count("no result yet") == 2
-        rows_ = parity.rows_of([(one.label, one.result) for one in found if one.result])
+        rows_ = parity.rows_of([(closing.label(one), one.result) for one in found if one.result])
         assert png(told.matrix(rows_))
         frame = rows(*closing.closing_claims(found), found)
         assert frame.empty == (not any(one.result for one in found))
@@ -208,7 +208,7 @@ def test_the_result_with_the_points_seeds_is_taken(
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "runs"))
     monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
     own = Settings(seeds=(1, 2), ties=("untied",), steps=400)
-    assert closing._result(own) is None
+    assert points._result(own) is None
 
     def store(place: Path, seeds: list[int]) -> None:
         folder = results.folder(place, own)
@@ -224,9 +224,9 @@ def test_the_result_with_the_points_seeds_is_taken(
         results.write(folder, manifest, arrays, one.metrics.to_csv(index=False))
 
     store(results.PUBLISHED, [1, 2, 3])
-    assert closing._result(own).seed.tolist() == [1, 2, 1, 2]
+    assert points._result(own).seed.tolist() == [1, 2, 1, 2]
     store(results.here(), [1])
-    assert closing._result(own).published
+    assert points._result(own).published
     results.here().rename(tmp_path / "old")
     store(results.here(), [2, 1])
-    assert not closing._result(own).published
+    assert not points._result(own).published
