@@ -32,6 +32,11 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 MOMENTS = {"betas": (0.9, 0.999), "eps": 1e-12}
 OPTIMIZERS: dict[str, dict[str, Any]] = {"adamw": MOMENTS, "adam": MOMENTS, "sgd": {}}
 APPLY = {"architecture": SIZES, "schedule": SCHEDULES, "optimizer": OPTIMIZERS}
+# What the trials of one stack may differ in beside their seeds: data to the step, not its shape.
+MAY_DIFFER = {
+    "experiment", "question", "seeds", "ties", "device", "zero_dst", "one_dst", "near_synonym",
+    "learning_rate", "learning_rate_min", "weight_decay", "untie_at", "equal_start",
+}  # fmt: skip
 USUAL_PERIOD = 20_000  # of the paper's schedule, and what a run's end is where there is none
 MOST_CONTEXTS = 2**20  # more cannot be enumerated in reasonable time and memory
 
@@ -187,6 +192,12 @@ class Settings(Common):
     def encoder(self) -> str:
         """Its kind, in words."""
         return self.architecture
+
+    @property
+    def shape(self) -> str:
+        """What the trials of one stack have in common, as text."""
+        shared = self.model_dump_json(exclude=MAY_DIFFER)
+        return f"{shared} {len(self.zero_dst)} {len(self.one_dst)}"
 
     @property
     def period(self) -> int:

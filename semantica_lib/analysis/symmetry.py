@@ -111,8 +111,9 @@ def gradients(stack: Stack, flat: Tensor, data: Expectation) -> tuple[Tensor, Te
 
     Tied: the one table's gradient, twice.
     """
-    gradient = torch.func.grad(lambda flat: stack.loss(flat, data).sum())(flat)
-    views = stack.layout.views(gradient)
+    views_of = stack.layout.views
+    gradient = torch.func.grad(lambda flat: stack.loss(views_of(flat), data).sum())(flat)
+    views = views_of(gradient)
     return views[INPUT], views[OUTPUT]
 
 
@@ -167,11 +168,12 @@ def averaging(stack: Stack, flat: Tensor, data: Expectation, pair: Pair) -> tupl
     ``-sum_c P(c) log(1 - (sqrt q(a | c) - sqrt q(b | c))^2)``, q the model's probabilities.
     """
     mean = flat.clone()
-    rows = stack.layout.views(mean)[OUTPUT]
+    before, after = (stack.layout.views(one) for one in (flat, mean))
+    rows = after[OUTPUT]
     rows[:, list(pair)] = rows[:, list(pair)].mean(1, keepdim=True)
-    root = (stack.predict(flat, data.tokens)[1][:, list(pair)] / 2).exp()  # (trial, 2, case)
+    root = (stack.predict(before, data.tokens)[1][:, list(pair)] / 2).exp()  # (trial, 2, case)
     closed = -(torch.log1p(-(root[:, 0] - root[:, 1]).square()) * data.joint.sum(0)).sum(1)
-    return stack.loss(flat, data) - stack.loss(mean, data), closed
+    return stack.loss(before, data) - stack.loss(after, data), closed
 
 
 def least_rows(hidden: Tensor, joint: Tensor, decay: float) -> Tensor:
@@ -212,7 +214,7 @@ def trained(stack: Stack, steps: int) -> Tensor:
     """Parameters after so many steps on the exact loss, ``(trial, parameter)``, not compiled."""
     state = stack.initial()
     for _ in range(steps):
-        state, _ = stack.update(state, stack.whole, stack.factors(state.step))
+        state, _ = stack.update(state, stack.whole, stack.traits)
     return state.flat
 
 

@@ -15,7 +15,7 @@ synonym is not (Bertolotti & Cazzola 2024, the XOR experiments).
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -54,11 +54,27 @@ class Population:
         occur = joint.sum(0) > 0
         return Expectation(self.tokens[None, :, occur], joint[:, occur])
 
+    @classmethod
+    def of_all(cls, populations: Sequence["Population"]) -> "Population":
+        """The contexts of any of them; ``joint`` is ``(population, split, symbol, case)``."""
+        first, *others = populations
+        if all(torch.equal(one.tokens, first.tokens) for one in others):
+            return cls(first.tokens, torch.stack([one.joint for one in populations]))
+        tokens, place = torch.cat([one.tokens for one in populations], 1).unique(
+            dim=1, return_inverse=True
+        )
+        joint = first.joint.new_zeros(len(populations), *first.joint.shape[:2], tokens.shape[1])
+        places = place.split([one.tokens.shape[1] for one in populations])
+        for own, one, where in zip(joint, populations, places, strict=True):
+            own[:, :, where] = one.joint
+        return cls(tokens, joint)
+
 
 @dataclass(frozen=True)
 class Expectation:
     """A whole split in the place of a batch: ``tokens`` ``(1, token, case)``, each context once,
-    and ``joint`` ``(symbol, case)``, how probable it is that it is shown and hides this symbol."""
+    and ``joint`` ``(symbol, case)``, how probable it is that it is shown and hides this symbol; or
+    ``(trial, symbol, case)``, where trials have distributions of their own."""
 
     tokens: Tensor
     joint: Tensor

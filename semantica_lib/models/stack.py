@@ -42,6 +42,12 @@ class Layout:
             views[OUTPUT] = views[INPUT]
         return views
 
+    def into(self, other: "Layout", flat: Tensor) -> Tensor:
+        """The same parameters ``(..., parameter)`` in the other layout's order."""
+        views = self.views(flat.flatten(0, -2))
+        moved = torch.cat([views[name].flatten(1) for name in other.names], 1)
+        return moved.unflatten(0, flat.shape[:-1])
+
     def flat(self, parameters: dict[str, Tensor]) -> Tensor:
         """The buffer of one trial, ``(parameter,)``, from parameters of a plain module."""
         return torch.cat([parameters[name].detach().flatten() for name in self.names])

@@ -12,7 +12,7 @@ class History:
 
     ``tables`` holds ``(trial, table, symbol, feature)`` with the input table first, ``measured``,
     ``norms`` and ``gaps`` what ``Stack.measure`` returns, ``kept`` parameters
-    ``(trial, parameter)``.
+    ``(trial, parameter)``, ``gradients`` what ``Stack.table_gradient`` returns.
 
     Args:
         tensors: of the checkpoint to go on from; empty at the beginning.
@@ -20,7 +20,7 @@ class History:
 
     SERIES = (
         "record_steps", "tables", "measured_steps", "measured", "norms", "gaps", "kept_steps",
-        "kept",
+        "kept", "gradient_steps", "gradients",
     )  # fmt: skip
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:

@@ -13,10 +13,9 @@ def rate(own: Settings, step: Tensor, ends: Tensor | None = None) -> Tensor:
     """Learning rate at each step (counted from 0) under the settings' schedule, float64.
 
     Args:
-        ends: the settings' highest and lowest rate as data, for a function that is compiled once
-            for all values of them.
+        ends: highest and lowest rate of each trial, ``(trial, 2)``, instead of the settings'.
     """
-    high, low = (own.learning_rate, own.learning_rate_min) if ends is None else ends.unbind()
+    high, low = (own.learning_rate, own.learning_rate_min) if ends is None else ends.unbind(-1)
     warmup = own.warmup_steps or 0
     if own.schedule == "cosine":
         return cosine(step, high, low, own.schedule_period)
@@ -48,7 +47,8 @@ def adamw_factors(
     correction; one over the root of the second's (Loshchilov & Hutter 2019, algorithm 2).
     """
     first, second = (1 - torch.exp((step + 1).double() * _log(beta)) for beta in betas)
-    return torch.stack([1 - rate * weight_decay, rate / first, second.rsqrt()], -1)
+    columns = 1 - rate * weight_decay, rate / first, second.rsqrt()
+    return torch.stack(torch.broadcast_tensors(*columns), -1)
 
 
 def _log(beta: float) -> float:

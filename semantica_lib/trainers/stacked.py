@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,9 @@ from semantica_lib.trainers.launching import in_parts, launched, steps_a_launch
 
 EAGER_BELOW = 300  # runs of fewer steps end sooner than the compiler does
 IN_CACHE = 600_000  # numbers of a tensor that a processor's level-2 cache holds beside others
-AT_ONCE = 10_000  # sequences of all trials that are measured together: more leave the cache
+# Sequences of all trials that are measured together: on a processor more leave the cache.
+AT_ONCE = {True: 10_000, False: 1_000_000}
+NEVER = 2**62  # the step of what does not happen
 KEEP_SECONDS, TELL_SECONDS = 50.0, 0.2  # between checkpoints, and between words about progress
 
 
@@ -38,46 +40,98 @@ class State:
     step: Tensor
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What the trials of a stack differ in beside their seeds, as data: one compilation serves all.
+
+    ``scales`` ``(trial, 3)`` are the highest and the lowest rate and the weight decay, float64;
+    ``thresholds`` ``(trial, bit, symbol - 1)`` the distributions that are drawn from; ``joint``
+    ``(trial, symbol, case)`` the expectation that is trained on, without cases where it is sampled;
+    ``untie_at`` ``(trial,)`` the step up to which two tables move as one.
+    """
+
+    scales: Tensor
+    thresholds: Tensor
+    joint: Tensor
+    untie_at: Tensor
+
+
 class Stack:
-    """Trials that differ in their seeds, as functions of their state.
+    """Trials of one shape, as functions of their state.
 
     Args:
-        settings: the experiment.
+        settings: the experiment; or that of each trial, which agree in their ``shape``.
         seeds: one trial each.
-        tied: whether the output table is the input table.
+        tied: whether the output table is the input table; or of each trial whether it is.
         device, dtype: where and in what precision to compute.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Settings | Sequence[Settings],
         seeds: Iterable[int],
-        tied: bool,
+        tied: bool | Sequence[bool],
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.settings, self.tied, self.device, self.dtype = settings, tied, device, dtype
         self.seeds = torch.tensor(list(seeds), device=device)
-        self.task = xor_task(settings)
-        # Tables that are untied on the way are two from the start, and move as one until then.
-        self.untie_at = settings.untie_at if tied else None
-        shapes = {name: tuple(value.shape) for name, value in self._plain(0).items()}
-        self.layout = Layout(shapes, tied and not self.untie_at)
-        self.batch_size = settings.batch_size or len(self.task.splits["train"])
-        # As data: the step is compiled once for all values of them.
-        scales = settings.learning_rate, settings.learning_rate_min or 0.0, settings.weight_decay
-        self.scales = torch.tensor(scales, dtype=torch.float64, device=device)
+        count = len(self.seeds)
+        self.each = [settings] * count if isinstance(settings, Settings) else list(settings)
+        self.ties = [tied] * count if isinstance(tied, bool) else list(tied)
+        if len({own.shape for own in self.each}) > 1 or {count} != {len(self.each), len(self.ties)}:
+            raise ValueError("the trials of a stack have one shape, and settings and a tie each")
+        self.settings, self.tied = self.each[0], all(self.ties)
+        self.device, self.dtype = device, dtype
+        own, tasks = self.settings, [xor_task(own) for own in self.each]
+        self.task = tasks[0]
+        # Tables that are untied on the way are two from the start, and move as one until then; so
+        # are all of a stack in which some are tied and some are not.
+        apart = [
+            (one.untie_at or NEVER) if tie else 0
+            for one, tie in zip(self.each, self.ties, strict=True)
+        ]
+        shapes = {name: tuple(value.shape) for name, value in self._plain(own, 0).items()}
+        self.layout = Layout(shapes, tied=set(apart) == {NEVER})
+        self.as_one = any(apart) and not self.layout.tied
+        self.strings = self.task.splits["train"].to(device)
+        self.batch_size = own.batch_size or len(self.strings)
+        kinds = list(dict.fromkeys(tasks))
+        self.kind = torch.tensor([kinds.index(task) for task in tasks], device=device)
+        contexts = Population.of_all([self._population(task) for task in kinds])
+        self.contexts = Population(contexts.tokens.to(device), contexts.joint.to(device))
+        joint = torch.zeros(count, 0, 0)
         self.whole: Expectation | None = None  # what each step trains on, in the place of a batch
-        if settings.expectation == "exact":
-            self.whole = self.population.expectation("train").to(device, dtype)
+        if own.expectation == "exact":
+            self.whole = self._whole()
             self.batch_size = self.whole.tokens.shape[2]
-        if settings.dropout:
-            count = encoders.most_dropped(settings, self.batch_size)
-            self.dropout_rows = torch.arange(-(-count // 4), device=device)
+            joint = self.whole.joint.expand(count, -1, -1)
+        scales = [
+            (one.learning_rate, one.learning_rate_min or 0.0, one.weight_decay) for one in self.each
+        ]
+        self.traits = Traits(
+            torch.tensor(scales, dtype=torch.float64, device=device),
+            torch.stack([task.thresholds for task in tasks]).to(device),
+            joint.to(device, dtype),
+            torch.tensor(apart, device=device),
+        )
+        if own.dropout:
+            most = encoders.most_dropped(own, self.batch_size)
+            self.dropout_rows = torch.arange(-(-most // 4), device=device)
 
-    def _plain(self, seed: int) -> dict[str, Tensor]:
+    def _population(self, task: XorTask) -> Population:
+        """The contexts that this encoder can tell apart."""
+        return task.contexts if encoders.sees_order(self.settings) else task.population
+
+    def _whole(self) -> Expectation:
+        """The training strings' contexts; ``joint`` of all trials at once if theirs is the same."""
+        joint = self.contexts.joint[:, SPLITS.index("train")]  # (kind, symbol, case)
+        occur = joint.sum((0, 1)) > 0
+        joint = joint[:, :, occur][self.kind] if len(joint) > 1 else joint[0, :, occur]
+        whole = Expectation(self.contexts.tokens[None, :, occur], joint)
+        return whole.to(self.device, self.dtype)
+
+    def _plain(self, own: Settings, seed: int) -> dict[str, Tensor]:
         """Initial parameters of one trial, drawn by PyTorch's modules in the original's order."""
-        own = self.settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             tables = [
@@ -91,19 +145,14 @@ class Stack:
                 zeros, ones, rest = named[table].detach().tensor_split((first, self.task.symbols))
                 rows = [of_bit[:1].expand_as(of_bit) for of_bit in (zeros, ones)]
                 named[table] = torch.cat([*rows, rest])
-        if self.untie_at:
-            named[OUTPUT] = named[INPUT]
         return named
-
-    @property
-    def population(self) -> Population:
-        """The contexts that this encoder can tell apart."""
-        see_order = encoders.sees_order(self.settings)
-        return self.task.contexts if see_order else self.task.population
 
     def initial(self) -> State:
         """The state before the first step."""
-        rows = [self.layout.flat(self._plain(seed)) for seed in self.seeds.tolist()]
+        rows = []
+        for own, seed, tie in zip(self.each, self.seeds.tolist(), self.ties, strict=True):
+            named = self._plain(own, seed)
+            rows.append(self.layout.flat(named | ({OUTPUT: named[INPUT]} if tie else {})))
         flat = torch.stack(rows).to(self.device, self.dtype)
         zero = torch.zeros_like(flat)
         return State(self.seeds, flat, zero, zero.clone(), torch.tensor(0, device=self.device))
@@ -114,11 +163,12 @@ class Stack:
         return views[INPUT], views[OUTPUT]
 
     def predict(
-        self, flat: Tensor, tokens: Tensor, drop: Dropout | None = None
+        self, views: dict[str, Tensor], tokens: Tensor, drop: Dropout | None = None
     ) -> tuple[Tensor, Tensor]:
         """What the model makes of masked sequences, ``(trial or 1, token, batch)``.
 
         Args:
+            views: its parameters by name, each ``(trial, *shape)``.
             drop: a step's dropout; none while measuring.
 
         Returns:
@@ -126,37 +176,51 @@ class Stack:
             log-probability of each symbol there, ``(trial, symbol, batch)``: the logits are
             ``h @ O.T`` without a bias.
         """
-        views = self.layout.views(flat)
         hidden = encoders.masked_hidden(self.settings, views, tokens, drop)
         return hidden, product(views[OUTPUT], hidden).log_softmax(1)
 
-    def loss(self, flat: Tensor, batch: Batch | Expectation, drop: Dropout | None = None) -> Tensor:
+    def loss(
+        self, views: dict[str, Tensor], batch: Batch | Expectation, drop: Dropout | None = None
+    ) -> Tensor:
         """Cross-entropy at the masked place of each trial, nats, ``(trial,)``."""
-        _, log_probability = self.predict(flat, batch.tokens, drop)
+        _, log_probability = self.predict(views, batch.tokens, drop)
         if isinstance(batch, Expectation):
             return -(batch.joint * log_probability).sum((1, 2))
-        symbols = torch.arange(log_probability.shape[1], device=flat.device)
+        symbols = torch.arange(log_probability.shape[1], device=log_probability.device)
         hit = batch.target[:, None] == symbols[:, None]
         return -torch.where(hit, log_probability, 0).sum(1).mean(1)
 
+    def batch(self, state: State, traits: Traits) -> Batch | Expectation:
+        """What the next step of these trials trains on: drawn, or the whole of it."""
+        if self.whole is not None:
+            return Expectation(self.whole.tokens, traits.joint)
+        strings, size = self.strings, self.settings.batch_size
+        if size:
+            strings = self.task.shuffled(strings, size, state.seeds, state.step)
+        return self.task.draw(strings, state.seeds, state.step, traits.thresholds)
+
+    def _drop(self, state: State) -> Dropout | None:
+        if not self.settings.dropout:
+            return None
+        return Dropout(self.settings.dropout, state.seeds, state.step, self.dropout_rows)
+
     def update(
-        self, state: State, batch: Batch | Expectation, factors: Tensor
+        self, state: State, batch: Batch | Expectation, traits: Traits
     ) -> tuple[State, Tensor]:
         """One step of the optimizer on a given batch; the losses are those before the step."""
-        own, drop = self.settings, None
-        if own.dropout:
-            drop = Dropout(own.dropout, state.seeds, state.step, self.dropout_rows)
+        own, drop = self.settings, self._drop(state)
 
         def total(flat: Tensor) -> tuple[Tensor, Tensor]:
-            losses = self.loss(flat, batch, drop)
+            losses = self.loss(self.layout.views(flat), batch, drop)
             return losses.sum(), losses  # trials share no parameter: each gets its own gradient
 
         gradient, losses = torch.func.grad(total, has_aux=True)(state.flat)
-        if self.untie_at:
-            gradient = torch.where(state.step < self.untie_at, self._as_one(gradient), gradient)
+        if self.as_one:
+            joined = state.step < traits.untie_at
+            gradient = torch.where(joined[:, None], self._as_one(gradient), gradient)
         if own.optimizer == "adam":
-            gradient = gradient + self.scales[2].to(self.dtype) * state.flat
-        kept, rate, scale = factors.unbind()
+            gradient = gradient + traits.scales[:, 2:].to(self.dtype) * state.flat
+        kept, rate, scale = self.factors(state.step, traits)[:, None].unbind(-1)
         if own.optimizer == "sgd":
             flat = kept * state.flat - rate * gradient
             return State(state.seeds, flat, state.first, state.second, state.step + 1), losses
@@ -172,10 +236,10 @@ class Stack:
         views[INPUT] = views[OUTPUT] = views[INPUT] + views[OUTPUT]
         return torch.cat([views[name].flatten(1) for name in self.layout.names], 1)
 
-    def factors(self, step: Tensor) -> Tensor:
-        """The optimizer's factors at this step under the schedule, ``(3,)``."""
-        own, (*ends, decay) = self.settings, self.scales.unbind()
-        rate = schedule.rate(own, step, torch.stack(ends))
+    def factors(self, step: Tensor, traits: Traits) -> Tensor:
+        """The optimizer's factors at this step under the schedule, ``(trial, 3)``."""
+        own, decay = self.settings, traits.scales[:, 2]
+        rate = schedule.rate(own, step, traits.scales[:, :2])
         decay = 0 * decay if own.optimizer == "adam" else decay
         betas = own.betas or (0.0, 0.0)  # sgd corrects nothing
         return schedule.adamw_factors(step, rate, decay, betas).to(self.dtype)
@@ -188,15 +252,11 @@ class Stack:
         Args:
             steps: how long the run will be in all; it decides whether compiling pays.
         """
-        own, strings = self.settings, self.task.splits["train"].to(self.device)
+        own, count = self.settings, len(vars(self.traits))
 
         def step(*parts: Tensor) -> tuple[Tensor, ...]:
-            state, chosen, batch = State(*parts), strings, self.whole
-            if own.batch_size:
-                chosen = self.task.shuffled(strings, own.batch_size, state.seeds, state.step)
-            if batch is None:
-                batch = self.task.draw(chosen, state.seeds, state.step)
-            state, losses = self.update(state, batch, self.factors(state.step))
+            traits, state = Traits(*parts[:count]), State(*parts[count:])
+            state, losses = self.update(state, self.batch(state, traits), traits)
             return losses, state.flat, state.first, state.second, state.step
 
         run = compiled(step, self.device) if steps >= EAGER_BELOW else step
@@ -205,10 +265,27 @@ class Stack:
             run = in_parts(run, len(self.seeds), max(1, IN_CACHE // widest))
 
         def call(state: State) -> tuple[State, Tensor]:
-            losses, *parts = run(*vars(state).values())
+            losses, *parts = run(*vars(self.traits).values(), *vars(state).values())
             return State(state.seeds, *parts), losses
 
         return call
+
+    def table_gradient(self, state: State) -> Tensor:
+        """How the gradient of the step to come reaches the tables, ``(trial, 3)``.
+
+        Its norm through the input, that through the output, and the cosine between the two. In a
+        tied table their sum is the gradient.
+        """
+        batch, drop = self.batch(state, self.traits), self._drop(state)
+        views = self.layout.views(state.flat)
+
+        def total(table: Tensor, output: Tensor) -> Tensor:
+            return self.loss(views | {INPUT: table, OUTPUT: output}, batch, drop).sum()
+
+        pulls = torch.func.grad(total, (0, 1))(views[INPUT], views[OUTPUT])
+        one, other = (pull.flatten(1).double() for pull in pulls)
+        cosine = torch.nn.functional.cosine_similarity(one, other)
+        return torch.stack([one.norm(dim=1), other.norm(dim=1), cosine], 1)
 
     @torch.no_grad()
     def measure(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
@@ -220,26 +297,27 @@ class Stack:
             ``(trial, pair, 3)``, of each pair of synonyms mean, least and greatest over the
             contexts of their bit of ``<o_b - o_a, h>``, by how much b's logit exceeds a's.
         """
-        task, own, population = self.task, self.settings, self.population
-        chunk = max(1, AT_ONCE // len(self.seeds))
+        task, own, contexts = self.task, self.settings, self.contexts
+        chunk = max(1, AT_ONCE[self.device == "cpu"] // len(self.seeds))
+        views = self.layout.views(state.flat)
         first, second = torch.tensor(task.synonyms, dtype=torch.long).reshape(-1, 2).T
         values, norms, weights, sums, extremes = 0, [], 0, 0, []
         for tokens, joint in zip(
-            population.tokens.split(chunk, 1), population.joint.split(chunk, 2), strict=True
+            contexts.tokens.split(chunk, 1), contexts.joint.split(chunk, 3), strict=True
         ):
-            tokens, joint = tokens.to(self.device)[None], joint.to(self.device)
-            hidden, log_probability = self.predict(state.flat, tokens)
-            case = torch.arange(joint.shape[2], device=self.device)
-            accuracy = joint[:, log_probability.argmax(1), case].sum(2)  # (split, trial)
-            loss = -torch.einsum("psc,tsc->pt", joint, log_probability.double())
+            tokens, joint = tokens[None], joint[self.kind]
+            hidden, log_probability = self.predict(views, tokens)
+            best = log_probability.argmax(1)[:, None, None].expand(-1, len(SPLITS), -1, -1)
+            accuracy = joint.gather(2, best).sum((2, 3)).T  # (split, trial)
+            loss = -torch.einsum("tpsc,tsc->pt", joint, log_probability.double())
             values = values + torch.stack([accuracy, loss], 1)
-            of_bit = joint[-1, : task.symbols].split([len(task.zero_dst), len(task.one_dst)])
-            weight = torch.stack([part.sum(0) for part in of_bit])  # (bit, case)
+            of_bit = joint[:, -1, : task.symbols].split([len(task.zero_dst), len(task.one_dst)], 1)
+            weight = torch.stack([part.sum(1) for part in of_bit], 1)  # (trial, bit, case)
             norm = hidden.double().norm(dim=1)[:, None]  # (trial, 1, case)
             norms.append(norm.where(weight > 0, math.inf).amin(2))
-            weight = weight[(first >= len(task.zero_dst)).long()]  # (pair, case)
+            weight = weight[:, (first >= len(task.zero_dst)).long()]  # (trial, pair, case)
             gap = (log_probability[:, second] - log_probability[:, first]).double()
-            weights, sums = weights + weight.sum(1), sums + (weight * gap).sum(2)
+            weights, sums = weights + weight.sum(2), sums + (weight * gap).sum(2)
             least, greatest = (gap.where(weight > 0, end) for end in (math.inf, -math.inf))
             extremes.append(torch.stack([least.amin(2), -greatest.amax(2)]))
         if own.validation == "as-published":
@@ -296,10 +374,14 @@ def train(
                 history.improve(loss, state.flat, state.step)
         if due(own.keep_every, "kept_steps"):
             history.add(kept_steps=state.step, kept=state.flat)
+        seen = history.series["gradient_steps"]
+        if step & (step - 1) == 0 and (not seen or seen[-1] < step):  # 0 or a power of 2
+            pulls = stack.table_gradient(state).float()
+            history.add(gradient_steps=state.step, gradients=pulls)
 
     def until_due() -> int:
         every = own.record_every, own.validate_every, own.keep_every, steps
-        return min(some - step % some for some in every if some)
+        return min(2 ** step.bit_length() - step, *(e - step % e for e in every if e))
 
     observe()
     advance = stack.stepper(steps)

@@ -61,7 +61,7 @@ def forward(own: Settings) -> tuple[Tensor, Callable[[], Tensor]]:
     drop = None
     if own.dropout:
         drop = Dropout(own.dropout, state.seeds, state.step, stack.dropout_rows)
-    return flat, lambda: stack.predict(flat, tokens, drop)[1]
+    return flat, lambda: stack.predict(stack.layout.views(flat), tokens, drop)[1]
 
 
 @all_cases

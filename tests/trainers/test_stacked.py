@@ -315,7 +315,7 @@ def test_training_is_that_of_the_original(
         batch = Batch(
             torch.from_numpy(tokens).long().T[None], torch.from_numpy(targets.max(1)).long()[None]
         )
-        state, loss = stack.update(state, batch, stack.factors(state.step))
+        state, loss = stack.update(state, batch, stack.traits)
         losses.append(loss.item())
     assert losses == pytest.approx(run["losses"].tolist(), rel=0, abs=1e-5)
     final = of_the_original(run, "final")
@@ -534,7 +534,7 @@ def test_measured_are_the_expectations_over_all_masked_writings(
     at_once: int,
 ) -> None:
     """Of PyTorch's model, one sequence at a time as it is written, on every split."""
-    monkeypatch.setattr(stacked, "AT_ONCE", at_once)
+    monkeypatch.setattr(stacked, "AT_ONCE", {True: at_once})
     seeds = [42, 43, 44]
     stack = Stack(own, seeds, tied, dtype=torch.float64)
     measured, norms, gaps = stack.measure(stack.initial())
