@@ -136,13 +136,20 @@ class XorTask:
             )  # fmt: skip
         return tuple(zero), tuple(one)
 
-    @property
-    def thresholds(self) -> Tensor:
-        """Where a uniform 32-bit word passes from symbol to symbol, ``(bit, symbol - 1)``.
+    def thresholds(self, lying: bool) -> list[list[int]]:
+        """Where a uniform 32-bit word passes from symbol to symbol, ``[bit][threshold]``.
 
-        A word stands for the symbol whose number is how many thresholds it reaches.
+        A word chooses the symbol whose number is how many thresholds it reaches, counted from the
+        first of all symbols; where none is ``lying``, from the first of the bit's own, of which
+        there are fewer.
         """
-        return torch.tensor([_thresholds(dst) for dst in self.written])
+        if lying:
+            return [_thresholds(dst) for dst in self.written]
+        most, rows = max(len(self.zero_dst), len(self.one_dst)) - 1, []
+        for dst in (self.zero_dst, self.one_dst):
+            own = _thresholds(dst)
+            rows.append(own + [streams.WORD] * (most - len(own)))  # which no word reaches
+        return rows
 
     @property
     def synonyms(self) -> list[tuple[int, int]]:
@@ -202,18 +209,23 @@ class XorTask:
             strings: ``(batch, bit)`` int64, or ``(trial, batch, bit)``: each trial's own.
             seeds: ``(trial,)`` int64.
             step: 0-d int64.
-            thresholds: ``(trial, bit, symbol - 1)``, where each trial has distributions of its own.
+            thresholds: ``(trial, bit, threshold)``, where trials have distributions of their own.
         """
-        own = self.thresholds.to(strings.device)[None] if thresholds is None else thresholds
-        zero, one = own[:, :, :, None].unbind(1)  # each (trial or 1, threshold, 1)
+        if thresholds is None:  # numbers are faster than tensors
+            limits = list(zip(*self.thresholds(self.near_synonym > 0), strict=True))
+        else:
+            limits = [limit.unbind(1) for limit in thresholds[..., None].unbind(2)]
+        first = 0 if len(limits) == self.symbols - 1 else len(self.zero_dst)
         number = _numbers(strings)
         *drawn, place = streams.words(seeds, streams.TRAINING, step, number, self.bits + 1)
         masked = (place * self.bits) >> 32  # uniform on the places, exact to 2^-32
         parity = (strings.sum(-1) & 1) + self.parity
         tokens, target = [], torch.zeros_like(masked)
         for place_, word in enumerate(drawn):
-            limits = torch.where(strings[..., None, :, place_] == 0, zero, one)
-            symbol = sum((word >= limit).long() for limit in limits.unbind(1))
+            bit = strings[..., place_]
+            symbol = (first * bit).expand_as(word)
+            for zero, one in limits:
+                symbol = symbol + (word >= torch.where(bit == 0, zero, one)).long()
             hidden = masked == place_
             target = torch.where(hidden, symbol, target)
             tokens.append(torch.where(hidden, self.mask, symbol))

@@ -45,7 +45,7 @@ class Traits:
     """What the trials of a stack differ in beside their seeds, as data: one compilation serves all.
 
     ``scales`` ``(trial, 3)`` are the highest and the lowest rate and the weight decay, float64;
-    ``thresholds`` ``(trial, bit, symbol - 1)`` the distributions that are drawn from; ``joint``
+    ``thresholds`` ``(trial, bit, threshold)`` the distributions that are drawn from; ``joint``
     ``(trial, symbol, case)`` the expectation that is trained on, without cases where it is sampled;
     ``untie_at`` ``(trial,)`` the step up to which two tables move as one.
     """
@@ -105,12 +105,13 @@ class Stack:
             self.whole = self._whole()
             self.batch_size = self.whole.tokens.shape[2]
             joint = self.whole.joint.expand(count, -1, -1)
+        lying = any(task.near_synonym for task in tasks)
         scales = [
             (one.learning_rate, one.learning_rate_min or 0.0, one.weight_decay) for one in self.each
         ]
         self.traits = Traits(
             torch.tensor(scales, dtype=torch.float64, device=device),
-            torch.stack([task.thresholds for task in tasks]).to(device),
+            torch.tensor([task.thresholds(lying) for task in tasks], device=device),
             joint.to(device, dtype),
             torch.tensor(apart, device=device),
         )
@@ -197,7 +198,9 @@ class Stack:
         strings, size = self.strings, self.settings.batch_size
         if size:
             strings = self.task.shuffled(strings, size, state.seeds, state.step)
-        return self.task.draw(strings, state.seeds, state.step, traits.thresholds)
+        several = len(self.contexts.joint) > 1
+        thresholds = traits.thresholds if several else None
+        return self.task.draw(strings, state.seeds, state.step, thresholds)
 
     def _drop(self, state: State) -> Dropout | None:
         if not self.settings.dropout:
