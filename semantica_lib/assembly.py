@@ -41,6 +41,9 @@ def assemble(
         measured_steps, norms = _joined(parts, "measured_steps", "norms")
         trajectory |= {"measured_steps": measured_steps, "hidden_norm": norms[order]}
         trajectory["logit_gap"] = _joined(parts, "measured_steps", "gaps")[1][order]
+        if all("gradients" in part.tensors for part in parts):  # not those of an earlier version
+            steps, pulls = _joined(parts, "gradient_steps", "gradients")
+            trajectory |= {"gradient_steps": steps, "table_gradient": pulls[order]}
         further, splits = {}, SPLITS
     else:
         from semantica_lib.trainers.mlm import SPLITS as splits

@@ -150,40 +150,51 @@ def train(name: str, overrides: Sequence[str], device: str | None, fresh: bool) 
         print(_train(wanted[0], fresh))
         return
     _check(wanted, fresh)
-    well, line = _train_all(wanted, fresh)
-    print(line)
+    well, lines = _train_all(wanted, fresh)
+    print(lines)
     if not well:
         raise RuntimeError(
             f"not all of {name} could be trained; the same command goes on from here"
         )
 
 
+def _train(own: AnySettings, fresh: bool = False) -> str:
+    """Train an experiment; what became of it, in a line."""
+    (outcome,) = _outcomes([own], fresh)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
 def _train_all(wanted: Sequence[AnySettings], fresh: bool) -> tuple[bool, str]:
-    """Train one after the other, each whatever became of the others; and a line each."""
-    lines, well = [], True
-    for own in wanted:
-        try:
-            lines.append(_train(own, fresh))
-        except (RequestError, RuntimeError, OSError) as error:
-            lines.append(_failure(own.experiment, error))
-            well = False
-    return well, "\n".join(lines)
+    """Train them together, each whatever becomes of the others; and a line each."""
+    outcomes, lines = _outcomes(wanted, fresh), []
+    for own, outcome in zip(wanted, outcomes, strict=True):
+        failed = isinstance(outcome, Exception)
+        lines.append(_failure(own.experiment, outcome) if failed else outcome)
+    return not any(isinstance(outcome, Exception) for outcome in outcomes), "\n".join(lines)
+
+
+def _outcomes(wanted: Sequence[AnySettings], fresh: bool) -> list[str | Exception]:
+    """What became of each in words, or the error that ended it."""
+    from semantica_lib.run import run_all  # torch takes seconds to import: only where it is needed
+
+    started = time.monotonic()
+    before = [results.state(results.here(), own) for own in wanted]
+    outcomes = run_all(wanted, fresh)
+    seconds = time.monotonic() - started
+    for place, (own, state) in enumerate(zip(wanted, before, strict=True)):
+        if not isinstance(outcomes[place], Exception):
+            after = results.state(results.here(), own)
+            same = state == after and not fresh
+            word = "finished before" if same else f"trained in {seconds:.0f} s"
+            folder = outcomes[place].folder
+            outcomes[place] = f"{own.experiment}: {after}, {word}, in {folder}"
+    return outcomes
 
 
 def _failure(name: str, error: Exception) -> str:
     return f"{name}: failed: {' '.join(str(error).split())}"
-
-
-def _train(own: AnySettings, fresh: bool) -> str:
-    from semantica_lib.run import run  # torch takes seconds to import: only where it is needed
-
-    started = time.monotonic()
-    before = results.state(results.here(), own)
-    result = run(own, fresh)
-    seconds = time.monotonic() - started
-    after = results.state(results.here(), own)
-    word = "finished before" if before == after and not fresh else f"trained in {seconds:.0f} s"
-    return f"{own.experiment}: {after}, {word}, in {result.folder}"
 
 
 def _run(name: str, wanted: Sequence[AnySettings], fresh: bool) -> tuple[bool, str]:
@@ -321,7 +332,7 @@ def book(train: bool) -> None:
     from semantica_lib import notebooks
 
     if train:
-        print(_train(find(notebooks.MAIN), fresh=False), file=sys.stderr)
+        print(_train(find(notebooks.MAIN)), file=sys.stderr)
     print(notebooks.build_book())
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -27,7 +28,8 @@ def provenance() -> dict[str, Any]:
         "torch", "numpy", "pandas", "safetensors", "pydantic", "accelerate", "tokenizers",
     )  # fmt: skip
     return {
-        "commit": _git("rev-parse", "HEAD") or None,
+        # where there is no repository, as in a container, the variable may tell
+        "commit": _git("rev-parse", "HEAD") or os.environ.get("SEMANTICA_COMMIT") or None,
         "dirty": bool(_git("status", "--porcelain")),
         "source_sha256": _sources(),
         "numerics": NUMERICS,

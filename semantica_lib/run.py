@@ -1,7 +1,7 @@
 """Train an experiment on this machine and store it: what is finished is kept, the rest goes on.
 
-The unit of work is a stack: trials of one tie that train together, in a process of their own on
-one thread, with a checkpoint of their own. A result is put together from the stacks of its folder.
+A result is put together from the parts of its folder: trials of one tie with a checkpoint of their
+own. They train as stacks (:mod:`semantica_lib.shards`), each in a process of its own on one thread.
 """
 
 import contextlib
@@ -9,8 +9,10 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,8 +21,9 @@ from semantica_lib.assembly import assemble
 from semantica_lib.datasets.tokens import Tokens
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import AnySettings, MlmSettings, run_command
-from semantica_lib.processes import Part, refuse_other_text, texts, train_all
+from semantica_lib.processes import Part, TrainingError, refuse_other_text, texts, title, train_all
 from semantica_lib.results import Result
+from semantica_lib.shards import cut, stacks
 from semantica_lib.trainers.checkpoint import load_checkpoint, write_whole
 
 TAKEN = "checkpoints.new"  # published checkpoints, while they are copied
@@ -29,52 +32,134 @@ TAKEN = "checkpoints.new"  # published checkpoints, while they are copied
 def run(own: AnySettings, fresh: bool = False) -> Result:
     """The result of these settings on this machine, trained as far as it is missing.
 
+    Raises:
+        RequestError, TrainingError, KeyboardInterrupt: as :func:`run_all` has it.
+    """
+    (outcome,) = run_all([own], fresh)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def run_all(wanted: Sequence[AnySettings], fresh: bool = False) -> list[Result | Exception]:
+    """The results of these settings on this machine, trained as far as they are missing.
+
     Trials that are finished here are kept, interrupted ones go on from their checkpoint, and all
-    trials of the result end at the same step. Where nothing of it is here, training goes on from
+    trials of a result end at the same step. Where nothing of it is here, training goes on from
     the checkpoints of a published partial result of fewer steps. With ``SEMANTICA_TRAIN=never`` in
     the environment nothing is trained: the result here is returned, or else the published one.
+    Trials of one shape train together, whatever result they belong to, and a result is stored as
+    soon as its last trial has ended.
 
     Args:
-        own: the experiment.
-        fresh: discard what this machine has of it and begin again, at step 0.
+        wanted: experiments of different results.
+        fresh: discard what this machine has of them and begin again, at step 0.
+
+    Returns:
+        Each result, or why there is none: a :class:`RequestError` (device, folder, damaged file)
+        or a :class:`TrainingError` (training failed on the way; that of the others went on).
 
     Raises:
-        RequestError: the request cannot be carried out (device, folder, damaged file).
-        TrainingError: training failed on the way.
         KeyboardInterrupt: stopped by Ctrl-C; checkpoints are written.
     """
     if os.environ.get("SEMANTICA_TRAIN") == "never":
-        return _stored(own)
-    device = resolve_device(own.device)
+        return [_attempt(_stored, own) for own in wanted]
     if together.several():
-        return together.run(own, device, lambda: _run(own, device, fresh))
-    return _run(own, device, fresh)
+        (own,) = wanted
+        device = resolve_device(own.device)
+        return [together.run(own, device, lambda: _run([own], fresh)[0])]
+    return _run(wanted, fresh)
 
 
-def _run(own: AnySettings, device: str, fresh: bool) -> Result:
+@dataclass
+class _Job:
+    """A result that is wanted: its parts, and what has become of it."""
+
+    own: AnySettings
+    parts: list[Part]
+    text: Tokens | None = None
+    outcome: Result | Exception | None = None
+
+
+def _run(wanted: Sequence[AnySettings], fresh: bool) -> list[Result | Exception]:
+    with contextlib.ExitStack() as held:
+        jobs = []
+        for own in wanted:
+            begun = _attempt(_begin, own, fresh, held)
+            failed = isinstance(begun, Exception)
+            jobs.append(_Job(own, [], outcome=begun) if failed else begun)
+        open_ = {id(part): job for job in jobs for part in job.parts if job.outcome is None}
+        for job in jobs:
+            _end(job)  # all of it may have been trained before
+        for device in dict.fromkeys(job.own.device for job in jobs):
+            there = resolve_device(device)
+            shards = cut([p for job in jobs for p in job.parts if job.own.device == device], there)
+            left = [
+                stack
+                for shard in shards
+                for stack in stacks([part for part in shard if id(part) in open_])
+            ]
+
+            def done(stack: list[Part], failure: str) -> None:
+                for part in stack:
+                    job = open_[id(part)]
+                    if failure:
+                        words = f"training {job.own.experiment} failed: {title(stack)}: {failure}"
+                        job.outcome = job.outcome or TrainingError(words)
+                    else:
+                        part.tensors, part.about = load_checkpoint(part.path)
+                    _end(job)
+
+            if together.several():
+                together.lead([part for stack in left for part in stack], there)
+                for stack in left:
+                    done(stack, "")
+            elif left:
+                train_all(left, there, done)
+    return [job.outcome for job in jobs]
+
+
+def _attempt(function: Callable, *arguments: Any) -> Any:
+    """What it returns, or the error that says why it could not."""
+    try:
+        return function(*arguments)
+    except (RequestError, OSError) as error:
+        return error
+
+
+def _begin(own: AnySettings, fresh: bool, held: contextlib.ExitStack) -> _Job:
+    """Hold a result's folder and see what there is of it."""
+    resolve_device(own.device)
     folder = results.folder(results.here(), own)
-    with holding(folder):
-        if fresh:
-            _discard(folder)
-        before = results.load(folder)
-        if before and before.covers(own):
-            return before
-        if not fresh and before is None:
-            _take(folder, own, _published(folder, own))
-        wanted = results.asked(own)
-        if before and before.complete:  # its trials stay in the result
-            wanted |= before.held
-        parts = [part for part in _plan(folder, own) if wanted & set(part.trials)]
-        text = _text(own, parts)
-        steps = max(own.steps, *(part.step for part in parts))
-        own = own.model_copy(update={"steps": steps})
-        (together.lead if together.several() else train_all)(
-            [part for part in parts if part.step < steps], own, device
-        )
-        assemble(folder, own, [read_part(part.path, own) for part in parts], device, text)
-    result = results.load(folder)
-    assert result is not None
-    return result
+    held.enter_context(holding(folder))
+    if fresh:
+        _discard(folder)
+    before = results.load(folder)
+    if before and before.covers(own):
+        done = [Part(folder, own, tie == "tied", own.seeds) for tie in own.ties]
+        return _Job(own, done, outcome=before)
+    if not fresh and before is None:
+        _take(folder, own, _published(folder, own))
+    wanted = results.asked(own)
+    if before and before.complete:  # its trials stay in the result
+        wanted |= before.held
+    parts = [part for part in _plan(folder, own) if wanted & set(part.trials)]
+    text = _text(own, parts)
+    steps = max(own.steps, *(part.step for part in parts))
+    own = own.model_copy(update={"steps": steps})
+    for part in parts:
+        part.own = own
+    return _Job(own, parts, text)
+
+
+def _end(job: _Job) -> None:
+    """Store a result if all its trials are at its last step."""
+    if job.outcome is None and all(part.step >= job.own.steps for part in job.parts):
+        folder, device = results.folder(results.here(), job.own), resolve_device(job.own.device)
+        job.outcome = _attempt(assemble, folder, job.own, job.parts, device, job.text)
+        job.outcome = job.outcome or _attempt(results.load, folder)
+        for part in job.parts:  # a sweep has many
+            part.tensors = None
 
 
 def check(own: AnySettings, fresh: bool = False) -> None:
@@ -194,7 +279,7 @@ def _plan(folder: Path, own: AnySettings) -> list[Part]:
         alone = isinstance(own, MlmSettings)  # whose trials do not train as a stack
         for some in [(seed,) for seed in seeds] if alone else [seeds] if seeds else []:
             name = f"{tie}-{min(some)}-{max(some)}-{len(parts)}.safetensors"
-            parts.append(Part(folder / "checkpoints" / name, tie == "tied", some))
+            parts.append(Part(folder / "checkpoints" / name, own, tie == "tied", some))
     return parts
 
 
@@ -227,4 +312,4 @@ def read_part(path: Path, own: AnySettings) -> Part:
             f"checkpoint {path} belongs to other settings; delete it, or start again with --fresh"
         )
     seeds, text = tuple(tensors["seeds"].tolist()), about.get("text", "")
-    return Part(path, about["tied"] == "true", seeds, tensors, about, text)
+    return Part(path, own, about["tied"] == "true", seeds, tensors, about, text)

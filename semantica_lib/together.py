@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import AnySettings, MlmSettings
-from semantica_lib.processes import Bar, Part, train_part
+from semantica_lib.processes import Bar, Part, train_stack
 from semantica_lib.results import Result
 
 
@@ -35,34 +35,33 @@ def run(own: AnySettings, device: str, work: Callable[[], Result]) -> Result:
             "it without torchrun"
         )
     if not PartialState(cpu=device == "cpu").is_main_process:
-        _follow(own, device)
+        _follow(device)
     result = work()
     _tell(None)
     return result
 
 
-def lead(parts: list[Part], own: AnySettings, device: str) -> None:
+def lead(parts: list[Part], device: str) -> None:
     """In the first process: train trials one after the other, all processes alike.
 
     Raises:
         KeyboardInterrupt: one of the processes was stopped; checkpoints are written.
     """
     for part in parts:
-        _tell((part, own))
-        bar = Bar(part, own)
+        _tell(part)
+        bar = Bar([part])
         try:
-            finished = _train(part, own, device, bar.at)
+            finished = _train(part, device, bar.at)
         finally:
             bar.close()
         if not finished:
             raise KeyboardInterrupt
 
 
-def _follow(own: AnySettings, device: str) -> NoReturn:
+def _follow(device: str) -> NoReturn:
     """In another process: train what the first one tells, until it tells nothing more."""
-    while told := _tell(None):
-        part, own = told
-        if not _train(part, own, device, None):
+    while part := _tell(None):
+        if not _train(part, device, None):
             raise KeyboardInterrupt
     raise SystemExit(0)
 
@@ -74,7 +73,7 @@ def _tell(told: Any) -> Any:
     return broadcast_object_list([told])[0]
 
 
-def _train(part: Part, own: AnySettings, device: str, tell: Callable[[int], None] | None) -> bool:
+def _train(part: Part, device: str, tell: Callable[[int], None] | None) -> bool:
     """Train a trial in this process; asked to stop (Ctrl-C), it ends with all the others."""
     stopped = threading.Event()
     before = {
@@ -88,7 +87,7 @@ def _train(part: Part, own: AnySettings, device: str, tell: Callable[[int], None
         return not stopped.is_set()
 
     try:
-        return train_part(part, own, device, tell is not None, going_on)
+        return train_stack([part], device, tell is not None, going_on)
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)

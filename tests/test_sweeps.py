@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from semantica_lib import cli, notebooks, results, sweeps
+from semantica_lib import run as running
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import find
 from semantica_lib.sweeps import points, read
@@ -118,14 +119,14 @@ def test_a_sweep_is_trained_listed_and_finished_work_is_kept(
 def test_a_point_that_fails_is_told_and_the_others_stand(
     made: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = cli._train
+    begin = running._begin
 
-    def failing(own: Any, fresh: bool) -> str:
+    def failing(own: Any, *rest: Any) -> Any:
         if own.weight_decay == 0.0:
-            raise RuntimeError("no luck")
-        return train(own, fresh)
+            raise RequestError("no luck")
+        return begin(own, *rest)
 
-    monkeypatch.setattr(cli, "_train", failing)
+    monkeypatch.setattr(running, "_begin", failing)
     assert cli.main(["train", "made", "--set", "steps=20"]) == 1
     told = capfd.readouterr()
     assert told.out.count("trained in") == 2 and "failed: no luck" in told.out
@@ -136,7 +137,9 @@ def test_running_a_sweep_executes_its_chapter_on_what_is_stored(
     made: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executed = []
-    monkeypatch.setattr(cli, "_train", lambda own, fresh: f"{own.settings_hash} trained")
+    monkeypatch.setattr(
+        cli, "_outcomes", lambda wanted, fresh: [f"{own} trained" for own in wanted]
+    )
     monkeypatch.setattr(notebooks, "execute", lambda *what, **how: executed.append((what, how)))
     assert cli.main(["run", "made"]) == 0
     told = capfd.readouterr().out

@@ -1,10 +1,47 @@
 """What a stack has recorded so far: the part of its checkpoint that results are made of."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from semantica_lib.models.stack import Layout
+
+# Where the trials of a checkpoint's tensors lie; what is of all trials has none of its own.
+TRIALS = {"tables": 1, "measured": 3, "norms": 1, "gaps": 1, "kept": 1, "gradients": 1}
+PARAMETERS = ("flat", "first", "second", "kept", "best")
+
+
+def _of_all(name: str) -> bool:
+    return name == "step" or name.endswith("_steps")
+
+
+def parted(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> list[dict[str, Tensor]]:
+    """The checkpoints of so many trials each, from that of their stack."""
+    pieces = {
+        name: [value] * len(sizes) if _of_all(name) else value.split(sizes, TRIALS.get(name, 0))
+        for name, value in tensors.items()
+    }
+    return [{name: own[index] for name, own in pieces.items()} for index in range(len(sizes))]
+
+
+def joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The checkpoint of a stack of all their trials, from checkpoints of the same step."""
+    return {
+        name: value
+        if _of_all(name)
+        else torch.cat([part[name] for part in parts], TRIALS.get(name, 0))
+        for name, value in parts[0].items()
+    }
+
+
+def relaid(tensors: Mapping[str, Tensor], layout: Layout, other: Layout) -> dict[str, Tensor]:
+    """The same checkpoint with its parameters in another layout."""
+    return {
+        name: layout.into(other, value) if name in PARAMETERS and layout != other else value
+        for name, value in tensors.items()
+    }
 
 
 class History:
