@@ -55,7 +55,7 @@ def point(
     gap = np.zeros((trials, len(STEPS), 2, 3))
     gap[:, :, 0] = odds * (STEPS > 0)[:, None]
     gap[..., 1:] += [-0.1, 0.1]
-    norm = np.full((trials, len(STEPS), 2), NORM)
+    norm = np.full((trials, len(STEPS), 2), [NORM, NORM + 1])  # contexts of bit 0, of bit 1
     result = replace(result, measured_steps=STEPS, logit_gap=gap, hidden_norm=norm)
     return Point({"zero_dst": [1 - p, p], "weight_decay": decay}, result.settings, result)
 
