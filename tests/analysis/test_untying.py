@@ -140,7 +140,7 @@ def test_when_a_trial_learns_and_when_outputs_come_close(tmp_path: Path) -> None
     def outputs(seed: int, pair: tuple) -> np.ndarray:
         return np.where(40 * seed + 100 > STEPS, 1.0, 0.099 if seed < 6 else 0.101)
 
-    one = way(late(tmp_path / "close", 100, outputs))
+    one = way(late(tmp_path / "close", 100, lambda *_: 1.0, outputs))
     first = untying.first_close(one, (2, 3))
     assert first.to_dict() == {s: 40 * s + 100 if s < 6 else np.inf for s in SEEDS}
     assert untying.first_close(one, (2, 3), [0, 200, 400])[[1, 2, 3]].tolist() == [200, 200, 400]
@@ -210,6 +210,22 @@ def test_losses_are_compared_by_seed_at_steps_that_both_measured(tmp_path: Path)
         (one,) = [claim for claim in [*primary, *exploratory] if claim.text.endswith(text)
                   and (name == "untied" or claim in primary)]  # fmt: skip
         assert one.values == pytest.approx(known - least)
+
+
+def test_first_steps_are_compared_at_steps_that_both_have(tmp_path: Path) -> None:
+    """Untied late it is learned at 60, of which the main experiment, at 160, measures only 80."""
+
+    def learned_at(point: Point, first: int, every: int) -> Point:
+        metrics = point.result.metrics
+        metrics = metrics[metrics.step % every == 0]
+        loss = metrics.loss.mask(metrics.step < first, 1.2)
+        return point._replace(result=replace(point.result, metrics=metrics.assign(loss=loss)))
+
+    main, first, *_ = sweep(tmp_path / "all")
+    _, exploratory = untying_claims([learned_at(main, 160, 40), learned_at(first, 60, 20)])
+    for name, known in (("untied", 80 / 160), ("tied", 80 / 400)):  # tied: never
+        (one,) = [c for c in exploratory if f"is learned, over always {name}'s" in c.text]
+        assert one.values == pytest.approx([known] * len(SEEDS))
 
 
 def test_who_learns_is_compared_by_seed(tmp_path: Path) -> None:
