@@ -261,6 +261,154 @@ def test_every_trial_and_every_step_is_drawn_anew() -> None:
     assert len(tokens.unique(dim=0)) == len(steps) * len(SEEDS)
 
 
+# --- symbols that lie ------------------------------------------------------------------------
+
+LYING = [
+    XorTask(3, (0.5, 0.5), (0.5, 0.5), 14, 0.1),
+    XorTask(3, (0.5, 0.5), (0.5, 0.5), 14, 0.5),
+    XorTask(3, (0.1, 0.9), (0.7, 0.3), 14, 0.25),
+    XorTask(3, (0.2, 0.3, 0.5), (0.4, 0.6), 14, 0.3),
+    XorTask(2, (1.0,), (1.0, 0.0), 14, 0.2),
+    XorTask(3, (0.1, 0.9), (0.5, 0.5), 14, 1.0),
+]
+
+
+def says(task: XorTask, bit: int, symbol: int) -> float:
+    """How probably a bit is written so: in two steps, which synonym is meant, and does it lie."""
+    zeros = len(task.zero_dst)
+    last, total = (zeros - 1, task.symbols - 1), 0.0
+    for meant, p in enumerate(task.one_dst if bit else task.zero_dst, zeros if bit else 0):
+        lies = task.near_synonym if meant == last[bit] else 0.0
+        total += p * (1 - lies) * (symbol == meant) + p * lies * (symbol == last[1 - bit])
+    return total
+
+
+def lying_writings(task: XorTask, split: str) -> Iterable[Written]:
+    """Every masked writing of every string, as ``masked_writings`` has them of honest symbols."""
+    strings = task.splits[split].tolist()
+    for string in strings:
+        for writing in product(range(task.symbols), repeat=task.bits):
+            p = math.prod(says(task, bit, s) for bit, s in zip(string, writing, strict=True))
+            for place in range(task.bits):
+                tokens = [*writing, task.parity + sum(string) % 2]
+                tokens[place] = task.mask
+                yield tokens, writing[place], p / len(strings) / task.bits
+
+
+@pytest.mark.parametrize("task", LYING, ids=str)
+def test_written_is_that_the_last_symbols_lie(task: XorTask) -> None:
+    expected = [[says(task, bit, s) for s in range(task.symbols)] for bit in (0, 1)]
+    assert np.array(task.written) == pytest.approx(np.array(expected), abs=1e-15)
+    assert np.array(task.written).sum(1) == pytest.approx([1, 1])
+
+
+def test_written_of_a_lie_of_one_tenth() -> None:
+    """By hand; where a symbol that lies is seen, its bit is the other one as often as it lies."""
+    task = XorTask(7, (0.5, 0.5), (0.5, 0.5), 14, 0.1)
+    assert np.array(task.written) == pytest.approx(
+        np.array([[0.5, 0.45, 0, 0.05], [0, 0.05, 0.5, 0.45]])
+    )
+    zero, one = np.array(task.written)
+    assert one / (zero + one) == pytest.approx(np.array([0, 0.1, 1, 0.9]))
+
+
+@pytest.mark.parametrize("task", LYING, ids=str)
+def test_symbols_are_drawn_as_written_says(task: XorTask) -> None:
+    """Given the bit, at the masked place and beside it; also that pairs are independent."""
+    exact, seeds = task.splits["exact"], torch.arange(100)
+    batches = [task.draw(exact, seeds, torch.tensor(step)) for step in range(60)]
+    tokens = torch.stack([batch.tokens for batch in batches])  # (step, trial, token, string)
+    target = torch.stack([batch.target for batch in batches])
+    hidden = tokens[:, :, :-1] == task.mask
+    assert (hidden.sum(2) == 1).all()
+    symbols = torch.where(hidden, target[:, :, None], tokens[:, :, :-1])
+    bits = task.splits["exact"].T.expand_as(symbols)
+    for bit in (0, 1):
+        for chosen in (hidden & (bits == bit), ~hidden & (bits == bit)):
+            counts = torch.bincount(symbols[chosen], minlength=task.symbols)
+            assert_fits(counts.numpy(), np.array(task.written[bit]))
+        both = (bits[:, :, 0] == bit) & (bits[:, :, 1] == bit)
+        pairs = (symbols[:, :, 0] * task.symbols + symbols[:, :, 1])[both]
+        counts = torch.bincount(pairs, minlength=task.symbols**2)
+        assert_fits(counts.numpy(), np.outer(task.written[bit], task.written[bit]).flatten())
+    parity = (task.splits["exact"].sum(1) & 1) + task.parity  # that of the bits, not of the symbols
+    assert (tokens[:, :, -1] == parity).all()
+
+
+@pytest.mark.parametrize("task", LYING, ids=str)
+def test_the_population_and_the_ceiling_of_symbols_that_lie_are_those_of_brute_force(
+    task: XorTask,
+) -> None:
+    expected: dict[tuple[int, ...], Tensor] = {}
+    for index, split in enumerate(SPLITS):
+        for tokens, target, probability in lying_writings(task, split):
+            if probability > 0:
+                zero = torch.zeros(len(SPLITS), task.vocabulary, dtype=torch.float64)
+                expected.setdefault(tuple(sorted(tokens)), zero)[index, target] += probability
+    population = task.population
+    contexts = [tuple(sorted(case)) for case in population.tokens.T.tolist()]
+    assert sorted(contexts) == sorted(expected)
+    for case, context in enumerate(contexts):
+        torch.testing.assert_close(
+            population.joint[:, :, case], expected[context], rtol=0, atol=1e-14
+        )
+    for index, split in enumerate(SPLITS):
+        cells = [cell[index].tolist() for cell in expected.values() if cell[index].sum() > 0]
+        accuracy = sum(max(cell) for cell in cells)
+        loss = -sum(p * math.log(p / sum(cell)) for cell in cells for p in cell if p > 0)
+        assert task.ceiling(split) == pytest.approx((accuracy, loss), abs=1e-12)
+
+
+def test_symbols_that_never_lie_are_the_old_task() -> None:
+    honest = XorTask(7, (0.1, 0.9), (0.5, 0.5), 14, 0.0)
+    assert honest == MAIN
+    first = len(MAIN.zero_dst)
+    assert honest.written[0][:first] == MAIN.zero_dst and not any(honest.written[0][first:])
+    assert honest.written[1][first:] == MAIN.one_dst and not any(honest.written[1][:first])
+    assert honest.ceiling("exact") == pytest.approx((0.7, 0.509), abs=5e-4)
+    # a lie so rare that it is never drawn: the words are compared with the same thresholds
+    rare = XorTask(7, (0.1, 0.9), (0.5, 0.5), 14, 1e-13)
+    one, other = (
+        task.draw(MAIN.splits["exact"], SEEDS, torch.tensor(9)) for task in (honest, rare)
+    )
+    assert torch.equal(one.tokens, other.tokens) and torch.equal(one.target, other.target)
+    assert rare.ceiling("exact") == pytest.approx(honest.ceiling("exact"), abs=1e-9)
+
+
+def test_symbols_that_always_lie_are_swapped() -> None:
+    """1 then stands for bit 1 and 3 for bit 0: the honest task with two names exchanged."""
+    swapped = XorTask(3, (0.2, 0.8), (0.6, 0.4), 14, 1.0)
+    honest = XorTask(3, (0.2, 0.8), (0.6, 0.4), 14)
+    names = [0, 3, 2, 1, 4, 5, 6]
+    cases = {}
+    for task in (honest, swapped):
+        for case, tokens in enumerate(task.population.tokens.T.tolist()):
+            named = [names[t] for t in tokens] if task is swapped else tokens
+            joint = task.population.joint[:, :, case]
+            joint = joint[:, names] if task is swapped else joint
+            cases.setdefault(tuple(sorted(named)), []).append(joint)
+    assert all(len(both) == 2 for both in cases.values())
+    for one, other in cases.values():
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-14)
+    for split in SPLITS:
+        assert swapped.ceiling(split) == pytest.approx(honest.ceiling(split), abs=1e-12)
+
+
+def test_the_ceiling_of_symbols_that_lie_in_closed_form() -> None:
+    """With k liars beside the mask its bit is known with probability (1 + (1 - 2q)^k) / 2."""
+    q, bits = 0.2, 7
+    accuracy = loss = 0.0
+    for k in range(bits):
+        weight = math.comb(bits - 1, k) / 2 ** (bits - 1)
+        sure = (1 + (1 - 2 * q) ** k) / 2
+        hit = [sure / 2, ((1 - q) * sure + q * (1 - sure)) / 2]
+        cell = [*hit, 0.5 * (1 - sure), 0.5 - hit[1]]
+        accuracy += weight * max(cell)
+        loss += weight * stats.entropy(cell)
+    attained = XorTask(bits, (0.5, 0.5), (0.5, 0.5), 14, q).ceiling("exact")
+    assert attained == pytest.approx((accuracy, loss), abs=1e-12)
+
+
 # --- splits ----------------------------------------------------------------------------------
 
 
