@@ -171,6 +171,14 @@ def test_each_primary_claim_fails_by_itself(
     assert (~trends).sum() == len(fails)
 
 
+@pytest.mark.parametrize(("share", "inside"), [(0.2, 0), (0.3, 1), (0.7, 1), (0.8, 0)])
+def test_half_way_has_two_ends(share: float, inside: int, tmp_path: Path) -> None:
+    one = point(tmp_path, 0.5, 0.1, lambda *_: line([1, 1 - 2 * share, -1, 0]))
+    _, primary = rows([one])
+    (estimate,) = primary[primary.claim.str.contains("half way")].estimate
+    assert estimate == inside  # share of the seeds
+
+
 def test_a_trend_turned_round_is_not_reproduced(tmp_path: Path) -> None:
     turned = at_small_rates(0.09, 0.06, 0.05, 0.03)
     _, primary = rows(sweep(tmp_path, spread=turned, exact=True))
@@ -230,6 +238,13 @@ def test_thresholds_are_those_of_the_intervals(tmp_path: Path) -> None:
     found = near_points.threshold(measured, 0.1, INPUT)
     assert found == pytest.approx((0.05, 0.1, 0.01))  # at q = 0.1 a little over
     assert near_points.threshold(measured, 0.1, OUTPUT)[:2] == pytest.approx((0.05, 0.1))
+
+    def wide(seed: int, tied: bool, table: str) -> np.ndarray:
+        far = 2 * (0.02 if seed % 2 else 0.3)  # geometric mean 0.077, an interval about 0.1
+        return line([1, 1 - far, -1, far - 1])
+
+    unsure = [point(tmp_path / "wide", q, 0.1, wide) for q in (0.0, 0.05)]
+    assert np.isnan(near_points.threshold(Near(unsure), 0.1, INPUT)).all()
     none = near_points.threshold(Near([]), 0.1, INPUT)
     assert np.isnan(none).all()
 

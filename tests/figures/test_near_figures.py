@@ -51,8 +51,10 @@ def test_marks_of_distances_lie_on_the_laws_that_made_them(found: list[Point]) -
             assert y == pytest.approx(law[0](round(q, 3), (0, 1)), rel=2e-3)
         dots = [one for one in axes.lines if one.get_marker() == "."]
         assert len(dots) == 3 * len(RATES) and {len(one.get_xdata()) for one in dots} == {6}
-    curves = [one for one in panels[2].lines if len(one.get_xdata()) == len(near.CURVE)]
-    assert len(curves) == 4  # a tied table has both laws
+    curves = [sum(len(one.get_xdata()) == len(near.CURVE) for one in axes.lines) for axes in panels]
+    assert curves == [2, 2, 4] * 2  # a tied table has both laws
+    dashes = [axes.lines[0].get_linestyle() for axes in panels[:2]]
+    assert dashes == ["-", "--"]
     assert png(figure)
 
 
