@@ -162,7 +162,8 @@ def _agreement(found: Sequence[Point]) -> list[Claim]:
 
 
 class Related(NamedTuple):
-    """Spearman's rank correlation over seeds, with its p; nan with fewer than three seeds."""
+    """Spearman's rank correlation over seeds, with its p; nan with fewer than three seeds or no
+    differences among them."""
 
     p: float
     seeds: int
@@ -185,7 +186,7 @@ def related(found: Sequence[Point]) -> list[Related]:
         both = pd.DataFrame(
             {"share": got.late(got.share), "ratio": pd.Series(ratios(near, False), near.seeds)}
         ).dropna()
-        enough = len(both) > 2
+        enough = len(both) > 2 and both.nunique().min() > 1
         rho, chance = stats.spearmanr(both.share, both.ratio) if enough else (np.nan, np.nan)
         rows.append(Related(p, len(both), float(rho), float(chance)))
     return rows

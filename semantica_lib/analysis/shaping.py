@@ -11,6 +11,7 @@ The predictions were written down before any stored result's tables had been com
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from semantica_lib.analysis.claims import BOTH, Measured, claim_of
 from semantica_lib.analysis.closing import exploratory
 from semantica_lib.analysis.distances import Table
 from semantica_lib.analysis.language import Language
+from semantica_lib.analysis.procrustes import crossed, factor, jackknifed, residual
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.experiments import MlmSettings
 from semantica_lib.results import Result
@@ -30,40 +32,6 @@ EXPERIMENTS = (
 )  # fmt: skip
 TABLES: tuple[Table, Table] = ("output", "input")
 PERMUTATIONS = 50
-LEAST = 1e-9  # a smaller residual counts as this: float32 resolves no better
-
-
-def factor(table: np.ndarray) -> np.ndarray:
-    """Rows with their mean at the origin and a size of 1, ``(..., row, feature)``, float64.
-
-    The size is the root of the sum of squares; a table whose rows are all the same stays 0. Where
-    there are more features than rows it has as many features as rows, and the same inner products.
-    """
-    rows = np.asarray(table, dtype=np.float64)
-    rows = rows - rows.mean(-2, keepdims=True)
-    if rows.shape[-2] < rows.shape[-1]:
-        left, sizes, _ = np.linalg.svd(rows, full_matrices=False)
-        rows = left * sizes[..., None, :]
-    size = np.linalg.norm(rows, axis=(-2, -1), keepdims=True)
-    return np.where(size > LEAST, rows / size.clip(LEAST), 0.0)
-
-
-def residual(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """What of a table is left when another is moved, turned, mirrored and scaled to fit it best.
-
-    Orthogonal Procrustes (Schönemann 1966), as ``scipy.spatial.procrustes`` has it: one minus the
-    square of the sum of the singular values of the product of the two; 0 is the same shape, 1
-    nothing in common. A shift is free because one of all output rows changes no probability; the
-    turn because the encoder between two tables may turn what it passes on.
-
-    Args:
-        one, other: made by :func:`factor`, of the same rows, ``(..., row, feature)`` each.
-
-    Returns:
-        ``(...)``, in [0, 1].
-    """
-    common = np.linalg.svd(np.swapaxes(one, -2, -1) @ other, compute_uv=False).sum(-1)
-    return (1 - common**2).clip(LEAST, 1)
 
 
 class Nearness:
@@ -73,6 +41,8 @@ class Nearness:
         seeds: ``(seed,)``, those that have both trials, neither crashed.
         steps: ``(record,)``.
         window: ``(record,)`` bool, the records that the run's end is the mean of; None without any.
+        rows: ``(row,)``, the symbols or words that are compared, by their place in the table.
+        class_of_row: ``(seed, row)`` bool, whether the DH holds for a word; None on the XOR task.
         learned: ``(seed,)`` bool, whether both trials learned the parity; a language model's all.
         apart: by table, ``(seed, seed, record)``: of the first seed's tied trial from the untied
             input or output table of the second seed.
@@ -99,19 +69,23 @@ class Nearness:
             for learned in self._of.learned.values():
                 self.learned &= learned.reindex(self.seeds, fill_value=False).to_numpy(bool)
         self.rows = _rows(self._of, result.input_embedding.shape[2], few)
+        self.class_of_row = None
+        if result.holds is not None:
+            holds = _of_seeds(result, result.holds, self.seeds, True)
+            self.class_of_row = np.tile(holds, 2)[:, self.rows]
         tables = {True: result.input_embedding, "input": result.input_embedding,
                   "output": result.output_embedding}  # fmt: skip
         made = {
             kind: factor(_of_seeds(result, table, self.seeds, kind is True)[:, :, self.rows])
             for kind, table in tables.items()
         }
-        self.apart = {table: _crossed(made[True], made[table]) for table in TABLES}
+        self.apart = {table: crossed(made[True], made[table]) for table in TABLES}
         self._last = {kind: one[:, -1:] for kind, one in made.items()}
 
     @cached_property
     def among(self) -> dict[str, np.ndarray]:
         return {
-            "tied" if kind is True else kind: _crossed(one, one)[..., 0]
+            "tied" if kind is True else kind: crossed(one, one)[..., 0]
             for kind, one in self._last.items()
         }
 
@@ -121,13 +95,28 @@ class Nearness:
         orders = [rng.permutation(len(self.rows)) for _ in range(PERMUTATIONS)]
         tied = self._last[True]
         return {
-            table: np.mean([_crossed(tied, self._last[table][:, :, o]) for o in orders], 0)[..., 0]
+            table: np.mean([crossed(tied, self._last[table][:, :, o]) for o in orders], 0)[..., 0]
             for table in TABLES
         }
 
     @property
     def name(self) -> str:
         return self.settings.experiment
+
+    def of_one_class(self, table: Table) -> np.ndarray:
+        """As :meth:`end`, of the words for whose synonym the DH holds in both seeds or in neither.
+
+        Which words these are is drawn anew for every seed of a language model. ``(seed, seed)``,
+        of its last record; nan for a seed itself, and for other models all.
+        """
+        count = len(self.seeds)
+        found = np.full((count, count), np.nan)
+        tied, other = self._last[True][:, 0], self._last[table][:, 0]
+        for i, j in permutations(range(count if self.class_of_row is not None else 0), 2):
+            rows = self.class_of_row[i] == self.class_of_row[j]
+            if rows.any():
+                found[i, j] = residual(factor(tied[i][rows]), factor(other[j][rows]))
+        return found
 
     def end(self, table: Table) -> np.ndarray:
         """Mean over the window, ``(seed, seed)``; nan without one."""
@@ -141,9 +130,14 @@ class Nearness:
         return values[np.arange(len(self.seeds)), np.arange(len(self.seeds))]
 
     def others(self, values: np.ndarray) -> np.ndarray:
-        """Of ``(seed, seed, ...)`` the mean over the other seeds' tables, ``(seed, ...)``."""
+        """Of ``(seed, seed, ...)`` the mean over other seeds' tables, ``(seed, ...)``.
+
+        nan of a lone seed.
+        """
         off, count = ~np.eye(len(self.seeds), dtype=bool), len(self.seeds)
-        return values[off].reshape(count, max(0, count - 1), *values.shape[2:]).mean(1)
+        if count < 2:
+            return np.full((count, *values.shape[2:]), np.nan)
+        return values[off].reshape(count, count - 1, *values.shape[2:]).mean(1)
 
     def claim(self, text: str, values: np.ndarray, *, obstacle: str = "", **rest: Any) -> Claim:
         """A claim about a ratio of both ties."""
@@ -171,31 +165,6 @@ def _of_seeds(result: Result, table: np.ndarray, seeds: np.ndarray, tied: bool) 
         if tie == tied
     }
     return table[[place[seed] for seed in seeds.tolist()]]
-
-
-def _crossed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Residuals of every trial of one from every trial of the other, a trial at a time."""
-    shape = (len(one), len(other), one.shape[1])
-    return np.array([residual(trial, other) for trial in one]).reshape(shape)
-
-
-def jackknifed(values: np.ndarray) -> np.ndarray:
-    """Pseudo-values ``(seed,)`` of the mean over all pairs of different seeds.
-
-    A seed's trials enter many pairs, so pairs are no independent values; what the mean loses when a
-    seed is left out on either side is (Arvesen 1969). Their mean is the mean over the pairs. Empty
-    with fewer than three seeds.
-
-    Args:
-        values: ``(seed, seed)``; the diagonal is not looked at.
-    """
-    count = len(values)
-    if count < 3:
-        return np.empty(0)
-    off = np.where(np.eye(count, dtype=bool), 0.0, values)
-    total, own = off.sum(), off.sum(0) + off.sum(1)
-    left = (total - own) / ((count - 1) * (count - 2))
-    return count * total / (count * (count - 1)) - (count - 1) * left
 
 
 def ratios(near: Nearness, others: bool, per_chance: bool = False) -> np.ndarray:
@@ -242,6 +211,11 @@ def alignment_others(found: Sequence[Nearness], few: Sequence[Nearness]) -> list
             claims.append(near.claim(f"{text}, {whose}, relative to chance", values, **SIDES))
             values = ratios(fewer, others)
             claims.append(fewer.claim(f"{text}, {whose}, {what}", values, **SIDES))
+        if near.class_of_row is not None:
+            logs = np.log(near.of_one_class("output") / near.of_one_class("input"))
+            values = np.exp(jackknifed(logs))
+            added = f"{text}, {WHOSE[True]}, words of one class in both seeds (added later)"
+            claims.append(near.claim(added, values, **SIDES))
         if not near.learned.all():
             values = ratios(near, False)[near.learned]
             claims.append(near.claim(f"{text}, {WHOSE[False]}, learned trials only", values,

@@ -21,7 +21,7 @@ from semantica_lib.analysis.pulls import (
     related,
 )
 from semantica_lib.analysis.statistics import mean_interval
-from semantica_lib.figures.facts import NONE, number
+from semantica_lib.figures.facts import number
 from semantica_lib.figures.style import (
     BLACK,
     BLUE,
@@ -101,14 +101,14 @@ def _course(
 
 def over_points(found: Sequence[Point]) -> Figure:
     """Early share, late share and late cosine of tied trials at every point of the sweep."""
-    heads = "share, early", "share, late", "cosine, late"
+    heads = "output's share, early", "output's share, late", "cosine, late"
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.1), dpi=DOTS)
+        figure = Figure(figsize=(WIDTH, 3.3), dpi=DOTS)
         panels = figure.subplots(1, len(heads), sharex=True)
     there = [(point, got) for point in found if (got := pulls(point, True)) and len(got.seeds)]
     decays = sorted({point.settings.weight_decay for point in found})
     for index, (axes, head) in enumerate(zip(panels, heads, strict=True)):
-        axes.set(title=head, xlabel="p", xlim=(0.48, 1.02))
+        axes.set(title=head, xlabel="likelier synonym's p", xlim=(0.48, 1.02))
         axes.axhline(HALF if index < 2 else 0.0, **DASHED)
         axes.set_ylim(*((0, 1) if index < 2 else (-1, 1)))
         for level, decay in enumerate(decays):
@@ -131,7 +131,7 @@ def over_points(found: Sequence[Point]) -> Figure:
         Line2D([], [], color=colour, marker=marker, linestyle=dash, label=f"decay {decay:g}")
         for decay, (colour, marker, dash) in zip(decays, LEVELS, strict=False)
     ]
-    legend(figure, *keys, columns=5)
+    legend(figure, *keys, columns=3)
     return figure
 
 
@@ -146,8 +146,6 @@ def related_rows(found: Sequence[Point]) -> str:
     if not rows:
         return "No point has both measured gradients and trials of either tie yet."
     lines = [
-        [f"{row.p:g}", str(row.seeds), number(row.correlation), f"{row.chance:.2g}" if row.seeds > 2
-         else NONE]
-        for row in rows
-    ]  # fmt: skip
+        [f"{row.p:g}", str(row.seeds), number(row.correlation), number(row.chance)] for row in rows
+    ]
     return markdown_table(["p", "seeds", "rank correlation (negative: yes)", "p-value"], lines)

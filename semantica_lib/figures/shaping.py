@@ -37,7 +37,7 @@ DASHED = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}
 def alignment(found: Sequence[Nearness]) -> Figure:
     """The ratio of the residuals, and the residuals themselves: a row an experiment."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.4 + 0.36 * len(EXPERIMENTS)), dpi=DOTS)
+        figure = Figure(figsize=(WIDTH, 1.7 + 0.36 * len(EXPERIMENTS)), dpi=DOTS)
         left, right = figure.subplots(1, 2, sharey=True)
     by = {near.name: near for near in found}
     for row, near in ((row, by.get(name)) for row, name in enumerate(EXPERIMENTS)):
@@ -76,7 +76,7 @@ def alignment(found: Sequence[Nearness]) -> Figure:
     ]
     order = Line2D([], [], color=GREY, marker="|", linestyle="", markersize=11, markeredgewidth=2,
                    label="random order")  # fmt: skip
-    legend(figure, *whose, *_tables(""), order, columns=5)
+    legend(figure, *whose, *_tables(""), order, columns=3)
     return figure
 
 
@@ -91,12 +91,11 @@ def alignment_over_steps(found: Sequence[Nearness]) -> Figure:
     """The residuals over training, a panel an experiment."""
     by = {near.name: near for near in found}
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 6.6), dpi=DOTS)
+        figure = Figure(figsize=(WIDTH, 6.9), dpi=DOTS)
         panels = figure.subplots(3, 3, sharey=True)
     for axes, name in zip(panels.ravel(), EXPERIMENTS, strict=True):
         axes.set_title(name, fontsize=9.5)
         step_axis(axes)
-        axes.xaxis.get_major_locator().set_params(nbins=2)
         axes.set_xlabel("")
         near = by.get(name)
         if near is None or not len(near.seeds):
@@ -110,6 +109,7 @@ def alignment_over_steps(found: Sequence[Nearness]) -> Figure:
             axes.plot(near.steps, same.mean(0), **look)
             axes.plot(near.steps, others.mean(0), linestyle="--", **look)
             axes.axhline(near.others(near.chance[table]).mean(), color=colour, linestyle=":")
+        axes.set_xticks([0, near.steps[-1] // 2])
     panels[0, 0].set_ylim(0, 1)
     for axes in panels[:, 0]:
         axes.set_ylabel("residual")
@@ -119,7 +119,7 @@ def alignment_over_steps(found: Sequence[Nearness]) -> Figure:
         Line2D([], [], color=BLACK, linestyle=dash, label=label)
         for dash, label in (("-", "same seed"), ("--", "other seeds"), (":", "random order"))
     ]
-    legend(figure, *_tables("-"), *ways, columns=5)
+    legend(figure, *_tables("-"), *ways, columns=3)
     return figure
 
 

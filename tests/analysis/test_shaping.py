@@ -1,4 +1,4 @@
-"""Which table a tied one is like, and which pull is larger, on made-up results with known answers."""
+"""Which table a tied one is like, and which pull is larger, on made-up results."""
 
 from dataclasses import replace
 from itertools import permutations
@@ -15,7 +15,8 @@ from scipy.stats import ortho_group
 from semantica_lib.analysis import pulls, shaping
 from semantica_lib.analysis.claims import EXPLORATORY
 from semantica_lib.analysis.points import Point
-from semantica_lib.analysis.shaping import EXPERIMENTS, Nearness, factor, residual
+from semantica_lib.analysis.procrustes import factor, jackknifed, residual
+from semantica_lib.analysis.shaping import EXPERIMENTS, Nearness
 from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.experiments import Settings
 from semantica_lib.results import Result
@@ -71,10 +72,10 @@ def test_pseudo_values_are_those_of_leaving_a_seed_out() -> None:
 
     whole = mean([*range(5)])
     left = [mean([j for j in range(5) if j != i]) for i in range(5)]
-    got = shaping.jackknifed(values)
+    got = jackknifed(values)
     np.testing.assert_allclose(got, [5 * whole - 4 * one for one in left])
     assert got.mean() == pytest.approx(whole)
-    assert shaping.jackknifed(np.ones((2, 2))).size == 0
+    assert jackknifed(np.ones((2, 2))).size == 0
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.8, "reproduced"), (0.2, "not reproduced")])
@@ -138,6 +139,11 @@ def test_a_language_model_s_tables_are_compared_at_its_last_record(tmp_path: Pat
     tied = one.input_embedding[one.tied & (one.seed == 1)][0, -1]
     other = one.input_embedding[~one.tied & (one.seed == 3)][0, -1]
     assert near.end("input")[0, 2] == pytest.approx(procrustes(tied, other)[2], rel=1e-5)
+    mine, its = one.holds[one.tied & (one.seed == 1)][0], one.holds[one.tied & (one.seed == 3)][0]
+    same = np.flatnonzero(np.concatenate([mine == its] * 2))
+    assert 0 < len(same) < 14
+    expected = procrustes(tied[same], other[same])[2]
+    assert near.of_one_class("input")[0, 2] == pytest.approx(expected, rel=1e-5)
     claims = shaping.alignment_others([near], [few])
     assert all(claim.text.startswith(EXPLORATORY) and claim.seeds == 3 for claim in claims)
     assert sum("words alone" in claim.text for claim in claims) == 2
