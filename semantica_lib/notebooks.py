@@ -25,7 +25,10 @@ NOTEBOOKS = ROOT / "notebooks"
 BOOK = ROOT / "book"
 EXECUTED = BOOK / "experiments"
 MAIN = "transformer-small"
-CHAPTERS = "clock", "logodds", "closing", "coincidence", "parity"  # made from any results
+# Made from any results.
+CHAPTERS = (
+    "clock", "logodds", "closing", "coincidence", "parity", "phase", "untie", "shaping", "near",
+)  # fmt: skip
 
 
 class NotebookError(RuntimeError):

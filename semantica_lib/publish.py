@@ -20,6 +20,8 @@ def publish(
 ) -> list[Path]:
     """Copy this machine's results into the book's; all of them, or after a refusal none.
 
+    A published result that has all trials of the one here, at its steps, and more is left as it is.
+
     A partial result takes its checkpoints along, so that any machine can go on from it. A complete
     one has none, and those of its partial forerunner are removed. A kill at any moment leaves each
     result as it was or as it is to be.
@@ -37,6 +39,7 @@ def publish(
             being trained, it or the working tree differs from any commit, or all that is published
             would be too large.
     """
+    wanted = [own for own in wanted if not _has_more(own)]
     packed = {results.folder(results.PUBLISHED, own): _packed(own, bare, records) for own in wanted}
     if provenance()["dirty"]:
         raise RequestError("the working tree has changes; commit them before publishing")
@@ -50,6 +53,16 @@ def publish(
         if not any((target / "checkpoints").iterdir()):
             (target / "checkpoints").rmdir()
     return list(packed)
+
+
+def _has_more(own: AnySettings) -> bool:
+    """Whether the published result has all trials of the one here, at its steps, and others."""
+    ours, theirs = (
+        results.load(results.folder(place, own)) for place in (results.here(), results.PUBLISHED)
+    )
+    if ours is None or theirs is None:
+        return False
+    return ours.held < theirs.held and ours.manifest["steps_done"] <= theirs.manifest["steps_done"]
 
 
 def _packed(own: AnySettings, bare: bool, records: int | None) -> dict[str, bytes]:
@@ -80,6 +93,8 @@ def thinned(result: Result, records: int) -> dict[str, bytes]:
     ):
         if steps in arrays:
             keep = np.isin(arrays[steps], _kept(arrays[steps], end - period, records))
+            if steps == "steps":  # the tables as they were when they were untied
+                keep |= arrays[steps] == (getattr(result.settings, "untie_at", None) or -1)
             arrays |= {name: arrays[name][:, keep] for name in names if name in arrays}
             arrays[steps] = arrays[steps][keep]
     metrics = result.metrics[kept].assign(

@@ -60,8 +60,6 @@ class Settings(Common):
     """probabilities of the synonyms of bit 0"""
     one_dst: Distribution = (0.5, 0.5)
     """probabilities of the synonyms of bit 1"""
-    near_synonym: Annotated[Real, Field(ge=0, le=1)] | None = None
-    """transformer: how often the last symbol of a bit is written as that of the other bit"""
     bits: Annotated[int, Field(ge=2, le=16)] = 7
     """length of the strings; all 2^bits of them are used"""
     batch_size: Count | None = None
@@ -88,6 +86,8 @@ class Settings(Common):
     """transformer and mixer"""
     dropout: Annotated[Real, Field(ge=0, lt=1)] | None = None
     """transformer: share of what is dropped while training, where PyTorch's layer drops"""
+    near_synonym: Annotated[Real, Field(ge=0, le=1)] | None = None
+    """transformer: how often the last symbol of a bit is written as that of the other bit"""
     loss: Literal["cross-entropy"] = "cross-entropy"
     """at the masked place"""
     expectation: Literal["sampled", "exact"] = "sampled"

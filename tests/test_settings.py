@@ -25,6 +25,7 @@ OTHER: dict[str, Any] = {
     "seeds": [1, 2],
     "ties": ["tied"],
     "untie_at": 5,
+    "near_synonym": 0.1,
     "equal_start": True,
     "zero_dst": [0.7, 0.2, 0.1],
     "one_dst": [0.4, 0.6],

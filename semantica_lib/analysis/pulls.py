@@ -20,7 +20,7 @@ from semantica_lib.analysis.shaping import Nearness, ratios
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.experiments import AnySettings, run_command
 
-DECAY, CHOSEN = 0.1, (0.5, 0.9, 0.99)  # of the sweep: weight decay, the likelier synonym's share
+DECAY, CHOSEN = 0.1, (0.5, 0.85, 0.99)  # of the sweep: weight decay, the likelier synonym's share
 EARLY, LATE = 1_000, 0.1  # up to this step; over this part of the run
 HALF = 0.5
 UNMEASURED = (

@@ -189,7 +189,7 @@ def test_the_share_is_of_the_norms_early_and_late(tmp_path: Path) -> None:
         parts = (1.0, 3.0) if tied else (3.0, 1.0)
         return (*(parts if step <= 512 else (2.0, 2.0)), seed / 10)
 
-    one = point(tmp_path, 0.9, gradient)
+    one = point(tmp_path, 0.85, gradient)
     for tied, early in ((True, 0.75), (False, 0.25)):
         got = pulls.pulls(one, tied)
         assert got.seeds.tolist() == list(SEEDS)
@@ -197,7 +197,7 @@ def test_the_share_is_of_the_norms_early_and_late(tmp_path: Path) -> None:
         np.testing.assert_allclose(got.late(got.share), 0.5)
         np.testing.assert_allclose(got.late(got.cosine), np.array(SEEDS) / 10)
     claims = pulls.gradient_claims([one])
-    assert [claim.text[:8] for claim in claims] == ["p = 0.5:", "p = 0.9:", "p = 0.99"]
+    assert [claim.text[:8] for claim in claims] == ["p = 0.5:", "p = 0.85", "p = 0.99"]
     frame = primary_rows(judged("made", claims, [], [one.result]))
     assert frame.verdict.tolist() == ["inconclusive", "reproduced", "inconclusive"]
     assert frame.estimate[1] == pytest.approx(0.75)
@@ -209,7 +209,7 @@ def test_the_share_is_of_the_norms_early_and_late(tmp_path: Path) -> None:
 
 def test_of_other_decays_and_results_without_gradients_nothing_is_claimed(tmp_path: Path) -> None:
     old = point(tmp_path, 0.5)
-    other = point(tmp_path, 0.9, lambda *_: (1.0, 2.0, 0.0), weight_decay=0.03)
+    other = point(tmp_path, 0.85, lambda *_: (1.0, 2.0, 0.0), weight_decay=0.03)
     missing = Point({}, Settings(zero_dst=(0.01, 0.99)), None)
     claims = pulls.gradient_claims([old, other, missing])
     assert "before gradients were measured" in claims[0].obstacle
@@ -220,7 +220,7 @@ def test_of_other_decays_and_results_without_gradients_nothing_is_claimed(tmp_pa
 
 
 def test_no_gradient_has_no_share_and_a_crashed_trial_none_at_all(tmp_path: Path) -> None:
-    one = point(tmp_path, 0.9, lambda s, t, step: (0.0, 0.0, np.nan) if step else (1.0, 1.0, 0.5))
+    one = point(tmp_path, 0.85, lambda s, t, step: (0.0, 0.0, np.nan) if step else (1.0, 1.0, 0.5))
     one.result.input_embedding[0] = np.nan
     got = pulls.pulls(one, True)
     assert got.seeds.tolist() == list(SEEDS[1:])
@@ -232,7 +232,7 @@ def test_agreement_is_paired_by_seed(tmp_path: Path) -> None:
     def gradient(by: float) -> Any:
         return lambda seed, *_: (1.0, 1.0, 0.1 * seed + by + 0.001 * seed**2 * (by > 0))
 
-    found = [point(tmp_path, 0.5, gradient(0.2)), point(tmp_path, 0.9, gradient(0.0))]
+    found = [point(tmp_path, 0.5, gradient(0.2)), point(tmp_path, 0.85, gradient(0.0))]
     rows = judged("made", [], pulls.gradient_others(found), [])
     (row,) = rows[rows.claim.str.contains("cosine")].itertuples()
     assert row.verdict == "reproduced" and row.low > 0.19

@@ -33,11 +33,11 @@ def point(make: Make, p: float, decay: float = 0.1, share: float = 0.8, **own: A
 
 
 def test_the_pulls_are_drawn_over_steps_with_step_0_to_the_left(make: Make, fits: Fits) -> None:
-    found = [point(make, 0.5, seeds=[1, 2, 3]), Point({}, Settings(zero_dst=(0.1, 0.9)), None)]
+    found = [point(make, 0.5, seeds=[1, 2, 3]), Point({}, Settings(zero_dst=(0.15, 0.85)), None)]
     figure = pulls.over_steps(found)
     share, _, _, cosine, missing, _ = figure.axes
     assert share.get_title() == "p = 0.5: DH holds"
-    assert figure.axes[1].get_title() == "p = 0.9: DH fails"
+    assert figure.axes[1].get_title() == "p = 0.85: DH fails"
     by = found[0].result.table_gradient[found[0].result.tied]
     mean = share.lines[1 + 3]
     assert mean.get_xdata()[:3].tolist() == [0.5, 1, 2]
