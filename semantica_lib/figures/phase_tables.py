@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from semantica_lib.analysis.claims import BOTH, tie_of
 from semantica_lib.analysis.phase import INPUT, MARGINS, NEVER, START, Onset, Spot, finite
 from semantica_lib.analysis.points import PLACES, Point, name_of
-from semantica_lib.analysis.statistics import geometric_interval, mean_interval
+from semantica_lib.analysis.statistics import Interval, geometric_interval, mean_interval
+from semantica_lib.analysis.verdicts import primary_rows
 from semantica_lib.figures.facts import NONE, number, whose, with_interval
 from semantica_lib.figures.tables import markdown_table
 
@@ -54,6 +56,21 @@ def numbers(spots: Sequence[Spot]) -> str:
             *(f"{values.sum()} of {len(values)}" if len(values) else NONE for values in learned),
         ])  # fmt: skip
     return markdown_table(heads, lines)
+
+
+def what_tying_costs(frame: pd.DataFrame) -> str:
+    """The judged rows on what tying costs, a line each.
+
+    Args:
+        frame: the chapter's rows.
+    """
+    rows = primary_rows(frame)
+    lines = []
+    for row in rows[rows.claim.str.contains("what tying costs")].itertuples():
+        interval = with_interval(Interval(row.estimate, row.low, row.high))
+        at = row.claim.partition(", mean")[0].removeprefix("p ")
+        lines.append(f"- p = {at}: {interval} nats (predicted: {row.prediction}; {row.verdict}).")
+    return "\n".join(lines)
 
 
 def listed(sweep: str, found: Sequence[Point]) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_plane import DECAYS, P, point, whole, without
 from matplotlib.collections import LineCollection
@@ -168,3 +169,16 @@ def test_pages_stand_with_any_part_of_the_plane(tmp_path: Path) -> None:
         assert isinstance(phase_tables.numbers(plane(found)), str)
         assert isinstance(phase_tables.onset_table(onsets_of(plane(found))), str)
         assert isinstance(phase_tables.listed("phase", found), str)
+
+
+def test_what_tying_costs_is_told_of_each_judged_row_about_it() -> None:
+    rows = [
+        ("p 0.5, mean over the decays: what tying costs in cross-entropy", 0.1, 0.05, 0.15),
+        ("exploratory: p 0.5, decay 0: what tying costs in accuracy", 0.2, 0.1, 0.3),
+        ("p 0.5, decay 0: tied: 0 and 1, predicted to merge", 0.3, 0.2, 0.4),
+    ]
+    frame = pd.DataFrame(rows, columns=["claim", "estimate", "low", "high"])
+    frame["prediction"], frame["verdict"] = "under 0.028 nats", "not reproduced"
+    assert phase_tables.what_tying_costs(frame) == (
+        "- p = 0.5: 0.100 [0.0500, 0.150] nats (predicted: under 0.028 nats; not reproduced)."
+    )
