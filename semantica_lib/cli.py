@@ -18,7 +18,7 @@ import click
 from semantica_lib import results
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.experiments import AnySettings, catalogue, find, parse_override
-from semantica_lib.sweeps import points, read, sweeps
+from semantica_lib.sweeps import file_of, points, read, sweeps
 
 
 class _Commands(click.Group):
@@ -90,12 +90,10 @@ def _changes(overrides: Sequence[str], device: str | None) -> list[tuple[str, An
 
 def _wanted(name: str, overrides: Sequence[str], device: str | None = None) -> list[AnySettings]:
     """The settings of an experiment, or those of every point of a sweep."""
-    if name not in sweeps():
-        if name not in catalogue() and not name.endswith((".yaml", ".yml")):
-            hint = nearest(name, [*catalogue(), *sweeps()])
-            raise RequestError(f"unknown experiment or sweep {name!r}{hint}")
+    path = file_of(name)
+    if path is None:
         return [_settings(name, overrides, device)]
-    return [own for _, own in points(read(sweeps()[name]), _changes(overrides, device))]
+    return [own for _, own in points(read(path), _changes(overrides, device))]
 
 
 @command.command("list")
@@ -144,7 +142,7 @@ def _state_of_all(place: Path, wanted: Sequence[AnySettings]) -> str:
 @click.argument("name")
 @_experiment_options
 def train(name: str, overrides: Sequence[str], device: str | None, fresh: bool) -> None:
-    """Train NAME (an experiment, FILE.yaml or a sweep) on this machine, without a notebook."""
+    """Train NAME (an experiment, a sweep or a FILE.yaml of either) on this machine, without a notebook."""
     wanted = _wanted(name, overrides, device)
     if len(wanted) == 1:
         print(_train(wanted[0], fresh))
@@ -203,7 +201,7 @@ def _run(name: str, wanted: Sequence[AnySettings], fresh: bool) -> tuple[bool, s
 
     well, line = _train_all(wanted, fresh)
     try:
-        if name in sweeps():
+        if file_of(name):
             return well, f"{line}\n{name}: notebook {chapter(name)}"
         return well, f"{line}; notebook {experiment_notebook(wanted[0])}" if well else line
     except (RequestError, RuntimeError, OSError) as error:
@@ -217,7 +215,7 @@ def _run(name: str, wanted: Sequence[AnySettings], fresh: bool) -> tuple[bool, s
 def run_(
     names: Sequence[str], overrides: Sequence[str], device: str | None, fresh: bool, jobs: int
 ) -> None:
-    """Train each NAME (an experiment, FILE.yaml or a sweep) and execute its notebook.
+    """Train each NAME (an experiment, a sweep or a FILE.yaml) and execute its notebook.
 
     Finished work is kept.
     """
@@ -256,7 +254,7 @@ def _check(wanted: Sequence[AnySettings], fresh: bool) -> None:
 def publish(
     names: Sequence[str], overrides: Sequence[str], bare: bool, records: int | None
 ) -> None:
-    """Copy this machine's results of each NAME (experiment, FILE.yaml or sweep) into the book's."""
+    """Copy this machine's results of each NAME (experiment, sweep or FILE.yaml) into the book's."""
     from semantica_lib.publish import publish as copy
 
     wanted = [own for name in names for own in _wanted(name, overrides)]

@@ -18,7 +18,7 @@ from papermill.exceptions import PapermillException
 
 from semantica_lib import results
 from semantica_lib.experiments import ROOT, AnySettings, MlmSettings, catalogue, find
-from semantica_lib.sweeps import sweeps
+from semantica_lib.sweeps import file_of, sweeps
 from semantica_lib.trainers.checkpoint import write_whole
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -122,9 +122,20 @@ def experiment_notebook(own: AnySettings) -> Path:
 
 
 def chapter(sweep: str) -> Path:
-    """Execute the notebook that tells a sweep, on what is stored; it lies beside the results."""
-    target = results.here() / sweep / f"{sweep}.ipynb"
-    execute(NOTEBOOKS / f"{sweep}.ipynb", target, {}, train=False)
+    """Execute the notebook that tells a sweep, on what is stored; it lies beside the results.
+
+    That is its chapter if it has one, else the notebook that draws any sweep.
+
+    Args:
+        sweep: its name, or the path of its file.
+    """
+    path = (file_of(sweep) or Path(sweep)).resolve()
+    target = results.here() / path.stem / f"{path.stem}.ipynb"
+    own, named = NOTEBOOKS / f"{path.stem}.ipynb", sweeps().get(path.stem)
+    if own.exists() and named and named.resolve() == path:  # not a file of yours of that name
+        execute(own, target, {}, train=False)
+    else:
+        execute(NOTEBOOKS / "sweep.ipynb", target, {"sweep": str(path)}, train=False)
     return target
 
 

@@ -1,7 +1,8 @@
 """Sweeps: a named experiment with its settings varied, each combination a result of its own.
 
-A sweep is a file ``notebooks/sweeps/NAME.yaml``; ``notebooks/NAME.ipynb`` is the chapter that tells
-what came of it. Its grid is a list of blocks, each the product of its lists::
+A sweep is a file ``notebooks/sweeps/NAME.yaml``, or a YAML file anywhere else. What came of it is
+told by the chapter ``notebooks/NAME.ipynb`` where there is one, else by ``notebooks/sweep.ipynb``.
+Its grid is a list of blocks, each the product of its lists::
 
     base: transformer-small
     question: Who closes the gap between synonyms?
@@ -20,7 +21,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from semantica_lib.errors import RequestError
+from semantica_lib.errors import RequestError, nearest
 from semantica_lib.experiments import ROOT, AnySettings, catalogue, find, read_values
 from semantica_lib.schema import Seeds, checked
 
@@ -52,6 +53,23 @@ class Sweep(BaseModel):
 def sweeps() -> dict[str, Path]:
     """Sweeps and their files, in the order of their names."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def file_of(name: str) -> Path | None:
+    """The file of a sweep, by its name or its path; None if the name is an experiment's.
+
+    A path ends in ``.yaml`` or ``.yml``; the file is a sweep's if it holds a grid or a base, which
+    no settings do.
+
+    Raises:
+        RequestError: there is no such name, or the file cannot be read.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return Path(name) if {"grid", "base"} & read_values(Path(name)).keys() else None
+    if name not in sweeps() and name not in catalogue():
+        hint = nearest(name, [*catalogue(), *sweeps()])
+        raise RequestError(f"unknown experiment or sweep {name!r}{hint}")
+    return sweeps().get(name)
 
 
 def read(path: Path) -> Sweep:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from semantica_lib import results
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Table
+from semantica_lib.errors import RequestError
 from semantica_lib.experiments import Settings
 from semantica_lib.results import Result
-from semantica_lib.sweeps import points, read, sweeps
+from semantica_lib.sweeps import file_of, points, read
 
 PLACES: tuple[tuple[bool, Table], ...] = ((False, "input"), (False, "output"), (True, "input"))
 
@@ -34,10 +35,16 @@ class Point(NamedTuple):
 def stored(sweep: str) -> list[Point]:
     """The points of a sweep, each with the result that has its trials: this machine's, if it has.
 
+    Args:
+        sweep: its name, or the path of its file.
+
     Raises:
-        RequestError: a result is damaged.
+        RequestError: there is no such sweep, something in it is wrong, or a result is damaged.
     """
-    return [Point(varied, own, _result(own)) for varied, own in points(read(sweeps()[sweep]))]
+    path = file_of(sweep)
+    if path is None:
+        raise RequestError(f"{sweep} is an experiment, not a sweep")
+    return [Point(varied, own, _result(own)) for varied, own in points(read(path))]
 
 
 def _result(own: Settings) -> Result | None:
