@@ -142,7 +142,7 @@ def _state_of_all(place: Path, wanted: Sequence[AnySettings]) -> str:
 @click.argument("name")
 @_experiment_options
 def train(name: str, overrides: Sequence[str], device: str | None, fresh: bool) -> None:
-    """Train NAME (an experiment, a sweep or a FILE.yaml of either) on this machine, without a notebook."""
+    """Train NAME (an experiment, a sweep or a FILE.yaml) on this machine, without a notebook."""
     wanted = _wanted(name, overrides, device)
     if len(wanted) == 1:
         print(_train(wanted[0], fresh))

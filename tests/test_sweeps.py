@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from semantica_lib import cli, notebooks, results, sweeps
+from semantica_lib import cli, notebooks, publish, results, sweeps
 from semantica_lib import run as running
+from semantica_lib.analysis.points import stored
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import find
-from semantica_lib.sweeps import points, read
+from semantica_lib.experiments import CATALOGUE, find
+from semantica_lib.sweeps import file_of, points, read
 
 GOOD = {
     "base": "transformer-small",
@@ -93,7 +94,8 @@ def test_a_wrong_sweep_is_refused_in_one_line(
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A sweep by the name of made, and places of its own for results."""
     path = written(tmp_path)
-    monkeypatch.setattr(cli, "sweeps", lambda: {"made": path})
+    for module in (sweeps, cli, notebooks):
+        monkeypatch.setattr(module, "sweeps", lambda: {"made": path})
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "runs"))
     monkeypatch.delenv("SEMANTICA_TRAIN", raising=False)
     return path
@@ -133,10 +135,69 @@ def test_a_point_that_fails_is_told_and_the_others_stand(
     assert "the same command goes on" in told.err
 
 
+def test_a_sweep_is_found_by_its_name_and_by_its_path(tmp_path: Path) -> None:
+    assert file_of("closing") == sweeps.FOLDER / "closing.yaml"
+    assert file_of("transformer-small") is None
+    assert file_of(str(CATALOGUE / "transformer-small.yaml")) is None
+    own = written(tmp_path)
+    assert file_of(str(own)) == own
+    (other := own.with_suffix(".yml")).write_text("base: transformer-small\nseeds: [1]\n")
+    with pytest.raises(RequestError, match="grid field required"):
+        read(file_of(str(other)))  # meant as a sweep, and told what it lacks
+    for name, words in {
+        "closng": r"experiment or sweep 'closng' \(did you mean 'closing'",
+        "absent.yaml": "cannot read absent.yaml",
+    }.items():
+        with pytest.raises(RequestError, match=words):
+            file_of(name)
+    with pytest.raises(RequestError, match="an experiment, not a sweep"):
+        stored("transformer-small")
+
+
+def test_a_file_anywhere_is_trained_stored_and_told_by_the_notebook_of_any_sweep(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executed = []
+    monkeypatch.setattr(notebooks, "execute", lambda *what, **how: executed.append((what, how)))
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "runs"))
+    monkeypatch.delenv("SEMANTICA_TRAIN", raising=False)
+    fixed = GOOD["fixed"] | {"steps": 20}
+    own = written(tmp_path, fixed=fixed).rename(tmp_path / "closing.yaml")  # not the book's
+    monkeypatch.chdir(tmp_path)
+    assert [point.result for point in stored("closing.yaml")] == [None] * 3
+    assert cli.main(["run", "closing.yaml"]) == 0
+    told = capfd.readouterr().out
+    assert told.count("trained in") == 3 and "closing.yaml: notebook" in told
+    found = stored("closing.yaml")
+    assert all(point.result.covers(point.settings) for point in found)
+    target = results.here() / "closing" / "closing.ipynb"
+    source = notebooks.NOTEBOOKS / "sweep.ipynb"
+    assert executed == [((source, target, {"sweep": str(own)}), {"train": False})]
+    assert cli.main(["train", "closing.yaml"]) == 0
+    assert capfd.readouterr().out.count("finished before") == 3
+    asked = []
+    monkeypatch.setattr(publish, "publish", lambda wanted, *_: asked.extend(wanted) or [])
+    assert cli.main(["publish", "closing.yaml"]) == 0
+    assert asked == [point.settings for point in found]
+
+
+def test_a_sweep_without_a_chapter_is_told_by_the_notebook_of_any_sweep(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executed = []
+    monkeypatch.setattr(notebooks, "execute", lambda *what, **how: executed.append(what))
+    notebooks.chapter("made")
+    ((source, _, parameters),) = executed
+    assert source.name == "sweep.ipynb" and source.exists()
+    assert parameters == {"sweep": str(made)}
+
+
 def test_running_a_sweep_executes_its_chapter_on_what_is_stored(
     made: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executed = []
+    (made.parent / "made.ipynb").write_text("")
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", made.parent)
     monkeypatch.setattr(
         cli, "_outcomes", lambda wanted, fresh: [f"{own} trained" for own in wanted]
     )

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis.claims import BOTH, LEARNED_NATS
@@ -81,17 +80,14 @@ def lines(found: Sequence[Point], x: str) -> list[Line]:
     others = [name for name in several if name != x]
     for name in reversed(others[:]):
         rest = [x] * bool(x) + [other for other in others if other != name]
-        if len({_values(p, rest) for p in found}) == len(
-            {_values(p, [*rest, name]) for p in found}
-        ):
+        if _count(found, rest) == _count(found, [*rest, name]):
             others.remove(name)
     by: dict[tuple, dict[int, int]] = {}
     for index, point in enumerate(found):
         place = several[x].index(getattr(point.settings, x)) if x in several else 0
         by.setdefault(_values(point, others), {})[index] = place
     return [
-        Line(", ".join(f"{n.replace('_', ' ')} {words(v)}" for n, v in zip(others, values)), places)
-        for values, places in by.items()
+        Line(label(dict(zip(others, values, strict=True))), places) for values, places in by.items()
     ]
 
 
@@ -111,7 +107,7 @@ def ends(found: Sequence[Point]) -> pd.DataFrame:
                 about = (index, tied, table, bit, ranks, f"{a} and {b}", holds)
                 ratio = trials.ratio(table, (a, b))[0]
                 rows += [(*about, *one) for one in zip(trials.seeds, ratio, strict=True)]
-    return pd.DataFrame(rows, columns=END)
+    return pd.DataFrame(rows, columns=END).astype({"tied": bool, "ratio": float})
 
 
 def attained(found: Sequence[Point]) -> pd.DataFrame:
@@ -129,7 +125,8 @@ def attained(found: Sequence[Point]) -> pd.DataFrame:
             learned = loss - trials.task.ceiling("train")[1] <= LEARNED_NATS
             accuracy = trials.measured("exact", "accuracy").reindex(seeds)
             rows += [(index, tied, *one) for one in zip(seeds, learned, accuracy, strict=True)]
-    return pd.DataFrame(rows, columns=ATTAINED)
+    kinds = {"tied": bool, "learned": bool, "accuracy": float}
+    return pd.DataFrame(rows, columns=ATTAINED).astype(kinds)
 
 
 def whole_period(point: Point) -> bool:
@@ -138,13 +135,21 @@ def whole_period(point: Point) -> bool:
     return last_period(point.result.steps, own.period) is not None
 
 
+def label(values: Mapping[str, Any]) -> str:
+    """Settings with their values, in words."""
+    return ", ".join(f"{name.replace('_', ' ')} {words(value)}" for name, value in values.items())
+
+
 def words(value: Any) -> str:
     """A setting's value as on a page: null for none, a list's values behind one another."""
     if isinstance(value, tuple | list):
         return ", ".join(map(words, value))
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    short = f"{value:g}" if isinstance(value, float) else ""
+    return short if short and float(short) == value else str(value)
 
 
 def _tables(point: Point) -> dict[tuple[bool, str], Trials]:
@@ -176,6 +181,11 @@ def _refuse_unknown(parameter: str, name: str, known: Sequence[str] | Mapping[st
 
 def _values(point: Point, names: Sequence[str]) -> tuple:
     return tuple(getattr(point.settings, name) for name in names)
+
+
+def _count(found: Sequence[Point], names: Sequence[str]) -> int:
+    """How many different values of these settings there are."""
+    return len({_values(point, names) for point in found})
 
 
 def _frozen(value: Any) -> Any:

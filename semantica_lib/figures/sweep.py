@@ -1,6 +1,6 @@
-"""Any sweep drawn: where its pairs end and what its trials attain, against a setting that varies."""
+"""Any sweep drawn: where its pairs end and what its trials attain, against what is varied."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,12 +25,9 @@ from semantica_lib.analysis.sweep import (
     ends,
     lines,
     varied,
-    whole_period,
     words,
 )
-from semantica_lib.figures.facts import NONE, whose, with_interval
 from semantica_lib.figures.style import BLACK, DOTS, GREY, STYLE, WIDTH, legend, note
-from semantica_lib.figures.tables import markdown_table
 
 MOST_LINES, MOST_PAIRS = 6, 4  # that a panel and a figure can hold
 MARKS, DASHES = "oDs^vP", ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)))
@@ -52,7 +49,7 @@ def distances(found: Sequence[Point], x: str = "") -> Figure:
         RequestError: ``x`` is not a setting that has several values.
     """
     x, frame = axis(found, x), ends(found)
-    drawn, places = lines(found, x)[:MOST_LINES], _places(found)
+    drawn, places = lines(found, x)[:MOST_LINES], places_of(found)
     pairs = sorted(set(zip(frame.bit, frame.ranks, strict=True)))[:MOST_PAIRS]
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 0.9 + 1.9 * len(places)), dpi=DOTS)
@@ -71,6 +68,8 @@ def distances(found: Sequence[Point], x: str = "") -> Figure:
             if axes in panels[0]:
                 axes.set_title(f"bit {bit}: {' or '.join(of.pair.unique())}")
     panels[0, 0].set_yscale("log")
+    reach = [*frame.ratio[np.isfinite(frame.ratio)], MERGE_MARGIN]
+    panels[0, 0].set_ylim(min(reach) / 2, max(reach) * 2)  # few seeds have intervals without end
     _finish(figure, panels, found, x, True)
     return figure
 
@@ -104,7 +103,7 @@ def attainment(found: Sequence[Point], x: str = "") -> Figure:
     return figure
 
 
-def _places(found: Sequence[Point]) -> list[tuple]:
+def places_of(found: Sequence[Point]) -> list[tuple]:
     """The tables that some point has; all of them without a point."""
     return [p for p in PLACES if any(p in point.places for point in found)] or list(PLACES)
 
@@ -181,53 +180,3 @@ def _keys(drawn: Sequence[Line], found: Sequence[Point], pairs: bool) -> Iterato
         yield Line2D([], [], label="margin of a merge", **MARGIN)
     if any(point.result is None for point in found):
         yield Line2D([], [], color=BLACK, label="no result", **CROSS)
-
-
-def endings(found: Sequence[Point], failures: Mapping[int, str] = {}) -> str:
-    """Every point with its result in numbers, a row each, as Markdown.
-
-    Args:
-        failures: index of a point -> why it could not be trained.
-    """
-    if not found:
-        return "No point of the sweep is chosen."
-    pairs, trials = ends(found), attained(found)
-    kinds = sorted(set(zip(pairs.bit, pairs.ranks, pairs.pair, strict=True)))
-    heads = [f"{name_of(place)}, {pair}" for place in _places(found) for *_, pair in kinds]
-    heads += [f"{what}, {tie_of(tied)}" for what in ("learn", "accuracy") for tied in BOTH]
-    rows = []
-    for index, point in enumerate(found):
-        own, cells = pairs[pairs.point == index], []
-        for tied, table in _places(found):
-            here = own[(own.tied == tied) & (own.table == table)]
-            for _, _, pair in kinds:
-                ratios = here[here.pair == pair].rename(columns={"ratio": "value"})
-                cells.append(with_interval(interval_of(ratios)))
-        for quantity in ("learned", "accuracy"):
-            for tied in BOTH:
-                told = trials[(trials.point == index) & (trials.tied == tied)][quantity]
-                cells.append(_told(told.astype(bool if quantity == "learned" else float)))
-        label = ", ".join(f"{n.replace('_', ' ')} {words(v)}" for n, v in point.varied.items())
-        rows.append([label, state(point, failures.get(index, "")), *cells])
-    return markdown_table(["point", "result", *heads], rows)
-
-
-def _told(values: pd.Series) -> str:
-    if values.dtype == bool:
-        return f"{int(values.sum())} of {len(values)}" if len(values) else NONE
-    return with_interval(mean_interval(values[np.isfinite(values)]))
-
-
-def state(point: Point, failure: str = "") -> str:
-    """What there is of a point, or why there is nothing."""
-    result = point.result
-    if result is None:
-        return f"missing: {' '.join(failure.split())}" if failure else "missing"
-    done, asked = result.manifest["steps_done"], point.settings.steps
-    seeds = len(set(result.seed.tolist()))
-    told = f"{whose(result)}, {done:,} steps, {seeds} seed{'s' * (seeds != 1)}"
-    if not result.covers(point.settings):
-        told += f" (asked for: {asked:,} steps, {len(point.settings.seeds)} seeds)"
-    if not whole_period(point):
-        told += ", no full period of the schedule"
-    return told + f"; stale: {result.stale}" * bool(result.stale)
