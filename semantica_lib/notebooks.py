@@ -28,6 +28,7 @@ MAIN = "transformer-small"
 # Made from any results.
 CHAPTERS = (
     "clock", "logodds", "closing", "coincidence", "parity", "phase", "untie", "shaping", "near",
+    "sweep",
 )  # fmt: skip
 
 
