@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import inspect
 import os
 import warnings
 from collections.abc import Callable
@@ -16,6 +17,7 @@ UNCOMPILED = (
     "it needs a C++ compiler and Python's headers"
 )
 
+RECOMPILE_LIMIT = 64  # at least so many stacks of a process, where each counts against one limit
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
@@ -41,9 +43,8 @@ def compiled(
         nonlocal run
         if run is None:
             try:
-                # isolated, or the ninth stack of a process would be one recompilation too many
                 fast = torch.compile(
-                    step, fullgraph=True, dynamic=False, isolate_recompiles=True, options=calls_too
+                    step, fullgraph=True, dynamic=False, options=calls_too, **_for_many_stacks()
                 )
                 result, run = fast(*arguments), fast
                 return result
@@ -54,6 +55,16 @@ def compiled(
         return run(*arguments)
 
     return call
+
+
+def _for_many_stacks() -> dict[str, bool]:
+    """What lets the ninth stack of a process compile, which by default is one recompilation too
+    many: an argument that isolates each, or, before PyTorch had it, a higher limit for all."""
+    if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
+        return {"isolate_recompiles": True}
+    config = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, RECOMPILE_LIMIT)
+    return {}
 
 
 def keep_memory() -> None:

@@ -1,10 +1,19 @@
 """What compiling does to the process that trains."""
 
+import inspect
 import platform
 import subprocess
 import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
+
+from semantica_lib.trainers import compiling
+from semantica_lib.trainers.compiling import Uncompiled, compiled
 
 FAULTS = """
 import resource
@@ -30,3 +39,76 @@ def test_memory_is_kept_from_step_to_step() -> None:
         for kept in (False, True)
     )
     assert without > 1000 and with_ < without / 100
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+    """The limit of recompilations, two at first, as it is now."""
+    config = torch._dynamo.config
+    monkeypatch.setattr(compiling, "keep_memory", lambda: None)
+    torch._dynamo.reset()
+    with config.patch(recompile_limit=2):
+        yield lambda: config.recompile_limit
+    torch._dynamo.reset()
+
+
+def stacks(count: int) -> None:
+    """Compile so many steps of one code, each of another shape, without a warning."""
+    for size in range(1, count + 1):
+
+        def step(own: Tensor) -> tuple[Tensor, ...]:
+            return (own + 1,)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Uncompiled)
+            (found,) = compiled(step, "cpu")(torch.zeros(size))
+        assert torch.equal(found, torch.ones(size))
+
+
+def test_many_stacks_compile_where_recompilations_cannot_be_isolated(
+    limit: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As before PyTorch 2.13: the argument is unknown, and all stacks share the limit."""
+    whole, taken = torch.compile, []
+
+    def older(step: Any, *, fullgraph: bool, dynamic: bool, options: dict[str, bool]) -> Any:
+        taken.append(options)
+        return whole(step, fullgraph=fullgraph, dynamic=dynamic, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", older)
+    stacks(9)
+    assert len(taken) == 9 and limit() >= 64
+    torch._dynamo.config.recompile_limit = 100  # of who wants more
+    stacks(1)
+    assert limit() == 100
+
+
+@pytest.mark.skipif(
+    "isolate_recompiles" not in inspect.signature(torch.compile).parameters,
+    reason="of PyTorch 2.13 and later",
+)
+def test_stacks_are_isolated_where_that_is_possible(
+    limit: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, taken = torch.compile, []
+
+    def newer(step: Any, *, isolate_recompiles: bool = False, options: Any, **rest: Any) -> Any:
+        taken.append(isolate_recompiles)
+        return whole(step, isolate_recompiles=isolate_recompiles, backend="eager", **rest)
+
+    monkeypatch.setattr(torch, "compile", newer)
+    stacks(4)
+    assert taken == [True] * 4 and limit() == 2
+
+
+def test_what_does_not_compile_is_told_and_runs_as_it_is(
+    limit: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(step: Any, **_: Any) -> Any:
+        raise OSError("no\n  compiler")
+
+    monkeypatch.setattr(torch, "compile", fails)
+    run = compiled(lambda own: (own + 1,), "cpu")
+    with pytest.warns(Uncompiled, match=r"uncompiled.*\(no compiler\)"):
+        assert run(torch.zeros(1)) == (torch.ones(1),)
+    assert run(torch.ones(1)) == (torch.tensor([2.0]),)  # and is told once
