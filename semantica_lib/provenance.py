@@ -28,14 +28,18 @@ def provenance() -> dict[str, Any]:
         "torch", "numpy", "pandas", "safetensors", "pydantic", "accelerate", "tokenizers",
     )  # fmt: skip
     return {
-        # where there is no repository, as in a container, the variable may tell
-        "commit": _git("rev-parse", "HEAD") or os.environ.get("SEMANTICA_COMMIT") or None,
+        "commit": commit(),
         "dirty": bool(_git("status", "--porcelain")),
         "source_sha256": _sources(),
         "numerics": NUMERICS,
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in packages},
     }
+
+
+def commit() -> str | None:
+    """The commit; where there is no repository, as in a container, a variable may tell it."""
+    return _git("rev-parse", "HEAD") or os.environ.get("SEMANTICA_COMMIT") or None
 
 
 def device_name(device: str) -> str:

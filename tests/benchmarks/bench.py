@@ -80,20 +80,21 @@ class Strings(Dataset):
         return torch.tensor(tokens), place, target
 
 
-def plain_loop(own: Settings, tied: bool) -> Callable[[int], None]:
+def plain_loop(own: Settings, tied: bool, device: str = "cpu") -> Callable[[int], None]:
     """One run as a person would write it: a function that trains it for so many more steps."""
     data = Strings(xor_task(own))
     size = own.batch_size or len(data)
     loader = DataLoader(data, batch_size=size, shuffle=True, drop_last=True)
     batches = chain.from_iterable(repeat(loader))  # shuffled anew in each pass
-    model = PlainModel(own, xor_task(own).vocabulary, tied)
+    model = PlainModel(own, xor_task(own).vocabulary, tied).to(device)
     optimizer, schedule = optimizer_and_schedule(own, model)
     distances = []
 
     def advance(steps: int) -> None:
-        for tokens, place, target in islice(batches, steps):
+        for batch in islice(batches, steps):
+            tokens, place, target = (part.to(device) for part in batch)
             optimizer.zero_grad()
-            hidden = model(tokens)[torch.arange(len(tokens)), place]
+            hidden = model(tokens)[torch.arange(len(tokens), device=device), place]
             loss = cross_entropy(hidden @ model.output_embedding.weight.T, target)
             loss.backward()
             optimizer.step()
@@ -131,11 +132,12 @@ def step_seconds(advance: Callable[[int], None]) -> float:
     return seconds(advance, WARM) / WARM
 
 
-def by_turns(loops: dict[str, Callable[[int], None]]) -> dict[str, float]:
+def by_turns(
+    loops: dict[str, Callable[[int], None]], turn_seconds: float = ROUND_SECONDS
+) -> dict[str, float]:
     """Milliseconds of a step of each loop, the median over rounds in which each has a turn."""
     steps = {
-        name: max(1, round(ROUND_SECONDS / step_seconds(advance)))
-        for name, advance in loops.items()
+        name: max(1, round(turn_seconds / step_seconds(advance))) for name, advance in loops.items()
     }
     rounds = [
         {name: seconds(advance, steps[name]) / steps[name] for name, advance in loops.items()}

@@ -1,10 +1,14 @@
-"""The plain loop of `make bench` does the work that the trainer is measured at."""
+"""The plain loop of the benches does the work that the trainer is measured at."""
 
+import json
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import bench
 import bound
+import gpu
 import pytest
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -134,3 +138,142 @@ def test_a_warm_start_is_that_of_the_stack_that_was_compiled_first(
     assert bench.warm("lstm-small") >= 0
     first = next(iter(bench.TIES.values()))
     assert asked == [("lstm-small", first, 10), 1]
+
+
+def test_all_of_the_plain_loop_is_on_the_device_that_it_is_given(taken: list[Step]) -> None:
+    """The meta device computes nothing, and refuses what lies elsewhere."""
+    bench.plain_loop(settings({"bits": 4}), True, "meta")(2)
+    bench.plain_loop(settings({"bits": 4, "architecture": "lstm"}), False, "meta")(1)
+    assert len(taken) == 3
+
+
+def test_each_loop_has_its_turn_of_the_time_that_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = {"fast": [], "slow": []}
+    loops = {name: taken[name].append for name in taken}
+    per_step = {loops["fast"]: 0.01, loops["slow"]: 0.04}
+    monkeypatch.setattr(
+        bench, "seconds", lambda advance, steps: (advance(steps), steps * per_step[advance])[1]
+    )
+    monkeypatch.setattr(bench, "ROUNDS", 3)
+    assert bench.by_turns(loops, 0.2) == pytest.approx({"fast": 10, "slow": 40})
+    assert {name: steps[2:] for name, steps in taken.items()} == {
+        "fast": [20] * 3, "slow": [5] * 3,
+    }  # fmt: skip
+
+
+def test_a_stack_on_a_gpu_is_measured_by_launches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the processor, in launches of three steps, too few in all to compile."""
+    own, done = settings({"bits": 4, "steps": 100}), []
+
+    def turns(loops: dict[str, Callable[[int], None]], _: float) -> dict[str, float]:
+        before = len(done)
+        loops["launch"](2)
+        assert done[before:] == [3, 3]
+        loops["plain"](1)
+        return {"launch": 6.0, "plain": 5.0}
+
+    def launched(step: Callable, steps: int, device: str) -> Callable:
+        return lambda state: (done.append(steps), step(state))[1]
+
+    monkeypatch.setattr(gpu, "find", lambda name: own)
+    monkeypatch.setattr(gpu, "steps_a_launch", lambda device: 3)
+    monkeypatch.setattr(gpu, "launched", launched)
+    monkeypatch.setattr(gpu, "by_turns", turns)
+    monkeypatch.setattr(gpu, "commit", lambda: "abc")
+    found = gpu.measure("made-up", 4, "cpu")
+    assert done == [3, 3, 3] and found["first_launch_s"] > 0
+    expected = {
+        "experiment": "made-up", "trials": 4, "ms_a_step": 2, "plain_ms_a_step": 5, "ratio": 10,
+        "trial_steps_a_second": 2000, "steps_a_launch": 3, "compiled": True, "tied": False,
+        "peak_memory_mb": None, "commit": "abc",
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == expected
+    assert found["machine"].keys() == {"device", "python", "torch"}
+
+
+def test_a_stack_that_is_not_compiled_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("no compiler")
+
+    monkeypatch.setattr(gpu.torch, "compile", fails)
+    monkeypatch.setattr(gpu, "find", lambda name: settings({"bits": 4, "steps": 1000}))
+    monkeypatch.setattr(bench, "ROUNDS", 1)
+    monkeypatch.setattr(gpu, "TURN_SECONDS", 0.01)
+    found = gpu.measure("made-up", 2, "cpu")
+    assert not found["compiled"] and found["ratio"] > 0
+    assert "compiling failed (no compiler)" in capsys.readouterr().err
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Stacks that are measured by a clock of its own: so many seconds as a tenth of the trials."""
+    begun, now = [], [1000.0]
+
+    def measure(name: str, trials: int, device: str) -> dict[str, Any]:
+        begun.append((name, trials))
+        now[0] += trials / 10
+        if name == "mlp-small":
+            raise RuntimeError("out of memory")
+        return {"first_launch_s": 1.0, "peak_memory_mb": None, **gpu.figures(trials, 2.0, 5.0)}
+
+    monkeypatch.setattr(gpu, "monotonic", lambda: now[0])
+    monkeypatch.setattr(gpu, "measure", measure)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    return begun
+
+
+def test_none_is_begun_when_the_time_is_used_up_or_kept_back_by_another_s_failure(
+    clock: list[tuple[str, int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new" / "out.json"
+    arguments = ["--device", "cpu", "--out", str(file), "--seconds"]
+    assert gpu.main([*arguments, "101"]) == 0
+    assert clock == [("transformer-small", 10), ("transformer-small", 1000)]  # 1 s, then 100 s
+    assert set(json.loads(file.read_text())) == {"transformer-small 10", "transformer-small 1000"}
+    clock.clear()
+    assert gpu.main([*arguments, "1e9"]) == 1
+    assert clock == gpu.STACKS
+    whole = json.loads(file.read_text())
+    assert set(whole) == {f"{name} {n}" for name, n in gpu.STACKS if name != "mlp-small"}
+    assert whole["transformer-small 40"]["ratio"] == 100
+    told = capsys.readouterr()
+    assert "out of memory" in told.err and "mlp-small 10: failed" in told.out
+    assert told.out.count("left out") == len(gpu.STACKS) - 2
+    clock.clear()
+    assert gpu.main([*arguments, "9", "lstm-small:7"]) == 0  # beside what there is
+    assert clock == [("lstm-small", 7)]
+    assert set(json.loads(file.read_text())) == {*whole, "lstm-small 7"}
+
+
+def test_figures_are_written_before_the_next_stack_is_begun(
+    clock: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, measure = tmp_path / "out.json", gpu.measure
+
+    def stopped(name: str, trials: int, device: str) -> dict[str, Any]:
+        if clock:
+            raise KeyboardInterrupt
+        return measure(name, trials, device)
+
+    monkeypatch.setattr(gpu, "measure", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        gpu.main(["--device", "cpu", "--out", str(file)])
+    assert set(json.loads(file.read_text())) == {"transformer-small 10"}
+
+
+def test_all_stacks_are_of_named_experiments() -> None:
+    assert len(set(gpu.STACKS)) == len(gpu.STACKS) == 9
+    assert all(gpu.stack_of(f"{name}:{trials}") == (name, trials) for name, trials in gpu.STACKS)
+
+
+@pytest.mark.parametrize(
+    "text", ["transformer-smal:3", "lstm-small", "lstm-small:0", "lstm-small:x"]
+)
+def test_a_stack_that_is_not_one_is_refused(
+    text: str, clock: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        gpu.main([text, "--device", "cpu", "--out", str(tmp_path / "out.json")])
+    assert caught.value.code == 2 and not clock
