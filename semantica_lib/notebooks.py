@@ -249,7 +249,8 @@ def _key(page: Page) -> str:
     files = [page.source, ROOT / "constraints.txt", *code]
     places = results.here(), results.PUBLISHED
     if page.shows is None:
-        files += [*catalogue().values(), *sweeps().values(), results.PUBLISHED / "bench.json"]
+        files += [*catalogue().values(), *sweeps().values()]
+        files += [results.PUBLISHED / name for name in ("bench.json", "bench-gpu.json")]
         files += [file for place in places for file in sorted(place.glob(f"*/{results.MANIFEST}"))]
     else:
         files += [catalogue()[name] for name in page.shows]

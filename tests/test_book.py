@@ -97,9 +97,10 @@ def test_a_page_depends_on_the_results_that_it_shows(tmp_path, monkeypatch):
     assert changed_by(places[1] / "mlp-small") == [*both, "mlp-small"]
     assert changed_by(places[0] / "transformer-small-12345678") == both
     assert changed_by(places[1] / "mlp-small-0123abcd") == [*both, "mlp-small"]  # a variant of it
-    before = notebooks._key(pages["costs"])
-    (places[1] / "bench.json").write_text("{}")
-    assert notebooks._key(pages["costs"]) != before
+    for name in ("bench.json", "bench-gpu.json"):
+        before = notebooks._key(pages["costs"])
+        (places[1] / name).write_text("{}")
+        assert notebooks._key(pages["costs"]) != before
 
 
 def test_every_experiment_has_its_page_in_the_contents():

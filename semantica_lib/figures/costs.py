@@ -122,20 +122,20 @@ def speeds(found: Bench) -> str:
                 number(one["ms_a_step"]["mean"]),
                 number(TRIALS * one["plain_ms_a_step"]["mean"]),
                 f"{number(one['ratio'])}×",
-                _whole(one.get("trial_steps_a_second")),
-                _whole(one.get("trial_steps_a_second_100_trials")),
+                whole(one.get("trial_steps_a_second")),
+                whole(one.get("trial_steps_a_second_100_trials")),
                 number(bound.get("bound_ms")),
                 _set_by(bound),
                 f"{number(100 * bound['share'])}%" if bound else NONE,
                 number(one.get("compile_s", {}).get("untied")),
                 number(one.get("warm_s")),
-                _whole(one.get("peak_memory_mb")),
+                whole(one.get("peak_memory_mb")),
             ]
         )
     return markdown_table(heads, lines)
 
 
-def _whole(value: float | None) -> str:
+def whole(value: float | None) -> str:
     """Three digits, thousands apart."""
     return NONE if value is None else f"{float(f'{value:.3g}'):,.0f}"
 
