@@ -75,7 +75,7 @@ def our_launches(own: Settings, trials: int, device: str) -> Callable[[int], Non
         for _ in range(launches):
             state = launch(state)
 
-    return waiting(advance, device)
+    return advance
 
 
 def measure(name: str, trials: int, device: str) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def measure(name: str, trials: int, device: str) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", Uncompiled)
         start = perf_counter()
-        launches = our_launches(own, trials, device)
+        launches = waiting(our_launches(own, trials, device), device)
         launches(1)
         first = perf_counter() - start
     failed = [str(one.message) for one in caught if issubclass(one.category, Uncompiled)]
@@ -189,6 +189,8 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     if asked.device == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU here")
+    if asked.device == "cpu" and asked.out == FILE:
+        parser.error("that file is of a GPU; name another by --out")
     stored = json.loads(asked.out.read_text()) if asked.stacks and asked.out.exists() else {}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)

@@ -191,6 +191,48 @@ def test_a_stack_on_a_gpu_is_measured_by_launches(monkeypatch: pytest.MonkeyPatc
     assert found["machine"].keys() == {"device", "python", "torch"}
 
 
+def test_on_a_gpu_a_turn_ends_when_the_device_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a GPU that is made up: what is asked of it, in which order."""
+    asked: list[str] = []
+    answers = {"memory_allocated": 3 * 2**20, "max_memory_allocated": 10 * 2**20}
+    for name in ("synchronize", "empty_cache", "reset_peak_memory_stats", *answers):
+        answer = answers.get(name)
+        monkeypatch.setattr(
+            gpu.torch.cuda, name, lambda name=name, answer=answer: (asked.append(name), answer)[1]
+        )
+
+    def turns(loops: dict[str, Callable[[int], None]], _: float) -> dict[str, float]:
+        for advance in loops.values():
+            advance(7)
+        return {"launch": 50.0, "plain": 5.0}
+
+    def loop(kind: str) -> Callable[..., Callable[[int], None]]:
+        def made(*arguments: object) -> Callable[[int], None]:
+            assert arguments[-1] == "cuda"
+            return lambda steps: asked.append(f"{kind} {steps}")
+
+        return made
+
+    monkeypatch.setattr(gpu, "our_launches", loop("ours"))
+    monkeypatch.setattr(gpu, "plain_loop", loop("plain"))
+    monkeypatch.setattr(gpu, "by_turns", turns)
+    monkeypatch.setattr(gpu, "device_name", lambda device: "Abacus")
+    found = gpu.measure("lstm-small", 10, "cuda")
+    assert (found["peak_memory_mb"], found["machine"]["device"]) == (7, "Abacus")
+    assert (found["steps_a_launch"], found["ms_a_step"], found["ratio"]) == (100, 0.5, 100)
+    assert asked == [
+        "empty_cache", "reset_peak_memory_stats", "memory_allocated", "synchronize",
+        "ours 1", "synchronize", "max_memory_allocated",
+        "ours 7", "synchronize", "plain 7", "synchronize",
+    ]  # fmt: skip
+
+
+def test_a_processor_is_not_published_as_a_gpu(clock: list[tuple[str, int]]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        gpu.main(["--device", "cpu"])
+    assert caught.value.code == 2 and not clock
+
+
 def test_a_stack_that_is_not_compiled_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
