@@ -18,7 +18,7 @@ from scipy import stats
 from torch import Tensor
 
 from semantica_lib.datasets import streams
-from semantica_lib.datasets.xor import SPLITS, XorTask
+from semantica_lib.datasets.xor import SPLITS, Population, XorTask
 
 FAIR = (1e-4, 1 - 1e-4)
 MAIN = XorTask(7, (0.1, 0.9), (0.5, 0.5), 14)
@@ -259,6 +259,59 @@ def test_every_trial_and_every_step_is_drawn_anew() -> None:
     batches = [MAIN.draw(MAIN.splits["train"], SEEDS, torch.tensor(step)) for step in steps]
     tokens = torch.cat([batch.tokens for batch in batches]).flatten(1)
     assert len(tokens.unique(dim=0)) == len(steps) * len(SEEDS)
+
+
+@st.composite
+def alike(draw: Callable, bits: int = 6, lies: bool = True) -> list[XorTask]:
+    """Tasks of one shape: as many synonyms, the same strings, distributions of their own."""
+    zeros, ones = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    size, data_seed = draw(st.integers(2, bits)), draw(st.integers(0, 2**32 - 1))
+
+    def dst(count: int) -> tuple[float, ...]:
+        weights = st.lists(st.integers(0, 5), min_size=count, max_size=count).filter(any)
+        counts = draw(weights)
+        return tuple(each / sum(counts) for each in counts)
+
+    near = st.sampled_from([0.0, 0.0, 0.1, 0.5, 1.0] if lies else [0.0])
+    return [
+        XorTask(size, dst(zeros), dst(ones), data_seed, draw(near))
+        for _ in range(draw(st.integers(1, 4)))
+    ]
+
+
+@given(
+    tasks=alike(), step=st.integers(0, 2**40), split=st.sampled_from(SPLITS), own=st.booleans(),
+    data=st.data(),
+)  # fmt: skip
+def test_trials_with_distributions_of_their_own_draw_as_their_tasks_do(
+    tasks: list[XorTask], step: int, split: str, own: bool, data: st.DataObject
+) -> None:
+    """Whichever of the tasks draws, also where each trial has strings of its own."""
+    seed = st.integers(0, 2**32 - 1)
+    seeds = torch.tensor([data.draw(seed) for _ in tasks])
+    strings, at = tasks[0].splits[split], torch.tensor(step)
+    if own:
+        strings = torch.stack([strings.roll(trial, 0) for trial in range(len(tasks))])
+    lying = any(task.near_synonym for task in tasks)
+    thresholds = torch.tensor([task.thresholds(lying) for task in tasks])
+    batch = data.draw(st.sampled_from(tasks)).draw(strings, seeds, at, thresholds)
+    for trial, task in enumerate(tasks):
+        alone = task.draw(strings[trial] if own else strings, seeds[trial : trial + 1], at)
+        assert torch.equal(batch.tokens[trial], alone.tokens[0])
+        assert torch.equal(batch.target[trial], alone.target[0])
+
+
+def test_thresholds_are_where_the_distribution_has_been_written_so_far() -> None:
+    """By hand, in quarters of all words; a threshold at the end is reached by none."""
+    task = XorTask(3, (0.25, 0.75, 0.0), (0.5, 0.5), 14)
+    quarter, end = streams.WORD // 4, streams.WORD
+    assert task.thresholds(False) == [[quarter, end], [2 * quarter, end]]
+    assert task.thresholds(True) == [[quarter, end, end, end], [0, 0, 0, 2 * quarter]]
+    lying = XorTask(3, (0.5, 0.5), (0.0, 1.0), 14, 0.5)
+    assert lying.thresholds(True) == [
+        [2 * quarter, 3 * quarter, 3 * quarter],
+        [0, 2 * quarter, 2 * quarter],
+    ]
 
 
 # --- symbols that lie ------------------------------------------------------------------------
@@ -526,6 +579,34 @@ def test_the_contexts_in_order_are_those_of_all_masked_writings(
         torch.testing.assert_close(
             task.contexts.joint[:, :, case], expected[context], rtol=0, atol=1e-14
         )
+
+
+@settings(max_examples=40)
+@given(tasks=alike(bits=4), ordered=st.booleans())
+def test_the_contexts_of_several_tasks_hold_those_of_each(
+    tasks: list[XorTask], ordered: bool
+) -> None:
+    """With the same probabilities, and none where a task does not have another's context."""
+    each = [task.contexts if ordered else task.population for task in tasks]
+    together = Population.of_all(each)
+    cases = [tuple(case) for case in together.tokens.T.tolist()]
+    known = [dict(zip(map(tuple, one.tokens.T.tolist()), one.joint.unbind(2), strict=True))
+             for one in each]  # fmt: skip
+    assert len(set(cases)) == len(cases) and set(cases) == set().union(*known)
+    assert together.joint.shape == (len(tasks), len(SPLITS), tasks[0].vocabulary, len(cases))
+    total = together.joint.sum((2, 3))
+    torch.testing.assert_close(total, torch.ones_like(total), rtol=0, atol=1e-12)
+    nothing = torch.zeros(len(SPLITS), tasks[0].vocabulary, dtype=torch.float64)
+    for own, joint in zip(known, together.joint, strict=True):
+        for index, case in enumerate(cases):
+            assert torch.equal(joint[:, :, index], own.get(case, nothing))
+
+
+def test_tasks_of_the_same_contexts_share_them_as_they_are() -> None:
+    one, other = (XorTask(4, (p, 1 - p), (0.5, 0.5), 14).population for p in (0.1, 0.3))
+    together = Population.of_all([one, other])
+    assert together.tokens is one.tokens
+    assert torch.equal(together.joint, torch.stack([one.joint, other.joint]))
 
 
 def test_every_context_in_order_of_a_held_out_string_is_new() -> None:

@@ -1,5 +1,7 @@
 """Trials and steps that are done together."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -33,12 +35,24 @@ def test_steps_launched_together_are_these_steps() -> None:
     assert launched(lambda state: 3 * state + 1, 4, "cpu")(2) == 3**4 * 2 + 27 + 9 + 3 + 1
 
 
+# Distributions, rates and ties of their own; one trial is untied within the second launch.
+MIXED = [
+    ({}, True), ({"zero_dst": [1.0, 0.0], "weight_decay": 1.0}, False),
+    ({"near_synonym": 0.3, "learning_rate": 2e-3}, False), ({"untie_at": 15}, True),
+]  # fmt: skip
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_graph_of_steps_trains_as_the_processor_does() -> None:
+@pytest.mark.parametrize("expectation", ["sampled", "exact"])
+@pytest.mark.parametrize("trials", [[({}, False)] * 2, MIXED], ids=["alike", "mixed"])
+def test_a_graph_of_steps_trains_as_the_processor_does(
+    trials: list[tuple[dict[str, Any], bool]], expectation: str
+) -> None:
     """Two launches, single steps between them, and what is left: the first 25 steps."""
-    own, losses = settings({"bits": 4}), {}
+    each = [settings({"bits": 4, "expectation": expectation, **values}) for values, _ in trials]
+    seeds, losses, measured = range(42, 42 + len(trials)), {}, {}
     for device in ("cpu", "cuda"):
-        stack = Stack(own, [42, 43], False, device)
+        stack = Stack(each, seeds, [tied for _, tied in trials], device)
         advance = stack.stepper(25)
         launch = launched(lambda state, advance=advance: advance(state)[0], 10, device)
         state, _ = advance(launch(stack.initial()))
@@ -46,4 +60,7 @@ def test_a_graph_of_steps_trains_as_the_processor_does() -> None:
         for _ in range(3):
             state, losses[device] = advance(state)
         assert state.step == 25
+        measured[device] = [*stack.measure(state), stack.table_gradient(state)]
     torch.testing.assert_close(losses["cuda"].cpu(), losses["cpu"], rtol=0, atol=1e-5)
+    for ours, theirs in zip(measured["cuda"], measured["cpu"], strict=True):
+        torch.testing.assert_close(ours.cpu(), theirs, rtol=0, atol=1e-3, equal_nan=True)

@@ -585,6 +585,47 @@ def test_validation_as_published_measures_on_the_training_strings() -> None:
     assert torch.equal(ours[train_], other[train_])
 
 
+@TIES
+@pytest.mark.parametrize("expectation", ["sampled", "exact"])
+@pytest.mark.parametrize("architecture", ["transformer", "lstm", "mixer"])
+def test_the_gradient_of_the_tables_is_that_of_torchs_untied_model(
+    plain_model: type[nn.Module],
+    masked_writings: Callable[[XorTask, str], Iterator[tuple[list[int], int, float]]],
+    architecture: str,
+    expectation: str,
+    tied: bool,
+) -> None:
+    """A tied trial's too: an untied model with its weights tells input and output apart."""
+    own = settings({"architecture": architecture, "bits": 3, "expectation": expectation})
+    stack = Stack(own, [42, 7], tied, dtype=REAL)
+    state = uncompiled(stack, 5).state  # the next batch is that of step 5
+    if expectation == "exact":
+        columns = zip(*masked_writings(stack.task, "train"), strict=True)
+        tokens, target, weight = (torch.from_numpy(np.array(column)) for column in columns)
+    for trial, pulls in enumerate(stack.table_gradient(state)):
+        plain = PlainTrial(plain_model, own, stack.seeds[trial].item(), False)
+        plain.model.load_state_dict(parameters(stack, state, trial))
+        if expectation == "sampled":
+            tokens, target = list(batches(stack.task, stack.seeds[trial].item()))[5]
+            weight = torch.full((len(target),), 1 / len(target), dtype=REAL)
+        loss = nn.functional.cross_entropy(plain.logits(tokens), target, reduction="none")
+        (weight * loss).sum().backward()
+        tables = plain.model.input_embedding.weight, plain.model.output_embedding.weight
+        one, other = (table.grad.flatten() for table in tables)
+        cosine = (one @ other / one.norm() / other.norm()).item()
+        expected = [one.norm().item(), other.norm().item(), cosine]
+        assert pulls.tolist() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        assert abs(one.norm() - other.norm()) > 1e-3 * one.norm()  # the order is seen
+        if tied:  # and their sum is the gradient of the tied model
+            model = PlainTrial(plain_model, own, 42, True)
+            model.model.load_state_dict(parameters(stack, state, trial))
+            loss = nn.functional.cross_entropy(model.logits(tokens), target, reduction="none")
+            (weight * loss).sum().backward()
+            size = model.model.input_embedding.weight.grad.norm().item()
+            a, b, c = pulls.tolist()
+            assert size**2 == pytest.approx(a**2 + b**2 + 2 * a * b * c, rel=1e-9)
+
+
 # --- running ---------------------------------------------------------------------------------
 
 
@@ -606,6 +647,11 @@ def test_training_records_at_its_steps_and_at_the_last() -> None:
         for one, expected in zip(stored, stack.measure(states[step]), strict=True):
             assert torch.equal(one, expected.to(one.dtype))
     assert torch.equal(checkpoint["flat"], states[10].flat)
+    pulled = checkpoint["gradient_steps"].tolist()
+    assert pulled == [0, 1, 2, 4, 8]
+    assert checkpoint["gradients"].shape == (5, 2, 3)
+    for step, pulls in zip(pulled, checkpoint["gradients"], strict=True):
+        assert torch.equal(pulls, stack.table_gradient(states[step]).float())
 
 
 def test_weights_are_kept_at_the_steps_asked_for_and_where_each_trial_was_best() -> None:
@@ -654,6 +700,8 @@ def test_stopped_training_goes_on_bit_for_bit(tied: bool, monkeypatch: pytest.Mo
     assert train(stack, 20, None, whole.append)
     assert not train(stack, 20, None, parts.append, lambda step: step < 9)
     assert parts[-1]["step"] == 9
+    assert parts[-1]["gradient_steps"].tolist() == [0, 1, 2, 4, 8]
+    assert whole[-1]["gradient_steps"].tolist() == [0, 1, 2, 4, 8, 16]
     assert train(stack, 20, parts[-1], parts.append)
     assert parts[-1].keys() == whole[-1].keys()
     for name, value in whole[-1].items():
