@@ -88,10 +88,10 @@ def _run(wanted: Sequence[AnySettings], fresh: bool) -> list[Result | Exception]
             begun = _attempt(_begin, own, fresh, held)
             failed = isinstance(begun, Exception)
             jobs.append(_Job(own, [], outcome=begun) if failed else begun)
-        open_ = {id(part): job for job in jobs for part in job.parts if job.outcome is None}
         for job in jobs:
             _end(job)  # all of it may have been trained before
-        for device in dict.fromkeys(job.own.device for job in jobs):
+        open_ = {id(part): job for job in jobs for part in job.parts if job.outcome is None}
+        for device in dict.fromkeys(job.own.device for job in jobs if job.parts):
             there = resolve_device(device)
             shards = cut([p for job in jobs for p in job.parts if job.own.device == device], there)
             left = [

@@ -38,7 +38,8 @@ def _own_place(tmp_path, monkeypatch):
 
 
 def same(result, other):
-    for name in ("steps", "seed", "tied", "input_embedding", "output_embedding"):
+    names = "steps", "seed", "tied", "input_embedding", "output_embedding"
+    for name in (*names, "gradient_steps", "table_gradient"):
         np.testing.assert_array_equal(getattr(result, name), getattr(other, name))
     assert result.metrics.equals(other.metrics)
 
@@ -82,6 +83,12 @@ def test_a_result_grows_by_trials_and_steps_and_is_otherwise_kept():
     np.testing.assert_array_equal(
         first.input_embedding[tied][:, 0], first.input_embedding[~tied][:, 0]
     )
+    assert first.gradient_steps.tolist() == [0, 1, 2, 4, 8, 16, 32]
+    assert first.table_gradient.shape == (4, 7, 3)
+    for trial, (seed, tie) in enumerate(zip(first.seed, tied, strict=True)):
+        stack = Stack(settings(SMALL), [int(seed)], bool(tie))
+        pulls = stack.table_gradient(stack.initial())[0]
+        np.testing.assert_allclose(first.table_gradient[trial, 0], pulls, rtol=1e-4)
     stamp = (first.folder / results.MANIFEST).stat().st_mtime_ns
     fewer = settings(SMALL | {"seeds": [2], "steps": 10})
     same(run(fewer), first)
@@ -92,6 +99,7 @@ def test_a_result_grows_by_trials_and_steps_and_is_otherwise_kept():
     trials = list(zip(more.seed.tolist(), more.tied.tolist(), strict=True))
     assert trials == [(1, True), (2, True), (1, False), (2, False), (3, False)]
     np.testing.assert_array_equal(more.input_embedding[:4, :5], first.input_embedding)
+    np.testing.assert_array_equal(more.table_gradient[:4], first.table_gradient)
 
 
 def test_a_result_names_every_commit_and_device_of_all_its_goes():
