@@ -690,7 +690,10 @@ def test_steps_launched_together_train_and_record_the_same(
 
 
 @TIES
-def test_stopped_training_goes_on_bit_for_bit(tied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stop", [8, 9])  # at the 8th step something has just been recorded
+def test_stopped_training_goes_on_bit_for_bit(
+    stop: int, tied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stacked, "TELL_SECONDS", 0.0)
     own = settings(
         {"bits": 3, "record_every": 4, "validate_every": 6, "keep_every": 5, "keep_best": True}
@@ -698,8 +701,8 @@ def test_stopped_training_goes_on_bit_for_bit(tied: bool, monkeypatch: pytest.Mo
     )  # fmt: skip
     stack, whole, parts = Stack(own, [42, 43], tied), [], []
     assert train(stack, 20, None, whole.append)
-    assert not train(stack, 20, None, parts.append, lambda step: step < 9)
-    assert parts[-1]["step"] == 9
+    assert not train(stack, 20, None, parts.append, lambda step: step < stop)
+    assert parts[-1]["step"] == stop
     assert parts[-1]["gradient_steps"].tolist() == [0, 1, 2, 4, 8]
     assert whole[-1]["gradient_steps"].tolist() == [0, 1, 2, 4, 8, 16]
     assert train(stack, 20, parts[-1], parts.append)
