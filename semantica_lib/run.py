@@ -107,7 +107,11 @@ def _run(wanted: Sequence[AnySettings], fresh: bool) -> list[Result | Exception]
                         words = f"training {job.own.experiment} failed: {title(stack)}: {failure}"
                         job.outcome = job.outcome or TrainingError(words)
                     else:
-                        part.tensors, part.about = load_checkpoint(part.path)
+                        loaded = _attempt(load_checkpoint, part.path)
+                        if isinstance(loaded, Exception):
+                            job.outcome = job.outcome or loaded
+                        else:
+                            part.tensors, part.about = loaded
                     _end(job)
 
             if together.several():
