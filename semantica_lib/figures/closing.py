@@ -20,7 +20,7 @@ from semantica_lib.analysis.distances import (
 )
 from semantica_lib.analysis.points import PLACES, Point, name_of
 from semantica_lib.analysis.statistics import geometric_interval
-from semantica_lib.figures.facts import NONE, facts_of_run, with_interval
+from semantica_lib.figures.facts import NONE, made_from, with_interval
 from semantica_lib.figures.overview import LOOKS
 from semantica_lib.figures.style import BLACK, DOTS, STYLE, WIDTH, legend, note, step_axis
 from semantica_lib.figures.tables import markdown_table
@@ -176,18 +176,7 @@ def endings(found: Sequence[Point]) -> str:
 
 def listed(sweep: str, found: Sequence[Point]) -> str:
     """Which points of a sweep the page is made from, and how to get the others."""
-    lines = []
-    for point in found:
-        if point.result is None:
-            lines.append(f"- {label(point)}: no result yet.")
-            continue
-        made = facts_of_run(point.result)
-        lines.append(
-            f"- {label(point)}: {made['seed_count']} seeds, {made['ties']}, {made['steps']} steps, "
-            f"{made['source']}; commit {made['commit']}."
-        )
-    lines.append(f"\n`semantica run {sweep}` trains what is missing and executes this page.")
-    return "\n".join(lines)
+    return made_from(sweep, {label(point): point.result for point in found})
 
 
 def answer(found: Sequence[Point]) -> str:

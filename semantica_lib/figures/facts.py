@@ -1,6 +1,7 @@
 """The words and numbers that the pages quote, made from settings and stored results."""
 
 import base64
+from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
@@ -198,6 +199,27 @@ def learning(result: Result, frame: pd.DataFrame) -> str:
         f"{found['learned_tied']} of {found['trials_tied']} tied and {found['learned_untied']} of "
         f"{found['trials_untied']} untied trials."
     )
+
+
+def made_from(sweep: str, found: Mapping[str, Result | None]) -> str:
+    """Which points of a sweep a page is made from, and how to get the others, as Markdown.
+
+    Args:
+        found: the points' results, by what the page calls them.
+    """
+    lines = []
+    for label, result in found.items():
+        if result is None:
+            lines.append(f"- {label}: no result yet.")
+            continue
+        made = facts_of_run(result)
+        partial = "" if result.complete else "; partial, so no claim is judged by it"
+        lines.append(
+            f"- {label}: {made['seed_count']} seeds, {made['ties']}, {made['steps']} steps, "
+            f"{made['source']}; commit {made['commit']}{partial}."
+        )
+    lines.append(f"\n`semantica run {sweep}` trains what is missing and executes this page.")
+    return "\n".join(lines)
 
 
 def html(markdown: str) -> str:

@@ -18,7 +18,7 @@ from semantica_lib.analysis.nearness import (
 )
 from semantica_lib.analysis.points import PLACES, Point, name_of
 from semantica_lib.analysis.statistics import geometric_interval, mean_interval
-from semantica_lib.figures.facts import NONE, facts_of_run, number, with_interval
+from semantica_lib.figures.facts import NONE, made_from, number, with_interval
 from semantica_lib.figures.near import LAWS, tasks
 from semantica_lib.figures.tables import markdown_table
 from semantica_lib.trainers.stacked import xor_task
@@ -137,15 +137,4 @@ def crossings() -> str:
 
 def listed(sweep: str, found: Sequence[Point]) -> str:
     """Which points of the sweep the page is made from, and how to get the others."""
-    lines = []
-    for point in found:
-        if point.result is None:
-            lines.append(f"- {words(*key_of(point))}: no result yet.")
-            continue
-        made = facts_of_run(point.result)
-        lines.append(
-            f"- {words(*key_of(point))}: {made['seed_count']} seeds, {made['ties']}, "
-            f"{made['steps']} steps, {made['source']}; commit {made['commit']}."
-        )
-    lines.append(f"\n`semantica run {sweep}` trains what is missing and executes this page.")
-    return "\n".join(lines)
+    return made_from(sweep, {words(*key_of(point)): point.result for point in found})

@@ -22,7 +22,7 @@ from semantica_lib.analysis.untying import (
     ways_of,
 )
 from semantica_lib.experiments import Settings
-from semantica_lib.figures.facts import NONE, facts_of_run, number, with_interval
+from semantica_lib.figures.facts import NONE, made_from, number, with_interval
 from semantica_lib.figures.tables import markdown_table
 from semantica_lib.figures.untying import ALWAYS, NEVER
 
@@ -40,19 +40,7 @@ def predicted(found: Sequence[Point]) -> str:
 
 def listed(sweep: str, found: Sequence[Point]) -> str:
     """Which points of the sweep the page is made from, and how to get the others."""
-    lines = []
-    for _, own, result in found:
-        if result is None:
-            lines.append(f"- {_words(own)}: no result yet.")
-            continue
-        made = facts_of_run(result)
-        partial = "" if result.complete else "; partial, so no claim is judged by it"
-        lines.append(
-            f"- {_words(own)}: {made['seed_count']} seeds, {made['ties']}, {made['steps']} steps, "
-            f"{made['source']}; commit {made['commit']}{partial}."
-        )
-    lines.append(f"\n`semantica run {sweep}` trains what is missing and executes this page.")
-    return "\n".join(lines)
+    return made_from(sweep, {_words(own): result for _, own, result in found})
 
 
 def _words(own: Settings) -> str:
