@@ -73,19 +73,19 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch, capsy
 
 
 def test_a_failure_on_the_way_is_exit_code_1(monkeypatch, capsys):
-    def fails(own, fresh):
-        raise TrainingError("training failed: no space\nleft")
+    def fails(wanted, fresh):
+        return [TrainingError("training failed: no space\nleft")]
 
-    monkeypatch.setattr(run, "run", fails)
+    monkeypatch.setattr(run, "run_all", fails)
     assert cli.main(["train", "transformer-small"]) == 1
     assert capsys.readouterr().err == "semantica: error: training failed: no space left\n"
 
 
 def test_ctrl_c_is_exit_code_1(monkeypatch, capsys):
-    def stopped(own, fresh):
+    def stopped(wanted, fresh):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "run", stopped)
+    monkeypatch.setattr(run, "run_all", stopped)
     assert cli.main(["train", "transformer-small"]) == 1
     assert "stopped" in capsys.readouterr().err
 
