@@ -26,7 +26,7 @@ from semantica_lib.errors import RequestError
 from semantica_lib.experiments import AnySettings, MlmSettings
 from semantica_lib.models.stack import Layout
 from semantica_lib.provenance import device_name, listed, provenance
-from semantica_lib.trainers import stacked
+from semantica_lib.trainers import stacked, training
 from semantica_lib.trainers.checkpoint import save_checkpoint
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.history import joined, parted, relaid
@@ -231,7 +231,7 @@ def train_stack(
         start = joined(
             [relaid(p.tensors, old, stack.layout) for p, old in zip(parts, layouts, strict=True)]
         )
-    return stacked.train(stack, own.steps, start, keep_all, going_on)
+    return training.train(stack, own.steps, start, keep_all, going_on)
 
 
 def _about(part: Part, made: dict[str, Any], used: str) -> dict[str, str]:

@@ -8,7 +8,8 @@ from semantica_lib import results
 from semantica_lib.run import run
 from semantica_lib.settings import Settings
 from semantica_lib.trainers.checkpoint import save_checkpoint
-from semantica_lib.trainers.stacked import Stack, train
+from semantica_lib.trainers.stacked import Stack
+from semantica_lib.trainers.training import train
 
 
 def begin(own: Settings, steps: int, **about: str) -> None:

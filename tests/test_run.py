@@ -19,7 +19,8 @@ from semantica_lib.errors import RequestError
 from semantica_lib.experiments import settings
 from semantica_lib.run import check, run
 from semantica_lib.trainers.checkpoint import load_checkpoint, save_checkpoint
-from semantica_lib.trainers.stacked import Stack, train
+from semantica_lib.trainers.stacked import Stack
+from semantica_lib.trainers.training import train
 
 SMALL = {
     "experiment": "small",
@@ -55,7 +56,7 @@ def trained(own, stop_at=None, start=None):
 
 
 def test_stopped_and_resumed_is_bit_for_bit_the_straight_run(monkeypatch, tmp_path):
-    monkeypatch.setattr("semantica_lib.trainers.stacked.TELL_SECONDS", 0)
+    monkeypatch.setattr("semantica_lib.trainers.training.TELL_SECONDS", 0)
     own = settings(SMALL)
     straight, reached = trained(own)
     assert reached

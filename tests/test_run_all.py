@@ -135,7 +135,7 @@ def test_a_stack_is_of_many_results(stacks_trained: list, alone: dict[str, Resul
 def test_stopped_together_they_end_bit_for_bit_as_if_they_had_not_been(
     stacks_trained: list, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("semantica_lib.trainers.stacked.TELL_SECONDS", 0)
+    monkeypatch.setattr("semantica_lib.trainers.training.TELL_SECONDS", 0)
     straight = run_all(THREE)
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "disturbed"))
     parts = []
@@ -228,7 +228,7 @@ def test_a_failure_is_that_of_all_results_of_the_stack(
     stacks_trained: list, monkeypatch: pytest.MonkeyPatch, alone: dict[str, Result]
 ) -> None:
     """What it had trained stays, and goes on the next time."""
-    whole = processes.stacked.train
+    whole = processes.training.train
 
     def fail(stack: object, *rest: object) -> bool:
         if len(stack.seeds) > 2 and all(stack.ties):
@@ -236,7 +236,7 @@ def test_a_failure_is_that_of_all_results_of_the_stack(
         return whole(stack, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(processes.stacked, "train", fail)
+        patch.setattr(processes.training, "train", fail)
         outcomes = run_all([*THREE, OTHER])
     for own, outcome in zip(THREE, outcomes, strict=False):
         assert isinstance(outcome, TrainingError)

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from semantica_lib.models.stack import INPUT, OUTPUT, Layout
 from semantica_lib.settings import MAY_DIFFER, Settings, settings
-from semantica_lib.trainers import stacked
+from semantica_lib.trainers import stacked, training
 from semantica_lib.trainers.history import History, joined, parted, relaid
-from semantica_lib.trainers.stacked import Stack, train
+from semantica_lib.trainers.stacked import Stack
+from semantica_lib.trainers.training import train
 
 REAL = torch.float64
 SHORT = {"schedule_period": 60, "bits": 4}
@@ -222,7 +223,7 @@ def test_parts_go_on_in_another_stack(
     trials: list[tuple[Settings, int, bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With other trials, in another order, some of them no longer there."""
-    monkeypatch.setattr(stacked, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(training, "TELL_SECONDS", 0.0)
     straight = ended(trials)
     parts = parted(ended(trials, stop=7), [2, 1, 2, 1])
     order, places = [3, 1], [5, 2]

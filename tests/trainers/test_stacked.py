@@ -25,9 +25,10 @@ from semantica_lib.experiments import find
 from semantica_lib.models import encoders
 from semantica_lib.models.stack import plain_parameters
 from semantica_lib.settings import SIZES, Settings, settings
-from semantica_lib.trainers import stacked
+from semantica_lib.trainers import stacked, training
 from semantica_lib.trainers.compiling import Uncompiled
-from semantica_lib.trainers.stacked import Stack, State, train
+from semantica_lib.trainers.stacked import Stack, State
+from semantica_lib.trainers.training import train
 
 STEPS = 100
 REAL = torch.float64
@@ -682,7 +683,7 @@ def test_steps_launched_together_train_and_record_the_same(
     own = settings({"bits": 3, "record_every": 4, "validate_every": 6, "keep_every": 7})
     stack, one, other = Stack(own, [42, 43], False), [], []
     train(stack, 30, None, one.append)
-    monkeypatch.setattr(stacked, "steps_a_launch", lambda device: many)
+    monkeypatch.setattr(training, "steps_a_launch", lambda device: many)
     train(stack, 30, None, other.append)
     assert one[-1].keys() == other[-1].keys()
     for name, value in one[-1].items():
@@ -694,7 +695,7 @@ def test_steps_launched_together_train_and_record_the_same(
 def test_stopped_training_goes_on_bit_for_bit(
     stop: int, tied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stacked, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(training, "TELL_SECONDS", 0.0)
     own = settings(
         {"bits": 3, "record_every": 4, "validate_every": 6, "keep_every": 5, "keep_best": True}
         | {"batch_size": 2, "dropout": 0.1}
