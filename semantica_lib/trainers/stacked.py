@@ -293,7 +293,8 @@ class Stack:
 
         Returns:
             Accuracy and cross-entropy (nats), ``(split, quantity, trial)``; ``(trial, bit)``, the
-            least norm of the encoder's output over all contexts whose masked bit is 0, is 1; and
+            least norm of the encoder's output over all contexts whose masked bit is 0, is 1 (where
+            symbols lie, in which one of 0's, of 1's symbols may have stood); and
             ``(trial, pair, 3)``, of each pair of synonyms mean, least and greatest over the
             contexts of their bit of ``<o_b - o_a, h>``, by how much b's logit exceeds a's.
         """
