@@ -91,6 +91,29 @@ def test_a_thinned_result_has_its_last_period_and_evenly_spaced_records_before(p
     same(results.load(target), result)
 
 
+def test_a_thinned_result_keeps_its_tables_as_they_were_when_they_were_untied() -> None:
+    changes = {"experiment": "made", "schedule_period": 2, "untie_at": 30, "ties": ["tied"]}
+    own = settings(OWN.model_dump() | changes)
+    finish(own, 60, commit="c")
+    (target,) = publish([own], records=4)
+    thin = results.load(target)
+    assert thin.steps.tolist() == [0, 20, 30, 50, 60]  # without 30 were it not for that
+    assert thin.gradient_steps.tolist() == [0, 1, 2, 4, 8, 16, 32]  # few, and all kept
+
+
+def test_a_published_result_that_has_more_trials_is_left_as_it_is(tmp_path, monkeypatch) -> None:
+    finish(OWN, 20)
+    (target,) = publish([OWN])
+    before = content(target)
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "elsewhere"))
+    fewer = settings(OWN.model_dump() | {"seeds": [2]})
+    finish(fewer, 20)
+    assert publish([fewer]) == [] and content(target) == before
+    finish(fewer, 40)  # further than the published one: that is news
+    assert publish([fewer]) == [target]
+    assert results.load(target).manifest["steps_done"] == 40
+
+
 def test_a_thinned_result_of_a_language_model_keeps_its_end(tmp_path):
     result = made_language.made(tmp_path, steps=80, schedule_period=160)
     files = module.thinned(result, 4)
