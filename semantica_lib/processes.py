@@ -87,9 +87,8 @@ def title(stack: Sequence[Part]) -> str:
     if len(stack) == 1:
         trials = f"{seeds} seeds" if seeds > 1 else f"seed {first.seeds[0]}"
         return f"{first.own.experiment} {first.name}, {trials}"
-    results_ = len({part.path.parent for part in stack})
-    trials = sum(len(part.seeds) for part in stack)
-    return f"{first.own.experiment}, {trials} trials of {results_} results"
+    trials, folders = sum(len(part.seeds) for part in stack), {part.path.parent for part in stack}
+    return f"{first.own.experiment}, {trials} trials of {len(folders)} results"
 
 
 def train_all(
@@ -104,7 +103,7 @@ def train_all(
         KeyboardInterrupt: stopped by Ctrl-C; checkpoints are written.
     """
     context = multiprocessing.get_context("spawn")
-    waiting, running, said = list(stacks), {}, []
+    waiting, running, said = list(stacks), {}, set()
     try:
         while waiting or running:
             while waiting and len(running) < cores():
@@ -127,7 +126,7 @@ def train_all(
                 if kind == "step":
                     bar.at(content)
                 elif kind == "warning" and content not in said:
-                    said.append(content)
+                    said.add(content)
                     warnings.warn(content, Uncompiled, stacklevel=4)
                 elif kind == "error":
                     bar.failure = content

@@ -91,6 +91,11 @@ def _run(wanted: Sequence[AnySettings], fresh: bool) -> list[Result | Exception]
         for job in jobs:
             _end(job)  # all of it may have been trained before
         open_ = {id(part): job for job in jobs for part in job.parts if job.outcome is None}
+
+        def done(stack: list[Part], failure: str) -> None:
+            for part in stack:
+                _ended(open_[id(part)], part, failure and f"{title(stack)}: {failure}")
+
         for device in dict.fromkeys(job.own.device for job in jobs if job.parts):
             there = resolve_device(device)
             shards = cut([p for job in jobs for p in job.parts if job.own.device == device], there)
@@ -99,20 +104,6 @@ def _run(wanted: Sequence[AnySettings], fresh: bool) -> list[Result | Exception]
                 for shard in shards
                 for stack in stacks([part for part in shard if id(part) in open_])
             ]
-
-            def done(stack: list[Part], failure: str) -> None:
-                for part in stack:
-                    job = open_[id(part)]
-                    if failure:
-                        words = f"training {job.own.experiment} failed: {title(stack)}: {failure}"
-                        job.outcome = job.outcome or TrainingError(words)
-                    else:
-                        loaded = _attempt(load_checkpoint, part.path)
-                        if isinstance(loaded, Exception):
-                            job.outcome = job.outcome or loaded
-                        else:
-                            part.tensors, part.about = loaded
-                    _end(job)
 
             if together.several():
                 together.lead([part for stack in left for part in stack], there)
@@ -154,6 +145,17 @@ def _begin(own: AnySettings, fresh: bool, held: contextlib.ExitStack) -> _Job:
     for part in parts:
         part.own = own
     return _Job(own, parts, text)
+
+
+def _ended(job: _Job, part: Part, failure: str) -> None:
+    """Note what became of a part's training; store the result if it was the last."""
+    words = f"training {job.own.experiment} failed: {failure}"
+    got = TrainingError(words) if failure else _attempt(load_checkpoint, part.path)
+    if isinstance(got, Exception):
+        job.outcome = job.outcome or got
+    else:
+        part.tensors, part.about = got
+    _end(job)
 
 
 def _end(job: _Job) -> None:

@@ -15,18 +15,12 @@ def rate(own: Settings, step: Tensor, ends: Tensor | None = None) -> Tensor:
     Args:
         ends: highest and lowest rate of each trial, ``(trial, 2)``, instead of the settings'.
     """
-    ends = (own.learning_rate, own.learning_rate_min or 0.0) if ends is None else ends.unbind(-1)
-    high, low = ends if own.schedule == "cosine" else (ends[0], 0.0)
-    return low + (high - low) * share(own, step)
-
-
-def share(own: Settings, step: Tensor) -> Tensor:
-    """How far up the rate is at each step, from 0, its lowest, to 1: the schedule's form."""
-    if own.schedule == "cosine":
-        return _wave(step, own.schedule_period)
+    high, low = (own.learning_rate, own.learning_rate_min) if ends is None else ends.unbind(-1)
     warmup = own.warmup_steps or 0
+    if own.schedule == "cosine":
+        return cosine(step, high, low, own.schedule_period)
     risen = step.double() / warmup if warmup else torch.ones_like(step, dtype=torch.float64)
-    return risen.clamp(max=1)
+    return high * risen.clamp(max=1)
 
 
 def cosine(step: Tensor, high: float | Tensor, low: float | Tensor, period: int) -> Tensor:
@@ -34,11 +28,7 @@ def cosine(step: Tensor, high: float | Tensor, low: float | Tensor, period: int)
 
     PyTorch's ``CosineAnnealingLR(T_max=period / 2)`` stepped past its end, in closed form.
     """
-    return low + (high - low) * _wave(step, period)
-
-
-def _wave(step: Tensor, period: int) -> Tensor:
-    return (1 + torch.cos(step.double() * (2 * math.pi / period))) / 2
+    return low + (high - low) * (1 + torch.cos(step.double() * (2 * math.pi / period))) / 2
 
 
 def warmed_cosine(own: MlmSettings, step: Tensor) -> Tensor:
