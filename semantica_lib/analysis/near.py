@@ -14,9 +14,9 @@ import pandas as pd
 from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.closing import exploratory
 from semantica_lib.analysis.distances import Pair
-from semantica_lib.analysis.near_points import INPUT, OUTPUT, SMALL, TIED, Key, Near, Place, words
+from semantica_lib.analysis.near_points import SMALL, Key, Near, words
 from semantica_lib.analysis.nearness import LIARS, MIRROR, NEAR, input_law, output_law
-from semantica_lib.analysis.points import PLACES, Point, name_of
+from semantica_lib.analysis.points import INPUT, OUTPUT, PLACES, TIED, Place, Point, name_of
 from semantica_lib.analysis.statistics import Claim
 
 STRONG = 0.1  # the paper's weight decay

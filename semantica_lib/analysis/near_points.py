@@ -8,16 +8,14 @@ import pandas as pd
 from scipy import stats
 
 from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN, Measured
-from semantica_lib.analysis.distances import RESOLUTION, Pair, Table
+from semantica_lib.analysis.distances import RESOLUTION, Pair
 from semantica_lib.analysis.nearness import CONTROL, NEAR, learnable, trivial
-from semantica_lib.analysis.points import Point
+from semantica_lib.analysis.points import INPUT, OUTPUT, Place, Point
 from semantica_lib.analysis.statistics import Claim, geometric_interval
 from semantica_lib.trainers.stacked import xor_task
 
 SMALL = (0.01, 0.02, 0.05)  # q at which outputs are predicted to part further than inputs
 LEARNED = 0.5  # share of what can be learned
-INPUT, OUTPUT, TIED = (False, "input"), (False, "output"), (True, "input")
-Place = tuple[bool, Table]
 Key = tuple[float, float]  # weight decay and q
 
 

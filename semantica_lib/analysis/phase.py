@@ -12,14 +12,12 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from semantica_lib.analysis.claims import ACCURACY_MARGIN, BOTH, Measured
-from semantica_lib.analysis.distances import RESOLUTION, Pair, Table, control_distance
+from semantica_lib.analysis.distances import RESOLUTION, Pair, control_distance
 from semantica_lib.analysis.laws import Odds, Source, odds_of
-from semantica_lib.analysis.points import PLACES, Point
+from semantica_lib.analysis.points import INPUT, Place, Point
 
-Place = tuple[bool, Table]
 Quantity = Literal["loss", "accuracy"]
 PAIR: Pair = (0, 1)  # the synonyms of bit 0; the likelier one is the second
-INPUT, OUTPUT, TIED = PLACES
 # Learning the parity is worth a quarter of accuracy and log 2 nats at every p, so the two margins
 # are one and the same share of it.
 MARGINS: dict[Quantity, float] = {

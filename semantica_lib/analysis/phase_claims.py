@@ -19,17 +19,13 @@ from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, tie_of
 from semantica_lib.analysis.closing import STRONG, exploratory, more_learn
 from semantica_lib.analysis.laws import ON_CLOCK, ON_LAW
 from semantica_lib.analysis.phase import (
-    INPUT,
     MARGINS,
-    OUTPUT,
     PAIR,
-    TIED,
-    Place,
     Quantity,
     Spot,
     decays_of,
 )
-from semantica_lib.analysis.points import name_of
+from semantica_lib.analysis.points import INPUT, OUTPUT, TIED, Place, name_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import Prediction
 

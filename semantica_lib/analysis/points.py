@@ -11,7 +11,8 @@ from semantica_lib.experiments import Settings
 from semantica_lib.results import Result
 from semantica_lib.sweeps import file_of, points, read
 
-PLACES: tuple[tuple[bool, Table], ...] = ((False, "input"), (False, "output"), (True, "input"))
+Place = tuple[bool, Table]  # a table: whether of tied trials, and which
+INPUT, OUTPUT, TIED = PLACES = ((False, "input"), (False, "output"), (True, "input"))
 
 
 class Point(NamedTuple):
@@ -22,12 +23,7 @@ class Point(NamedTuple):
     result: Result | None
 
     @property
-    def label(self) -> str:
-        """What is varied, in words."""
-        return ", ".join(f"{name} {value}" for name, value in self.varied.items())
-
-    @property
-    def places(self) -> list[tuple[bool, Table]]:
+    def places(self) -> list[Place]:
         """The tables that it has: whether tied, and which."""
         return [place for place in PLACES if tie_of(place[0]) in self.settings.ties]
 
@@ -66,7 +62,7 @@ def pairs_of(found: list[Point], name: str, one: Any, other: Any) -> list[tuple[
     return pairs
 
 
-def name_of(place: tuple[bool, Table]) -> str:
+def name_of(place: Place) -> str:
     """A table in words: ``tied``, ``untied input`` or ``untied output``."""
     tied, table = place
     return "tied" if tied else f"untied {table}"

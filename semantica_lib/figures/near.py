@@ -1,6 +1,7 @@
 """What symbols that almost mean the same show, drawn; tables are in :mod:`near_tables`."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -12,10 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, tie_of
 from semantica_lib.analysis.distances import Pair
 from semantica_lib.analysis.near_points import (
-    OUTPUT,
-    TIED,
     Near,
-    Place,
     key_of,
 )
 from semantica_lib.analysis.nearness import (
@@ -30,8 +28,8 @@ from semantica_lib.analysis.nearness import (
     semantic_distance,
     trivial,
 )
-from semantica_lib.analysis.points import PLACES, Point, name_of
-from semantica_lib.analysis.statistics import geometric_interval, mean_interval
+from semantica_lib.analysis.points import OUTPUT, PLACES, TIED, Place, Point, name_of
+from semantica_lib.analysis.statistics import Interval, geometric_interval, mean_interval
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.figures.style import (
     BLACK,
@@ -152,13 +150,7 @@ def _ends(axes: Axes, near: Near, decay: float, place: Place, pair: Pair) -> boo
         if not len(ratio):
             continue
         x = q * aside if q else (aside - 1) * 0.01
-        axes.plot([x] * len(ratio), ratio.clip(LEAST, MOST), color=colour, marker=".", markersize=3,
-                  linestyle="", alpha=0.35)  # fmt: skip
-        middle, low, high, _ = geometric_interval(ratio)
-        errors = np.nan_to_num([[middle - low], [high - middle]])
-        axes.errorbar([x], [middle], errors, color=colour, marker=marker, markersize=4.5,
-                      capsize=2, linewidth=1.2, markeredgecolor="white",
-                      markeredgewidth=0.5)  # fmt: skip
+        _marks(axes, x, ratio.clip(LEAST, MOST), geometric_interval(ratio), colour, marker)
         drawn = True
     return drawn
 
@@ -216,13 +208,7 @@ def _attained(axes: Axes, near: Near, decay: float, tied: bool, split: str, quan
         if key[0] != decay or measured.window is None or not len(seen):
             continue
         x = key[1] * (1.05 if tied else 0.95) if key[1] else 6e-4 * (1 if tied else -1)
-        axes.plot([x] * len(seen), seen, color=colour, marker=".", markersize=3, linestyle="",
-                  alpha=0.4)  # fmt: skip
-        middle, low, high, _ = mean_interval(seen)
-        errors = np.nan_to_num([[middle - low], [high - middle]])
-        axes.errorbar([x], [middle], errors, color=colour, marker=marker, markersize=4.5,
-                      capsize=2, linewidth=1.2, markeredgecolor="white",
-                      markeredgewidth=0.5)  # fmt: skip
+        _marks(axes, x, seen, mean_interval(seen), colour, marker)
         drawn = True
     return drawn
 
@@ -257,3 +243,15 @@ def _laws() -> list[Line2D]:
 
 def _margin(dash: str | tuple) -> Line2D:
     return Line2D([], [], color=BLACK, linestyle=dash, linewidth=1, label="margin of a merge")
+
+
+def _marks(
+    axes: Axes, x: float, values: np.ndarray, interval: Interval, colour: Any, marker: str
+) -> None:
+    """Every seed's value as a small dot, and their mean with its interval."""
+    axes.plot([x] * len(values), values, color=colour, marker=".", markersize=3, linestyle="",
+              alpha=0.35)  # fmt: skip
+    middle, low, high, _ = interval
+    errors = np.nan_to_num([[middle - low], [high - middle]])
+    axes.errorbar([x], [middle], errors, color=colour, marker=marker, markersize=4.5, capsize=2,
+                  linewidth=1.2, markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip

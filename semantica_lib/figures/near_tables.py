@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from semantica_lib.analysis.claims import BOTH, LEARNED_NATS, MERGE_MARGIN, tie_of
-from semantica_lib.analysis.near_points import LEARNED, OUTPUT, Key, Near, key_of, threshold, words
+from semantica_lib.analysis.near_points import LEARNED, Key, Near, key_of, threshold, words
 from semantica_lib.analysis.nearness import (
     CONTROL,
     LIARS,
@@ -16,7 +16,7 @@ from semantica_lib.analysis.nearness import (
     semantic_distance,
     trivial,
 )
-from semantica_lib.analysis.points import PLACES, Point, name_of
+from semantica_lib.analysis.points import OUTPUT, PLACES, Point, name_of
 from semantica_lib.analysis.statistics import geometric_interval, mean_interval
 from semantica_lib.figures.facts import NONE, made_from, number, with_interval
 from semantica_lib.figures.near import LAWS, tasks

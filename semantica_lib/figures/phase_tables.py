@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis.claims import BOTH, tie_of
-from semantica_lib.analysis.phase import INPUT, MARGINS, NEVER, START, Onset, Spot, finite
-from semantica_lib.analysis.points import PLACES, Point, name_of
+from semantica_lib.analysis.phase import MARGINS, NEVER, START, Onset, Spot, finite
+from semantica_lib.analysis.points import INPUT, PLACES, Point, name_of
 from semantica_lib.analysis.statistics import Interval, geometric_interval, mean_interval
 from semantica_lib.analysis.verdicts import primary_rows
 from semantica_lib.figures.facts import NONE, number, whose, with_interval

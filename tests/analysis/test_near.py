@@ -13,8 +13,8 @@ from made_near import line, point, sweep
 
 from semantica_lib.analysis import near, near_points, nearness
 from semantica_lib.analysis.claims import EXPLORATORY
-from semantica_lib.analysis.near_points import INPUT, OUTPUT, TIED, Near
-from semantica_lib.analysis.points import Point
+from semantica_lib.analysis.near_points import Near
+from semantica_lib.analysis.points import INPUT, OUTPUT, TIED, Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.experiments import Settings

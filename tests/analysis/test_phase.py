@@ -11,9 +11,9 @@ from made_plane import DECAYS, NORM, START, P, point, whole, without
 
 from semantica_lib.analysis import laws, phase
 from semantica_lib.analysis.claims import EXPLORATORY, Measured
-from semantica_lib.analysis.phase import INPUT, MARGINS, NEVER, OUTPUT, TIED, Spot, onset
+from semantica_lib.analysis.phase import MARGINS, NEVER, Spot, onset
 from semantica_lib.analysis.phase_claims import phase_claims
-from semantica_lib.analysis.points import Point, stored
+from semantica_lib.analysis.points import INPUT, OUTPUT, TIED, Point, stored
 from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.experiments import Settings
 from semantica_lib.trainers.stacked import xor_task

@@ -54,6 +54,26 @@ def assert_fits(observed: np.ndarray, expected: np.ndarray) -> None:
         assert FAIR[0] < p < FAIR[1]
 
 
+def assert_population_is_of(
+    writings: Callable[[XorTask, str], Iterable[Written]], task: XorTask
+) -> dict[tuple[int, ...], Tensor]:
+    """The contexts, each with what it hides, are those of these masked writings; returns them."""
+    expected: dict[tuple[int, ...], Tensor] = {}
+    for index, split in enumerate(SPLITS):
+        for tokens, target, probability in writings(task, split):
+            if probability > 0:
+                zero = torch.zeros(len(SPLITS), task.vocabulary, dtype=torch.float64)
+                expected.setdefault(tuple(sorted(tokens)), zero)[index, target] += probability
+    population = task.population
+    contexts = [tuple(sorted(case)) for case in population.tokens.T.tolist()]
+    assert sorted(contexts) == sorted(expected)
+    for case, context in enumerate(contexts):
+        torch.testing.assert_close(
+            population.joint[:, :, case], expected[context], rtol=0, atol=1e-14
+        )
+    return expected
+
+
 def neighbours(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Values side by side along an axis, none in two pairs."""
     first = torch.arange(0, x.shape[axis] - 1, 2)
@@ -392,19 +412,7 @@ def test_symbols_are_drawn_as_written_says(task: XorTask) -> None:
 def test_the_population_and_the_ceiling_of_symbols_that_lie_are_those_of_brute_force(
     task: XorTask,
 ) -> None:
-    expected: dict[tuple[int, ...], Tensor] = {}
-    for index, split in enumerate(SPLITS):
-        for tokens, target, probability in lying_writings(task, split):
-            if probability > 0:
-                zero = torch.zeros(len(SPLITS), task.vocabulary, dtype=torch.float64)
-                expected.setdefault(tuple(sorted(tokens)), zero)[index, target] += probability
-    population = task.population
-    contexts = [tuple(sorted(case)) for case in population.tokens.T.tolist()]
-    assert sorted(contexts) == sorted(expected)
-    for case, context in enumerate(contexts):
-        torch.testing.assert_close(
-            population.joint[:, :, case], expected[context], rtol=0, atol=1e-14
-        )
+    expected = assert_population_is_of(lying_writings, task)
     for index, split in enumerate(SPLITS):
         cells = [cell[index].tolist() for cell in expected.values() if cell[index].sum() > 0]
         accuracy = sum(max(cell) for cell in cells)
@@ -546,20 +554,8 @@ def test_ceilings_are_those_of_the_best_guess_in_every_context(
 def test_the_population_is_that_of_all_masked_writings(
     masked_writings: Callable[[XorTask, str], Iterable[Written]], task: XorTask
 ) -> None:
-    expected: dict[tuple[int, ...], Tensor] = {}
-    for index, split in enumerate(SPLITS):
-        for tokens, target, probability in masked_writings(task, split):
-            if probability > 0:
-                zero = torch.zeros(len(SPLITS), task.vocabulary, dtype=torch.float64)
-                expected.setdefault(tuple(sorted(tokens)), zero)[index, target] += probability
-    population = task.population
-    contexts = [tuple(sorted(case)) for case in population.tokens.T.tolist()]
-    assert sorted(contexts) == sorted(expected)
-    for case, context in enumerate(contexts):
-        torch.testing.assert_close(
-            population.joint[:, :, case], expected[context], rtol=0, atol=1e-14
-        )
-    assert population.joint.sum((1, 2)).tolist() == pytest.approx([1] * len(SPLITS), abs=1e-12)
+    assert_population_is_of(masked_writings, task)
+    assert task.population.joint.sum((1, 2)).tolist() == pytest.approx([1] * len(SPLITS), abs=1e-12)
 
 
 @settings(max_examples=25)
