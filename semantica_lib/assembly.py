@@ -13,7 +13,7 @@ from semantica_lib.datasets.mlm import HOLDS, MlmTask
 from semantica_lib.datasets.tokens import Tokens
 from semantica_lib.datasets.xor import SPLITS
 from semantica_lib.experiments import AnySettings, MlmSettings
-from semantica_lib.processes import Part
+from semantica_lib.parts import Part
 from semantica_lib.provenance import device_name, listed, provenance
 
 NEAREST = 5  # neighbours of each tracked word

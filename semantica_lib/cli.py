@@ -4,13 +4,11 @@ import io
 import json
 import math
 import shlex
+import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +16,8 @@ import click
 from semantica_lib import results
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.experiments import AnySettings, catalogue, find, parse_override
-from semantica_lib.sweeps import file_of, points, read, sweeps
+from semantica_lib.stopping import stopped_by
+from semantica_lib.sweeps import file_of, points, read
 
 
 class _Commands(click.Group):
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without Unicode shows "?" for "–"
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), stopped_by(signal.SIGTERM):
             warnings.showwarning = _warn
             command.main(arguments, prog_name="semantica", standalone_mode=False)
         return 0
@@ -100,27 +99,9 @@ def _wanted(name: str, overrides: Sequence[str], device: str | None = None) -> l
 @_json_option
 def list_(as_json: bool) -> None:
     """Experiments and the state of their results, here and published."""
-    rows = []
-    for name in catalogue():
-        own = find(name)
-        rows.append(
-            {
-                "name": name,
-                "question": own.question,
-                "model": f"{own.encoder}, {own.layers} layer(s), d {own.embedding_size}",
-                "trials": len(own.seeds) * len(own.ties),
-                "steps": own.steps,
-                "here": results.state(results.here(), own),
-                "published": results.state(results.PUBLISHED, own),
-            }
-        )
-    for name, path in sweeps().items():
-        sweep, wanted = read(path), _wanted(name, ())
-        about = {"model": f"{len(wanted)} variants of {sweep.base}", "steps": wanted[0].steps}
-        trials = sum(len(own.seeds) * len(own.ties) for own in wanted)
-        places = {"here": results.here(), "published": results.PUBLISHED}
-        states = {key: _state_of_all(place, wanted) for key, place in places.items()}
-        rows.append({"name": name, "question": sweep.question, "trials": trials, **about, **states})
+    from semantica_lib.listing import rows as rows_of
+
+    rows = rows_of()
     if as_json:
         print(json.dumps(rows, indent=1))
         return
@@ -130,51 +111,78 @@ def list_(as_json: bool) -> None:
         print(f"    here: {row['here']}; published: {row['published']}")
 
 
-def _state_of_all(place: Path, wanted: Sequence[AnySettings]) -> str:
-    """How many points of a sweep are complete, and what of the others is not merely missing."""
-    states = [results.state(place, own) for own in wanted]
-    done = sum(state.startswith("complete") for state in states)
-    others = dict.fromkeys(s for s in states if not s.startswith(("complete", "missing")))
-    return "; ".join([f"{done} of {len(wanted)} complete", *others])
+_share_option = click.option(
+    "--shard", "share", metavar="I/N", help="train the I-th of N shares of the stacks only"
+)
 
 
 @command.command()
-@click.argument("name")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @_experiment_options
-def train(name: str, overrides: Sequence[str], device: str | None, fresh: bool) -> None:
-    """Train NAME (an experiment, a sweep or a FILE.yaml) on this machine, without a notebook."""
-    wanted = _wanted(name, overrides, device)
-    if len(wanted) == 1:
-        print(_train(wanted[0], fresh))
+@_share_option
+def train(
+    names: Sequence[str],
+    overrides: Sequence[str],
+    device: str | None,
+    fresh: bool,
+    share: str | None,
+) -> None:
+    """Train each NAME (an experiment, a sweep or a FILE.yaml) here, without a notebook.
+
+    With --shard, several machines that share a folder train together: each its own part.
+    """
+    wanted = _all_wanted(names, overrides, device)
+    if share:
+        _train_share(names, wanted, share, fresh)
         return
-    _check(wanted, fresh)
-    well, lines = _train_all(wanted, fresh)
-    print(lines)
-    if not well:
+    if len(wanted) > 1:  # one alone is refused by its own training
+        _check(wanted, fresh)
+    outcomes = _outcomes(wanted, fresh)
+    if len(wanted) == 1 and isinstance(outcomes[0], Exception):
+        raise outcomes[0]
+    for own, outcome in zip(wanted, outcomes, strict=True):
+        failed = isinstance(outcome, Exception)
+        words = " ".join(str(outcome).split())
+        print(f"{own.experiment}: failed: {words}" if failed else words)
+    if any(isinstance(outcome, Exception) for outcome in outcomes):
         raise RuntimeError(
-            f"not all of {name} could be trained; the same command goes on from here"
+            f"not all of {', '.join(names)} could be trained; the same command goes on from here"
         )
 
 
-def _train(own: AnySettings, fresh: bool = False) -> str:
-    """Train an experiment; what became of it, in a line."""
-    (outcome,) = _outcomes([own], fresh)
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+def _all_wanted(
+    names: Sequence[str], overrides: Sequence[str], device: str | None
+) -> list[AnySettings]:
+    """The settings of each result that is named, once."""
+    wanted = [own for name in names for own in _wanted(name, overrides, device)]
+    return list({results.folder(results.here(), own): own for own in wanted}.values())
 
 
-def _train_all(wanted: Sequence[AnySettings], fresh: bool) -> tuple[bool, str]:
-    """Train them together, each whatever becomes of the others; and a line each."""
-    outcomes, lines = _outcomes(wanted, fresh), []
-    for own, outcome in zip(wanted, outcomes, strict=True):
-        failed = isinstance(outcome, Exception)
-        lines.append(_failure(own.experiment, outcome) if failed else outcome)
-    return not any(isinstance(outcome, Exception) for outcome in outcomes), "\n".join(lines)
+def _train_share(
+    names: Sequence[str], wanted: Sequence[AnySettings], share: str, fresh: bool
+) -> None:
+    from semantica_lib.run import run_share
+
+    number, of = _share(share)
+    if fresh:
+        raise RequestError("--fresh does not go with --shard: others may have trained by now")
+    _check(wanted, False)
+    failures = run_share(wanted, number, of)
+    if failures:
+        raise RuntimeError("; ".join(failures))
+    command = shlex.join(["semantica", "run", *names])
+    print(f"{', '.join(names)}: share {share} is trained; `{command}` puts all shares together")
+
+
+def _share(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 100_000):
+        raise RequestError(f"--shard takes I/N, the I-th of N shares, as in 2/4, not {text!r}")
+    return int(number), int(of)
 
 
 def _outcomes(wanted: Sequence[AnySettings], fresh: bool) -> list[str | Exception]:
-    """What became of each in words, or the error that ended it."""
+    """Train them together: what became of each in words, or the error that ended it."""
     from semantica_lib.run import run_all  # torch takes seconds to import: only where it is needed
 
     started = time.monotonic()
@@ -191,57 +199,76 @@ def _outcomes(wanted: Sequence[AnySettings], fresh: bool) -> list[str | Exceptio
     return outcomes
 
 
-def _failure(name: str, error: Exception) -> str:
-    return f"{name}: failed: {' '.join(str(error).split())}"
-
-
-def _run(name: str, wanted: Sequence[AnySettings], fresh: bool) -> tuple[bool, str]:
-    """Train what is named and execute its notebook; whether all went well, and what to say."""
-    from semantica_lib.notebooks import chapter, experiment_notebook
-
-    well, line = _train_all(wanted, fresh)
-    try:
-        if file_of(name):
-            return well, f"{line}\n{name}: notebook {chapter(name)}"
-        return well, f"{line}; notebook {experiment_notebook(wanted[0])}" if well else line
-    except (RequestError, RuntimeError, OSError) as error:
-        return False, _failure(name, error)
-
-
 @command.command("run")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @_experiment_options
 @click.option("--jobs", type=click.IntRange(1), default=1, help="experiments at a time")
+@click.option(
+    "--time-limit", "minutes", type=click.FloatRange(0, min_open=True), metavar="MINUTES",
+    help="stop an experiment that takes longer, with a checkpoint",
+)  # fmt: skip
+@_share_option
+@click.option("--dry-run", is_flag=True, help="only tell what there is to train, and how long")
 def run_(
-    names: Sequence[str], overrides: Sequence[str], device: str | None, fresh: bool, jobs: int
+    names: Sequence[str],
+    overrides: Sequence[str],
+    device: str | None,
+    fresh: bool,
+    jobs: int,
+    minutes: float | None,
+    share: str | None,
+    dry_run: bool,
 ) -> None:
     """Train each NAME (an experiment, a sweep or a FILE.yaml) and execute its notebook.
 
-    Finished work is kept.
+    Each has a process of its own. Finished work is kept.
     """
     names = list(dict.fromkeys(names))
+    if share and not dry_run:
+        _train_share(names, _all_wanted(names, overrides, device), share, fresh)
+        return
+    if dry_run:
+        wanted = _all_wanted(names, overrides, device)
+        from semantica_lib.dry_run import lines as planned
+
+        print("\n".join(planned(wanted, fresh, _share(share) if share else None)))
+        return
     wanted = [_wanted(name, overrides, device) for name in names]
     _check([own for some in wanted for own in some], fresh)
-    arguments = names, wanted, [fresh] * len(names)
-    if jobs == 1:
-        outcomes = list(map(_run, *arguments))
-    else:
-        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            outcomes = list(pool.map(_run, *arguments))
-    for _, line in outcomes:
+    from semantica_lib.batch import Request, lines, run_batch
+
+    started = time.monotonic()
+    requests = [Request(*one, fresh) for one in zip(names, wanted, strict=True)]
+    outcomes = run_batch(requests, jobs, minutes and 60 * minutes)
+    for line in lines(outcomes, time.monotonic() - started):
         print(line)
-    failed = sum(not well for well, _ in outcomes)
+    failed = [one.name for one in outcomes if one.kind == "failed"]
     if failed:
-        raise RuntimeError(f"{failed} of {len(outcomes)} experiments failed")
+        raise RuntimeError(f"{len(failed)} of {len(outcomes)} failed: {', '.join(failed)}")
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--device", metavar="NAME", help="of the jobs: cpu (the default) or cuda")
+@_set_option
+@click.option("--jobs", type=click.IntRange(1), default=1, help="at least so many to train")
+def workflow(names: Sequence[str], overrides: Sequence[str], device: str | None, jobs: int) -> None:
+    """Print a Snakefile that trains each NAME, a job a stack of trials, and executes notebooks."""
+    from semantica_lib.workflow import snakefile
+
+    device = device or "cpu"  # the machines need not be alike, but what they train must be
+    requests = {name: _wanted(name, overrides, device) for name in names}
+    options = [*(word for text in overrides for word in ("--set", text)), "--device", device]
+    print(snakefile(requests, options, jobs), end="")
 
 
 def _check(wanted: Sequence[AnySettings], fresh: bool) -> None:
     """Refuse, before anything runs, what could not run."""
     from semantica_lib import together
-    from semantica_lib.run import check
+    from semantica_lib.jobs import check
 
     if together.several():
-        raise RequestError("several processes train together by `semantica train`, not by `run`")
+        raise RequestError("several processes train together by `semantica train`, one experiment")
     for own in wanted:
         check(own, fresh)
 
@@ -330,7 +357,10 @@ def book(train: bool) -> None:
     from semantica_lib import notebooks
 
     if train:
-        print(_train(find(notebooks.MAIN)), file=sys.stderr)
+        (outcome,) = _outcomes([find(notebooks.MAIN)], False)
+        if isinstance(outcome, Exception):
+            raise outcome
+        print(outcome, file=sys.stderr)
     print(notebooks.build_book())
 
 

@@ -1,6 +1,7 @@
 """Executing notebooks with papermill, and building the book from them."""
 
 import hashlib
+import html
 import json
 import os
 import subprocess
@@ -25,6 +26,7 @@ NOTEBOOKS = ROOT / "notebooks"
 BOOK = ROOT / "book"
 EXECUTED = BOOK / "experiments"
 MAIN = "transformer-small"
+MEASURED = ("bench.json", "bench-gpu.json", "scaling.json")  # beside the published results
 # Made from any results.
 CHAPTERS = (
     "clock", "logodds", "closing", "coincidence", "parity", "phase", "untie", "shaping", "near",
@@ -40,7 +42,8 @@ class Page(NamedTuple):
     """A page of the book that is an executed notebook.
 
     It is executed anew when a result of the experiments in ``shows`` changes (None: any result that
-    there is), and cannot be executed without a result of the experiment ``needs``.
+    there is) or one of ``files``, and cannot be executed without a result of the experiment
+    ``needs``.
     """
 
     source: Path
@@ -48,6 +51,7 @@ class Page(NamedTuple):
     parameters: dict[str, Any]
     shows: tuple[str, ...] | None = ()
     needs: str = ""
+    files: tuple[Path, ...] = ()
 
 
 def execute(
@@ -66,6 +70,8 @@ def execute(
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
     failed = target.with_suffix(".failed.ipynb")
+    for left in _parts(target):
+        left.unlink()
     try:
         # what is stored is shown by several kernels side by side, one a core
         shown = {"SEMANTICA_TRAIN": "never", "OMP_NUM_THREADS": "1"}
@@ -115,29 +121,94 @@ def _titled(experiment: str, heading: str) -> str:
     return f"# {experiment}: {words[:1].lower()}{words[1:]}"
 
 
-def experiment_notebook(own: AnySettings) -> Path:
-    """Execute the notebook of an experiment, training what is missing; it lies by its result."""
-    target = results.folder(results.here(), own) / f"{own.experiment}.ipynb"
-    execute(_source(own), target, _parameters(own))
-    return target
+def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
+    """The notebook that tells an experiment or a sweep, beside its result.
 
-
-def chapter(sweep: str) -> Path:
-    """Execute the notebook that tells a sweep, on what is stored; it lies beside the results.
-
-    That is its chapter if it has one, else the notebook that draws any sweep.
+    A sweep's is its chapter if it has one, else the notebook that draws any sweep; it shows what is
+    stored.
 
     Args:
-        sweep: its name, or the path of its file.
+        name: of an experiment or a sweep, or the path of its file.
+        wanted: the experiment's settings, or those of the sweep's points.
     """
-    path = (file_of(sweep) or Path(sweep)).resolve()
+    file = file_of(name)
+    if file is None:
+        own = wanted[0]
+        folder = results.folder(results.here(), own)
+        files = [*folder.parent.glob(_others(own)), *results.PUBLISHED.glob(_others(own))]
+        files += [results.folder(place, own) / results.MANIFEST for place in _places()]
+        target = folder / f"{own.experiment}.ipynb"
+        return Page(_source(own), target, _parameters(own), files=tuple(files))
+    path = file.resolve()
     target = results.here() / path.stem / f"{path.stem}.ipynb"
-    own, named = NOTEBOOKS / f"{path.stem}.ipynb", sweeps().get(path.stem)
-    if own.exists() and named and named.resolve() == path:  # not a file of yours of that name
-        execute(own, target, {}, train=False)
-    else:
-        execute(NOTEBOOKS / "sweep.ipynb", target, {"sweep": str(path)}, train=False)
-    return target
+    own_chapter, named = NOTEBOOKS / f"{path.stem}.ipynb", sweeps().get(path.stem)
+    if own_chapter.exists() and named and named.resolve() == path:  # not your file of that name
+        return Page(own_chapter, target, {}, None)
+    return Page(NOTEBOOKS / "sweep.ipynb", target, {"sweep": str(path)}, None, files=(path,))
+
+
+def tell(page: Page) -> bool:
+    """Execute a page if it is not as it would be; whether that was so.
+
+    Raises:
+        NotebookError: as :func:`execute`.
+    """
+    key = _key(page)
+    if _has_key(page.target, key):
+        return False
+    # an experiment's own page may train, should its result be gone by now
+    execute(*page[:3], train=page.shows is not None, key=key)
+    return True
+
+
+def keep_failed(page: Page, reason: str) -> Path:
+    """Keep the notebook of what failed otherwise than in one of its cells, and say why.
+
+    It is as far as its cells were executed, or as it would have been executed: who opens it can go
+    on by hand.
+
+    Returns:
+        ``NAME.failed.ipynb``, beside the target.
+    """
+    page.target.parent.mkdir(parents=True, exist_ok=True)
+    failed, begun = page.target.with_suffix(".failed.ipynb"), _parts(page.target)
+    try:
+        notebook = nbformat.read(max(begun, key=lambda part: part.stat().st_mtime), as_version=4)
+    except ValueError:  # none was begun, or its writing was
+        notebook = papermill.execute_notebook(
+            str(page.source), None, page.parameters, kernel_name="python3", prepare_only=True
+        )
+    words = f"**This run failed:** {html.escape(reason)}"
+    notebook.cells.insert(0, nbformat.v4.new_markdown_cell(words, id="failed"))
+    write_whole(failed, nbformat.writes(notebook).encode())
+    for part in begun:
+        part.unlink()
+    return failed
+
+
+def _parts(target: Path) -> list[Path]:
+    """What processes that are gone left of a notebook that they were executing."""
+    found = target.parent.glob(f".{target.stem}.*.ipynb")
+    return [part for part in found if not _alive(part.suffixes[-2].lstrip("."))]
+
+
+def _alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _places() -> tuple[Path, Path]:
+    return results.here(), results.PUBLISHED
+
+
+def _others(own: AnySettings) -> str:
+    """Results of an experiment with other settings: a page may set them beside its own."""
+    return f"{own.experiment}-????????/{results.MANIFEST}"
 
 
 def _source(own: AnySettings) -> Path:
@@ -246,19 +317,15 @@ def _key(page: Page) -> str:
     """A digest of all that an executed notebook depends on."""
     digest = hashlib.sha256(json.dumps(page.parameters, sort_keys=True).encode())
     code = sorted((ROOT / "semantica_lib").rglob("*.py"))
-    files = [page.source, ROOT / "constraints.txt", *code]
-    places = results.here(), results.PUBLISHED
+    files = [page.source, ROOT / "constraints.txt", *code, *sorted(page.files)]
     if page.shows is None:
         files += [*catalogue().values(), *sweeps().values()]
-        files += [results.PUBLISHED / name for name in ("bench.json", "bench-gpu.json")]
-        files += [file for place in places for file in sorted(place.glob(f"*/{results.MANIFEST}"))]
-    else:
-        files += [catalogue()[name] for name in page.shows]
-        own = [find(name) for name in page.shows]
-        files += [results.folder(place, one) / results.MANIFEST for place in places for one in own]
-        # with other settings: a page may set such results beside its own
-        others = (f"{one.experiment}-????????/{results.MANIFEST}" for one in own)
-        files += [file for glob in others for place in places for file in sorted(place.glob(glob))]
+        files += [results.PUBLISHED / name for name in MEASURED]
+        files += [m for place in _places() for m in sorted(place.glob(f"*/{results.MANIFEST}"))]
+    for own in map(find, page.shows or ()):
+        files += [catalogue()[own.experiment]]
+        files += [results.folder(place, own) / results.MANIFEST for place in _places()]
+        files += [other for place in _places() for other in sorted(place.glob(_others(own)))]
     for file in files:
         digest.update(str(file).encode() + (file.read_bytes() if file.exists() else b"absent"))
     return digest.hexdigest()

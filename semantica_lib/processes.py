@@ -1,4 +1,4 @@
-"""Training stacks side by side, each in a process of its own on one thread, with progress bars.
+"""Training stacks side by side, each in a process of its own on one thread.
 
 A stack of a language model is one trial. Several processes that ``torchrun`` started train such
 trials together instead, one after the other (:mod:`semantica_lib.together`).
@@ -13,18 +13,18 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
-from semantica_lib import results
-from semantica_lib.errors import RequestError
-from semantica_lib.experiments import AnySettings, MlmSettings
+from semantica_lib.devices import spread
+from semantica_lib.experiments import MlmSettings
 from semantica_lib.models.stack import Layout
+from semantica_lib.parts import Part, refuse_other_text, texts
+from semantica_lib.progress import Tell, amount, unit
 from semantica_lib.provenance import device_name, listed, provenance
 from semantica_lib.trainers import stacked, training
 from semantica_lib.trainers.checkpoint import save_checkpoint
@@ -39,151 +39,102 @@ class TrainingError(RuntimeError):
 
 
 @dataclass
-class Part:
-    """Trials of one tie of a result, which train together, and their checkpoint where there is one.
+class _Running:
+    """A stack in training: its process, the device it is on, how far it is."""
 
-    ``own`` are the result's settings, to whose steps it is trained; ``text`` is the sha256 of the
-    rows of tokens that a language model is trained on.
-    """
-
-    path: Path
-    own: AnySettings
-    tied: bool
-    seeds: tuple[int, ...]
-    tensors: dict[str, torch.Tensor] | None = None
-    about: dict[str, str] = field(default_factory=dict)
-    text: str = ""
-
-    @property
-    def step(self) -> int:
-        return int(self.tensors["step"]) if self.tensors else 0
-
-    @property
-    def name(self) -> str:
-        return "tied" if self.tied else "untied"
-
-    @property
-    def progress(self) -> tuple:
-        """How far it is: parts that agree in it can go on as one stack."""
-        series = {name: value for name, value in (self.tensors or {}).items() if "steps" in name}
-        recorded = tuple(sorted((name, tuple(steps.tolist())) for name, steps in series.items()))
-        return self.step, tuple(sorted(self.tensors or {})), recorded
-
-    @property
-    def trials(self) -> list[tuple[int, bool]]:
-        return [(seed, self.tied) for seed in self.seeds]
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return here or 1
-
-
-def title(stack: Sequence[Part]) -> str:
-    """The stack in a few words."""
-    first = stack[0]
-    seeds = len(first.seeds)
-    if len(stack) == 1:
-        trials = f"{seeds} seeds" if seeds > 1 else f"seed {first.seeds[0]}"
-        return f"{first.own.experiment} {first.name}, {trials}"
-    trials, folders = sum(len(part.seeds) for part in stack), {part.path.parent for part in stack}
-    return f"{first.own.experiment}, {trials} trials of {len(folders)} results"
+    stack: list[Part]
+    process: BaseProcess
+    device: str
+    step: int
+    failure: str = ""
 
 
 def train_all(
-    stacks: Sequence[list[Part]], device: str, done: Callable[[list[Part], str], None]
+    stacks: Sequence[list[Part]],
+    device: str,
+    at_once: int,
+    done: Callable[[list[Part], str], None],
+    tell: Tell,
 ) -> None:
-    """Train stacks to their steps, at most one a core at a time.
+    """Train stacks to their steps, spread over the GPUs where ``device`` is no certain one.
 
     Args:
+        at_once: so many at a time.
         done: told each stack when it has ended, and why it failed if it did.
+        tell: told now and then how much of all is done.
 
     Raises:
         KeyboardInterrupt: stopped by Ctrl-C; checkpoints are written.
     """
-    context = multiprocessing.get_context("spawn")
+    context, places = multiprocessing.get_context("spawn"), spread(device)
     waiting, running, said = list(stacks), {}, set()
+    total = sum(amount(stack, stack[0].own.steps) for stack in stacks)
+    reached = {id(stack): amount(stack, stack[0].step) for stack in stacks}
     try:
         while waiting or running:
-            while waiting and len(running) < cores():
-                stack = waiting.pop(0)
+            while waiting and len(running) < max(at_once, len(places)):
+                stack, place = (
+                    waiting.pop(0),
+                    emptiest(places, [r.device for r in running.values()]),
+                )
                 ours, theirs = context.Pipe()
-                process = context.Process(target=_child, args=(theirs, stack, device))
+                process = context.Process(target=_child, args=(theirs, stack, place))
                 process.start()
                 theirs.close()
-                running[ours] = stack, process, Bar(stack)
+                running[ours] = _Running(stack, process, place, stack[0].step)
+            tell(sum(reached.values()), total, unit(stacks[0]))
             for pipe in multiprocessing.connection.wait(list(running)):
-                stack, process, bar = running[pipe]
+                one = running[pipe]
                 try:
                     kind, content = pipe.recv()
                 except (EOFError, ConnectionResetError):
-                    process.join()
-                    bar.close()
+                    one.process.join()
                     del running[pipe]
-                    done(stack, bar.failure or _death(process.exitcode or 0))
+                    done(one.stack, one.failure or death(one.process.exitcode or 0))
                     continue
                 if kind == "step":
-                    bar.at(content)
+                    one.step, reached[id(one.stack)] = content, amount(one.stack, content)
                 elif kind == "warning" and content not in said:
                     said.add(content)
                     warnings.warn(content, Uncompiled, stacklevel=4)
                 elif kind == "error":
-                    bar.failure = content
+                    one.failure = content
+        tell(sum(reached.values()), total, unit(stacks[0]))
     except BaseException:
         _stop(running)
         raise
 
 
-def _stop(running: dict[Any, Any]) -> None:
+def emptiest(places: Sequence[str], taken: Sequence[str]) -> str:
+    """The device on which the fewest stacks are."""
+    return min(places, key=taken.count)
+
+
+def _stop(running: dict[Any, _Running]) -> None:
     """Ask every stack to write its checkpoint and end; one still compiling has nothing to write."""
-    for pipe, (stack, process, bar) in running.items():
-        if bar.step == stack[0].step:
-            process.terminate()
+    for pipe, one in running.items():
+        if one.step == one.stack[0].step:
+            one.process.kill()
         with contextlib.suppress(OSError):
             pipe.send("stop")
-    for pipe, (_, process, bar) in running.items():
+    for pipe, one in running.items():
         deadline = time.monotonic() + STOP_SECONDS
-        while process.is_alive() and time.monotonic() < deadline:
+        while one.process.is_alive() and time.monotonic() < deadline:
             with contextlib.suppress(EOFError, OSError):  # keep its pipe from filling up
                 while pipe.poll(0.05):
                     pipe.recv()
-            process.join(0.05)
-        if process.is_alive():
-            process.kill()
-        bar.close()
+            one.process.join(0.05)
+        if one.process.is_alive():
+            one.process.kill()
 
 
-def _death(code: int) -> str:
+def death(code: int) -> str:
+    """How a process ended by its exit code, in words; empty if it ended well."""
+    if code == -signal.SIGKILL:
+        return "its process was killed (SIGKILL), as a machine does that is out of memory"
     if code < 0:
         return f"its process was ended by {signal.Signals(-code).name}"
     return f"its process ended with exit code {code}" if code else ""
-
-
-class Bar:
-    """How far a stack is, and how long it will take; of a language model in tokens a second."""
-
-    def __init__(self, stack: Sequence[Part]) -> None:
-        first, self.failure = stack[0], ""
-        own, self.step = first.own, first.step
-        self.each = own.tokens_a_step if isinstance(own, MlmSettings) else 1
-        self.bar = tqdm(
-            total=own.steps * self.each, initial=self.step * self.each, dynamic_ncols=True,
-            unit=" steps" if self.each == 1 else " tokens", unit_scale=self.each > 1,
-            desc=title(stack),
-        )  # fmt: skip
-
-    def at(self, step: int) -> None:
-        self.step = step
-        self.bar.update(step * self.each - self.bar.n)
-
-    def close(self) -> None:
-        self.bar.close()
-
-
-def texts() -> Path:
-    """Where this machine keeps the text of language models."""
-    return results.here() / "corpora"
 
 
 def train_stack(
@@ -195,6 +146,8 @@ def train_stack(
         RequestError: the text here is another than that of the checkpoint.
     """
     torch.set_num_threads(1)  # faster for products this small, and the same bits every time
+    if device.startswith("cuda:"):
+        torch.cuda.set_device(device)  # on which what is captured runs
     started, made, used = time.monotonic(), provenance(), device_name(device)
     told = [_about(part, made, used) for part in parts]
     everyone = sum(len(part.seeds) for part in parts)
@@ -251,18 +204,10 @@ def _about(part: Part, made: dict[str, Any], used: str) -> dict[str, str]:
     return about
 
 
-def refuse_other_text(part: Part, sha256: str) -> None:
-    """A trial goes on with the text and the tokenizer that it began with, or not at all."""
-    if part.text not in ("", sha256):
-        raise RequestError(
-            f"checkpoint {part.path} was trained on another text or tokenizer (rows sha256 "
-            f"{part.text[:12]}) than there is here ({sha256[:12]}); start again with --fresh"
-        )
-
-
 def _child(pipe: Any, stack: list[Part], device: str) -> None:
     """Train one stack in this process and tell the parent how it goes; ends when that does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    for name in (signal.SIGINT, signal.SIGTERM):  # a cluster sends it to every process of a job
+        signal.signal(name, signal.SIG_IGN)  # the parent says when to stop
 
     def going_on(step: int) -> bool:
         try:

@@ -8,9 +8,10 @@ import numpy as np
 from semantica_lib import results
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import AnySettings, run_command
+from semantica_lib.locks import holding
+from semantica_lib.parts import read_part
 from semantica_lib.provenance import provenance
 from semantica_lib.results import METRICS, TRAJECTORY, Result
-from semantica_lib.run import holding, read_part
 
 LIMIT = 25_000_000  # bytes of all that is published: it is in everybody's checkout
 

@@ -23,6 +23,7 @@ import pandas as pd
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import ROOT, AnySettings, catalogue, find, settings
 from semantica_lib.provenance import NUMERICS
+from semantica_lib.schema import NOT_IDENTITY
 from semantica_lib.trainers.checkpoint import load_checkpoint, write_whole
 
 PUBLISHED = ROOT / "book" / "results"
@@ -132,10 +133,26 @@ class Result:
 
     @property
     def stale(self) -> str:
-        """Why it no longer stands for the code that is here; empty if it does."""
+        """Why it no longer stands for the code and the settings here; empty if it does."""
+        reasons = []
+        if self.folder.name in catalogue():  # the name of a folder of other settings has their hash
+            differing = self.differs_from(find(self.folder.name))
+            reasons += [f"made by other settings: {differing}"] if differing else []
         if self.manifest["numerics"] < NUMERICS:
-            return f"numerics {self.manifest['numerics']}, the code's are {NUMERICS}"
-        return ""
+            reasons.append(f"numerics {self.manifest['numerics']}, the code's are {NUMERICS}")
+        return "; ".join(reasons)
+
+    def differs_from(self, own: AnySettings) -> str:
+        """In which settings of its trials it differs, as ``weight_decay 0.1, now 0.0``."""
+        if self.manifest["settings_hash"] == own.settings_hash:
+            return ""
+        mine, now = (one.model_dump(mode="json") for one in (self.settings, own))
+        names = [name for name in {**mine, **now} if name not in NOT_IDENTITY]
+        return ", ".join(
+            f"{name} {json.dumps(mine.get(name))}, now {json.dumps(now.get(name))}"
+            for name in names
+            if mine.get(name) != now.get(name)
+        )
 
 
 def load(path: Path) -> Result | None:
@@ -247,7 +264,8 @@ def state(place: Path, own: AnySettings) -> str:
 
     ``missing``; ``interrupted at step 7,000 of 150,000``; ``complete, 150,000 steps, 10 trials``;
     ``partial, at step 20,000 of 500,000, 10 trials``; the last two with ``; interrupted at step
-    25,000`` where training has begun to add to them, and ``(stale: ...)``; or ``damaged: ...``.
+    25,000`` where training has begun to add to them, then ``(stale: ...)`` and ``(from a tree with
+    uncommitted changes)``; or ``damaged: ...``.
     """
     path, full = folder(place, own), full_steps(own)
     try:
@@ -266,4 +284,5 @@ def state(place: Path, own: AnySettings) -> str:
         words = f"partial, at step {done:,} of {full:,}, {trials} trials"
     if begun - {done}:
         words += f"; interrupted at step {min(begun - {done}):,}"
-    return f"{words} (stale: {result.stale})" if result.stale else words
+    words += f" (stale: {result.stale})" if result.stale else ""
+    return words + " (from a tree with uncommitted changes)" * bool(result.manifest["dirty"])

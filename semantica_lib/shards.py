@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from semantica_lib.experiments import Settings
 from semantica_lib.models import encoders
-from semantica_lib.processes import Part, cores
+from semantica_lib.parts import Part
 from semantica_lib.settings import training_strings
 
 MOST_SECONDS = 1200.0  # of a shard, where it has more parts than one
@@ -26,12 +26,14 @@ def seconds(own: Settings) -> float:
     return SECONDS_A_NUMBER * numbers * own.steps
 
 
-def cut(parts: Sequence[Part], device: str) -> list[list[Part]]:
+def cut(parts: Sequence[Part], device: str, least: int) -> list[list[Part]]:
     """All parts, those that are finished too, as shards: each of one shape, in the parts' order.
 
     The same parts are cut alike whatever is done of them, so that what goes on does so in the
-    stacks in which it began. A GPU takes all parts of a shape at once; of a processor's cores each
-    gets a shard, if there are parts enough, and none more than MOST_SECONDS of work.
+    stacks in which it began. On a processor none has more than MOST_SECONDS of work.
+
+    Args:
+        least: of one shape so many shards, if there are parts enough: one a core or a GPU.
     """
     by_shape: dict[str, list[Part]] = {}
     for number, part in enumerate(sorted(parts, key=lambda part: not part.tied)):
@@ -39,7 +41,7 @@ def cut(parts: Sequence[Part], device: str) -> list[list[Part]]:
         by_shape.setdefault(f"{number}" if alone else part.own.shape, []).append(part)
     shards = []
     for alike in by_shape.values():
-        most = _most(alike, device)
+        most = _most(alike, device, least)
         shard: list[Part] = []
         for part in alike:
             if shard and _count(shard) + len(part.seeds) > most:
@@ -50,12 +52,11 @@ def cut(parts: Sequence[Part], device: str) -> list[list[Part]]:
     return shards
 
 
-def _most(alike: Sequence[Part], device: str) -> float:
+def _most(alike: Sequence[Part], device: str, least: int) -> float:
     """How many trials of these parts a shard may have."""
-    own = alike[0].own
+    own, each = alike[0].own, -(-_count(alike) // least)
     if device != "cpu" or not isinstance(own, Settings):
-        return float("inf")
-    each = -(-_count(alike) // max(2, cores()))
+        return each
     return min(each, MOST_TRIALS, MOST_SECONDS / seconds(own))
 
 

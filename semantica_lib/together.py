@@ -8,11 +8,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, NoReturn
 
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import AnySettings, MlmSettings
-from semantica_lib.processes import Bar, Part, train_stack
+from semantica_lib.parts import Part, title
+from semantica_lib.processes import train_stack
+from semantica_lib.progress import Bar, Tell, amount, unit
 from semantica_lib.results import Result
 
 
@@ -49,11 +52,8 @@ def lead(parts: list[Part], device: str) -> None:
     """
     for part in parts:
         _tell(part)
-        bar = Bar([part])
-        try:
-            finished = _train(part, device, bar.at)
-        finally:
-            bar.close()
+        with closing(Bar(title([part]))) as bar:
+            finished = _train(part, device, bar)
         if not finished:
             raise KeyboardInterrupt
 
@@ -73,7 +73,7 @@ def _tell(told: Any) -> Any:
     return broadcast_object_list([told])[0]
 
 
-def _train(part: Part, device: str, tell: Callable[[int], None] | None) -> bool:
+def _train(part: Part, device: str, tell: Tell | None) -> bool:
     """Train a trial in this process; asked to stop (Ctrl-C), it ends with all the others."""
     stopped = threading.Event()
     before = {
@@ -83,7 +83,7 @@ def _train(part: Part, device: str, tell: Callable[[int], None] | None) -> bool:
 
     def going_on(step: int) -> bool:
         if tell:
-            tell(step)
+            tell(amount([part], step), amount([part], part.own.steps), unit([part]))
         return not stopped.is_set()
 
     try:

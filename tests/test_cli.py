@@ -73,7 +73,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch, capsy
 
 
 def test_a_failure_on_the_way_is_exit_code_1(monkeypatch, capsys):
-    def fails(wanted, fresh):
+    def fails(wanted, fresh, tell=None, at_once=None):
         return [TrainingError("training failed: no space\nleft")]
 
     monkeypatch.setattr(run, "run_all", fails)
@@ -82,7 +82,7 @@ def test_a_failure_on_the_way_is_exit_code_1(monkeypatch, capsys):
 
 
 def test_ctrl_c_is_exit_code_1(monkeypatch, capsys):
-    def stopped(wanted, fresh):
+    def stopped(wanted, fresh, tell=None, at_once=None):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "run_all", stopped)

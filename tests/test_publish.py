@@ -15,8 +15,10 @@ from semantica_lib import results
 from semantica_lib import run as running
 from semantica_lib.errors import RequestError
 from semantica_lib.figures import facts
+from semantica_lib.jobs import check
+from semantica_lib.locks import TAKEN
 from semantica_lib.publish import publish
-from semantica_lib.run import check, run
+from semantica_lib.run import run
 from semantica_lib.settings import settings
 from semantica_lib.trainers.checkpoint import load_checkpoint
 
@@ -285,7 +287,7 @@ def begins(monkeypatch) -> list:
     """Instead of training, the steps at which the stacks would begin, by tie."""
     begins = []
 
-    def train_all(stacks, device, done):
+    def train_all(stacks, *_):
         begins.append({part.name: part.step for stack in stacks for part in stack})
         raise Killed
 
@@ -339,7 +341,7 @@ def test_a_kill_while_copying_leaves_all_checkpoints_or_none(elsewhere, begins, 
             break
     assert seen == [0, 0, 0, 2] and begins == [{"tied": 20, "untied": 20}]
     assert starts(begins) == {"tied": 20, "untied": 20}
-    assert not (elsewhere / running.TAKEN).exists()
+    assert not (elsewhere / TAKEN).exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "altered", "removed", "of another step"])

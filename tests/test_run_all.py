@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from semantica_lib import processes, results
 from semantica_lib import run as run_
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import Settings, settings
-from semantica_lib.processes import Part, TrainingError, train_stack
+from semantica_lib.parts import Part, parts_of
+from semantica_lib.processes import TrainingError, train_stack
 from semantica_lib.results import Result
 from semantica_lib.run import run, run_all
 from semantica_lib.shards import cut
@@ -41,7 +43,9 @@ def stacks_trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Stacks train in this process, which starts sooner; gives each one's parts as they begin."""
     begun: list[list[str]] = []
 
-    def train_here(stacks: list[list[Part]], device: str, done: Callable) -> None:
+    def train_here(
+        stacks: list[list[Part]], device: str, at_once: int, done: Callable, tell: Callable
+    ) -> None:
         for stack in stacks:
             begun.append([f"{part.own.experiment} {part.name} {part.step}" for part in stack])
             try:
@@ -142,8 +146,8 @@ def test_stopped_together_they_end_bit_for_bit_as_if_they_had_not_been(
     for own in THREE:
         folder = results.folder(results.here(), own)
         (folder / "checkpoints").mkdir(parents=True)
-        parts += run_._plan(folder, own)
-    first, second = cut(parts, "cpu")
+        parts += parts_of(folder, own)
+    first, second = cut(parts, "cpu", 2)
     assert not train_stack(first, "cpu", True, lambda step: step < 13)
     assert not train_stack(second, "cpu", True, lambda step: step < 27)
     stacks_trained.clear()
@@ -176,8 +180,8 @@ def test_a_result_is_stored_as_soon_as_its_last_trial_has_ended(
     """One that ends first is there although the next is stopped by Ctrl-C."""
     train_here = run_.train_all
 
-    def and_stop(stacks: list[list[Part]], device: str, done: Callable) -> None:
-        train_here(stacks[:1], device, done)
+    def and_stop(stacks: list[list[Part]], *further: Any) -> None:
+        train_here(stacks[:1], *further)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_, "train_all", and_stop)

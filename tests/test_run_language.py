@@ -7,7 +7,8 @@ from semantica_lib import results
 from semantica_lib.cli import main
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import settings
-from semantica_lib.run import check, run
+from semantica_lib.jobs import check
+from semantica_lib.run import run
 from semantica_lib.trainers.checkpoint import load_checkpoint
 
 OWN = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from semantica_lib import shards
 from semantica_lib.experiments import Settings, settings
 from semantica_lib.models import encoders
-from semantica_lib.processes import Part, title
+from semantica_lib.parts import Part, title
 from semantica_lib.settings import training_strings
 from semantica_lib.shards import MOST_SECONDS, MOST_TRIALS, cut, seconds, stacks
 
@@ -66,13 +66,11 @@ def test_the_kinds_here_are_what_they_should_be() -> None:
     assert seconds(KINDS[3]) * 2 < MOST_SECONDS
 
 
-@given(parts=work(), cores=st.integers(1, 40), device=st.sampled_from(["cpu", "cuda"]))
+@given(parts=work(), least=st.integers(1, 40), device=st.sampled_from(["cpu", "cuda"]))
 def test_every_part_is_in_one_shard_and_a_shard_is_of_one_shape(
-    parts: list[Part], cores: int, device: str
+    parts: list[Part], least: int, device: str
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "cores", lambda: cores)
-        cut_ = cut(parts, device)
+    cut_ = cut(parts, device, least)
     names = [name for shard in paths(cut_) for name in shard]
     assert sorted(names) == sorted(one.path.name for one in parts)
     for shard in cut_:
@@ -83,13 +81,11 @@ def test_every_part_is_in_one_shard_and_a_shard_is_of_one_shape(
             assert len(shard) == 1
 
 
-@given(parts=work(), cores=st.integers(1, 40))
+@given(parts=work(), least=st.integers(1, 40))
 def test_a_shard_of_a_processor_is_no_larger_than_it_may_be_and_no_smaller_than_it_must(
-    parts: list[Part], cores: int
+    parts: list[Part], least: int
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "cores", lambda: cores)
-        cut_ = [shard for shard in cut(parts, "cpu") if isinstance(shard[0].own, Settings)]
+    cut_ = [shard for shard in cut(parts, "cpu", least) if isinstance(shard[0].own, Settings)]
     for shape in {shard[0].own.shape for shard in cut_}:
         of_it = [shard for shard in cut_ if shard[0].own.shape == shape]
         own, everyone = of_it[0][0].own, sum(map(trials, of_it))
@@ -98,7 +94,7 @@ def test_a_shard_of_a_processor_is_no_larger_than_it_may_be_and_no_smaller_than_
             return (
                 count <= MOST_TRIALS
                 and count * seconds(own) <= MOST_SECONDS
-                and count <= math.ceil(everyone / max(2, cores))
+                and count <= math.ceil(everyone / least)
             )
 
         assert all(fits(trials(shard)) or len(shard) == 1 for shard in of_it)
@@ -110,26 +106,25 @@ def test_a_shard_of_a_processor_is_no_larger_than_it_may_be_and_no_smaller_than_
         )  # of one tie where that can be: without two tables
 
 
-@given(parts=work(), data=st.data(), device=st.sampled_from(["cpu", "cuda"]))
+@given(
+    parts=work(), data=st.data(), least=st.integers(1, 40), device=st.sampled_from(["cpu", "cuda"])
+)
 def test_shards_are_the_same_whatever_is_finished(
-    parts: list[Part], data: st.DataObject, device: str
+    parts: list[Part], data: st.DataObject, least: int, device: str
 ) -> None:
-    before = paths(cut(parts, device))
+    before = paths(cut(parts, device, least))
     for one in parts:
         step = data.draw(st.integers(0, one.own.steps))
         one.tensors = {"step": torch.tensor(step)} if step else None
-    assert paths(cut(parts, device)) == before
+    assert paths(cut(parts, device, least)) == before
 
 
-@pytest.mark.parametrize("cores", [1, 2, 3, 16])
+@pytest.mark.parametrize("least", [2, 3, 16])
 @pytest.mark.parametrize("seeds", [1, 2, 5, 20, 100])
-def test_an_experiment_is_two_shards_one_a_tie(
-    seeds: int, cores: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_experiment_is_two_shards_one_a_tie(seeds: int, least: int) -> None:
     """Whatever the machine: so its numbers do not depend on how many cores there are."""
-    monkeypatch.setattr(shards, "cores", lambda: cores)
     own = settings({})
-    tied, untied = cut([part(own, False, seeds, 1), part(own, True, seeds, 0)], "cpu")
+    tied, untied = cut([part(own, False, seeds, 1), part(own, True, seeds, 0)], "cpu", least)
     assert [one.tied for one in (*tied, *untied)] == [True, False]
 
 
@@ -139,7 +134,7 @@ def test_a_gpu_takes_all_of_one_shape_at_once() -> None:
         for number, (own, tied) in enumerate((own, tied) for own in KINDS for tied in (True, False))
     ]
     parts += [part(WORDS, True, 1, 10), part(WORDS, False, 1, 11)]
-    cut_ = cut(parts, "cuda")
+    cut_ = cut(parts, "cuda", 1)
     assert sorted(map(sorted, paths(cut_))) == sorted(
         sorted(f"{number}.safetensors" for number in numbers)
         for numbers in ([0, 1], [2, 3, 4, 5], [6, 7, 8, 9], [10], [11])
