@@ -11,7 +11,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
@@ -51,7 +51,7 @@ class _Running:
     request: Request
     process: BaseProcess
     bar: Bar
-    started: float = field(default_factory=time.monotonic)
+    started: float | None = None
     told: tuple[str, str] | None = None
     late: bool = False
     killed: bool = False
@@ -106,6 +106,8 @@ def _heard(pipe: Any, one: _Running) -> bool:
         one.bar(*content)
     elif kind == "warning":
         warnings.warn(content, stacklevel=4)
+    elif kind == "begun":
+        one.started = time.monotonic()
     else:
         one.told = kind, content
     return True
@@ -113,8 +115,8 @@ def _heard(pipe: Any, one: _Running) -> bool:
 
 def _hold_to(one: _Running, limit: float | None) -> None:
     """Stop what takes too long, and kill what does not stop."""
-    took = time.monotonic() - one.started
-    if limit and took > limit and not one.late:
+    took = _seconds(one)
+    if limit and took > limit and not one.late and not one.told:
         one.late = True
         one.process.terminate()
     if limit and took > limit + GRACE_SECONDS and not one.killed:
@@ -122,10 +124,15 @@ def _hold_to(one: _Running, limit: float | None) -> None:
         one.process.kill()
 
 
+def _seconds(one: _Running) -> float:
+    """Since it began, which is when its process has started."""
+    return time.monotonic() - one.started if one.started else 0.0
+
+
 def _outcome(one: _Running, limit: float | None) -> Outcome:
     """What became of a request whose process has ended."""
-    name, seconds = one.request.name, time.monotonic() - one.started
-    if one.told and not one.late:
+    name, seconds = one.request.name, _seconds(one)
+    if one.told and not (one.late and one.told[0] == "failed"):
         return Outcome(name, *one.told, seconds)
     reason = death(one.process.exitcode or 0) or "it ended without a word"
     if one.late:
@@ -171,6 +178,7 @@ def _child(pipe: Any, request: Request, at_once: int) -> None:
         send("warning", " ".join(str(message).split()))
 
     warnings.showwarning = warn
+    send("begun", None)
     try:
         send(*work(request, tell, at_once))
     except KeyboardInterrupt:
@@ -180,6 +188,7 @@ def _child(pipe: Any, request: Request, at_once: int) -> None:
     except Exception as error:  # a fault of the program's own: more than a line is needed
         log = results.here() / f"{request.name.replace(os.sep, '_')}.error.log"
         with contextlib.suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(traceback.format_exc(), encoding="utf-8")
         send("failed", f"{error!r} (more in {log})")
 
