@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from semantica_lib import cli, notebooks, publish, results, sweeps
+from semantica_lib import batch, cli, listing, notebooks, publish, results, sweeps
 from semantica_lib import run as running
 from semantica_lib.analysis.points import stored
 from semantica_lib.errors import RequestError
@@ -94,7 +94,7 @@ def test_a_wrong_sweep_is_refused_in_one_line(
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A sweep by the name of made, and places of its own for results."""
     path = written(tmp_path)
-    for module in (sweeps, cli, notebooks):
+    for module in (sweeps, listing, notebooks):
         monkeypatch.setattr(module, "sweeps", lambda: {"made": path})
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "runs"))
     monkeypatch.delenv("SEMANTICA_TRAIN", raising=False)
@@ -121,14 +121,14 @@ def test_a_sweep_is_trained_listed_and_finished_work_is_kept(
 def test_a_point_that_fails_is_told_and_the_others_stand(
     made: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = running._begin
+    begin = running.begin
 
     def failing(own: Any, *rest: Any) -> Any:
         if own.weight_decay == 0.0:
             raise RequestError("no luck")
         return begin(own, *rest)
 
-    monkeypatch.setattr(running, "_begin", failing)
+    monkeypatch.setattr(running, "begin", failing)
     assert cli.main(["train", "made", "--set", "steps=20"]) == 1
     told = capfd.readouterr()
     assert told.out.count("trained in") == 2 and "failed: no luck" in told.out
@@ -165,14 +165,15 @@ def test_a_file_anywhere_is_trained_stored_and_told_by_the_notebook_of_any_sweep
     own = written(tmp_path, fixed=fixed).rename(tmp_path / "closing.yaml")  # not the book's
     monkeypatch.chdir(tmp_path)
     assert [point.result for point in stored("closing.yaml")] == [None] * 3
-    assert cli.main(["run", "closing.yaml"]) == 0
-    told = capfd.readouterr().out
-    assert told.count("trained in") == 3 and "closing.yaml: notebook" in told
+    wanted = [point.settings for point in stored("closing.yaml")]
+    kind, told = batch.work(batch.Request("closing.yaml", wanted), lambda *_: None, 2)
+    assert kind == "done" and f"notebook {results.here()}" in told
     found = stored("closing.yaml")
     assert all(point.result.covers(point.settings) for point in found)
     target = results.here() / "closing" / "closing.ipynb"
     source = notebooks.NOTEBOOKS / "sweep.ipynb"
-    assert executed == [((source, target, {"sweep": str(own)}), {"train": False})]
+    ((what, how),) = executed
+    assert what == (source, target, {"sweep": str(own)}) and how["train"] is False
     assert cli.main(["train", "closing.yaml"]) == 0
     assert capfd.readouterr().out.count("finished before") == 3
     asked = []
@@ -186,7 +187,7 @@ def test_a_sweep_without_a_chapter_is_told_by_the_notebook_of_any_sweep(
 ) -> None:
     executed = []
     monkeypatch.setattr(notebooks, "execute", lambda *what, **how: executed.append(what))
-    notebooks.chapter("made")
+    notebooks.tell(notebooks.page_of("made", []))
     ((source, _, parameters),) = executed
     assert source.name == "sweep.ipynb" and source.exists()
     assert parameters == {"sweep": str(made)}
@@ -198,15 +199,14 @@ def test_running_a_sweep_executes_its_chapter_on_what_is_stored(
     executed = []
     (made.parent / "made.ipynb").write_text("")
     monkeypatch.setattr(notebooks, "NOTEBOOKS", made.parent)
-    monkeypatch.setattr(
-        cli, "_outcomes", lambda wanted, fresh: [f"{own} trained" for own in wanted]
-    )
+    monkeypatch.setattr(running, "run_all", lambda wanted, *_: [None] * len(wanted))
     monkeypatch.setattr(notebooks, "execute", lambda *what, **how: executed.append((what, how)))
-    assert cli.main(["run", "made"]) == 0
-    told = capfd.readouterr().out
-    assert told.count(" trained") == 3 and "made: notebook" in told
+    wanted = [own for _, own in points(read(made))]
+    kind, told = batch.work(batch.Request("made", wanted), lambda *_: None, 2)
+    assert kind == "done" and told.startswith("0 of 3 complete; notebook ")
     target = results.here() / "made" / "made.ipynb"
-    assert executed == [((notebooks.NOTEBOOKS / "made.ipynb", target, {}), {"train": False})]
+    ((what, how),) = executed
+    assert what == (notebooks.NOTEBOOKS / "made.ipynb", target, {}) and how["train"] is False
 
 
 def test_a_wrong_override_of_a_sweep_is_refused_before_anything_runs(
