@@ -7,7 +7,13 @@ from typing import Any
 
 
 class RequestError(ValueError):
-    """A request was wrong and nothing ran: the command line answers with exit code 2."""
+    """A request was wrong and nothing ran: the command line answers with exit code 2.
+
+    Its message is one line, whatever it quotes (a name may hold a line's end).
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

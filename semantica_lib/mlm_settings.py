@@ -86,7 +86,7 @@ class MlmSettings(Common):
     """highest rate of the schedule"""
     warmup_steps: Annotated[int, Field(ge=0, le=10**9)] | None = None
     """steps of a linear rise"""
-    schedule_period: Annotated[int, Field(ge=2)] | None = None
+    schedule_period: Annotated[int, Field(ge=2, le=10**9)] | None = None
     """cosine: steps from one peak to the next; a run of half of it ends at the lowest rate"""
     learning_rate_min: Annotated[Real, Field(ge=0)] | None = None
     """lowest rate"""

@@ -15,10 +15,11 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict
 
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import ROOT, AnySettings, catalogue, find, settings
@@ -51,6 +52,37 @@ def full_steps(own: AnySettings) -> int:
 def asked(own: AnySettings) -> set[tuple[int, bool]]:
     """The trials that settings ask for: (seed, tied)."""
     return {(seed, tie == "tied") for seed in own.seeds for tie in own.ties}
+
+
+class Trial(BaseModel):
+    """A trial, as a manifest names it."""
+
+    model_config = ConfigDict(strict=True)
+    seed: int
+    tied: bool
+
+
+class Manifest(BaseModel):
+    """What every manifest has; language models' have more."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    experiment: str
+    settings: dict[str, Any]
+    settings_hash: str
+    seeds: list[int]
+    trials: list[Trial]
+    status: Literal["complete", "partial"]
+    steps_done: int
+    commit: str | None
+    dirty: bool
+    source_sha256: str
+    numerics: int
+    versions: dict[str, str]
+    device: str
+    threads: int
+    started: str
+    duration_s: float
+    files: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -166,13 +198,53 @@ def load(path: Path) -> Result | None:
         if not (path / MANIFEST).exists():
             return None
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        files = _checked(path, manifest, (TRAJECTORY, METRICS))
-        with np.load(io.BytesIO(files[TRAJECTORY]), allow_pickle=False) as arrays:
-            trajectory = {name: arrays[name] for name in arrays.files}
-        metrics = pd.read_csv(io.BytesIO(files[METRICS]))
+        Manifest.model_validate(manifest)
         settings(manifest["settings"])
-        int(manifest["steps_done"]), int(manifest["numerics"])
-        return Result(path, manifest, metrics=metrics, **trajectory)
+        files = _checked(path, manifest, (TRAJECTORY, METRICS))
+        with np.load(io.BytesIO(files[TRAJECTORY]), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        metrics = pd.read_csv(io.BytesIO(files[METRICS]))
+        _refuse_other_shapes(arrays, metrics, manifest)
+        return Result(path, manifest, metrics=metrics, **arrays)
+
+
+# Of each array what its values are and what its dimensions are of, by NumPy's kinds and by name.
+SHAPES = {
+    "steps": ("iu", "record"), "seed": ("iu", "trial"), "tied": ("b", "trial"),
+    "input_embedding": ("f", "trial record symbol feature"),
+    "output_embedding": ("f", "trial record symbol feature"),
+    "measured_steps": ("iu", "measurement"), "hidden_norm": ("f", "trial measurement bit"),
+    "logit_gap": ("f", "trial measurement pair quantity"),
+    "gradient_steps": ("iu", "gradient"), "table_gradient": ("f", "trial gradient pull"),
+    "words": ("U", "symbol"), "holds": ("b", "trial synonyms"),
+    "neighbours": ("U", "trial table symbol rank"),
+}  # fmt: skip
+ALWAYS = ("steps", "seed", "tied", "input_embedding", "output_embedding")
+COLUMNS = {"seed": "iu", "tied": "b", "step": "iu", "split": "OTU", "accuracy": "f", "loss": "f"}
+
+
+def _refuse_other_shapes(
+    arrays: Mapping[str, np.ndarray], metrics: pd.DataFrame, manifest: Mapping[str, Any]
+) -> None:
+    """Arrays and columns are those of a result, and of the trials that the manifest names."""
+    lengths: dict[str, int] = {}
+    for name in (*ALWAYS, *arrays):
+        if name not in arrays or name not in SHAPES:
+            raise ValueError(f"{TRAJECTORY} {'lacks' if name in SHAPES else 'has'} {name[:60]!r}")
+        (kinds, dimensions), array = SHAPES[name], arrays[name]
+        words = dimensions.split()
+        fits = array.dtype.kind in kinds and array.ndim == len(words) and array.size
+        if not fits or any(
+            lengths.setdefault(word, length) != length
+            for word, length in zip(words, array.shape, strict=True)
+        ):
+            raise ValueError(f"{name} in {TRAJECTORY} is {array.dtype} of shape {array.shape}")
+    trials = list(zip(arrays["seed"].tolist(), arrays["tied"].tolist(), strict=True))
+    if trials != [(trial["seed"], trial["tied"]) for trial in manifest["trials"]]:
+        raise ValueError(f"{TRAJECTORY} has other trials than {MANIFEST}")
+    for name, kinds in COLUMNS.items():
+        if name not in metrics or metrics[name].dtype.kind not in kinds:
+            raise ValueError(f"{METRICS} lacks {name}, or its values are of another kind")
 
 
 def read_files(result: Result, names: Iterable[str]) -> dict[str, bytes]:

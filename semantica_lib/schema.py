@@ -81,7 +81,7 @@ class Common(BaseModel):
     @field_validator("device")
     @classmethod
     def _device(cls, value: str) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
             hint = nearest(value, ("auto", "cpu", "cuda"))
             raise ValueError(f"should be auto, cpu, cuda or cuda:N{hint}")
         return value
@@ -119,8 +119,9 @@ def checked(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kin
     prefix = f"{where}: " if where else ""
     for name in values:
         if name not in kind.model_fields:
-            hint = nearest(str(name), kind.model_fields)
-            raise RequestError(f"{prefix}unknown setting {str(name)!r}{hint}")
+            word = name if isinstance(name, str) else short(name)
+            hint = nearest(word, kind.model_fields)
+            raise RequestError(f"{prefix}unknown setting {short(word)}{hint}")
     try:
         return kind(**values)
     except ValidationError as error:

@@ -104,7 +104,7 @@ class Settings(Common):
     """adamw and adam: added to the root of the second moment"""
     schedule: Literal["cosine", "constant", "none"] = "cosine"
     """of the learning rate; constant: after a linear rise; none: the same rate throughout"""
-    schedule_period: Annotated[int, Field(ge=2)] | None = None
+    schedule_period: Annotated[int, Field(ge=2, le=10**9)] | None = None
     """cosine: steps from one peak to the next (twice PyTorch's ``T_max``)"""
     warmup_steps: Annotated[int, Field(ge=0, le=10**9)] | None = None
     """constant: steps of the linear rise from 0"""

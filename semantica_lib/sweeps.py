@@ -16,17 +16,19 @@ Its grid is a list of blocks, each the product of its lists::
 from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from semantica_lib.errors import RequestError, nearest
+from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.experiments import ROOT, AnySettings, catalogue, find, read_values
 from semantica_lib.schema import Seeds, checked
 
 FOLDER = ROOT / "notebooks" / "sweeps"
 SEEDS = "seeds"
+MOST_POINTS = 10_000
 
 
 class Sweep(BaseModel):
@@ -93,19 +95,24 @@ def points(
     A point that is the base itself is recorded as the base is, so that one result serves both.
 
     Raises:
-        RequestError: a name or a value is not one of the base's settings, or two points are one.
+        RequestError: a name or a value is not one of the base's settings, two points are one, or
+            there are too many.
     """
+    count = sum(prod(map(len, block.values())) for block in sweep.grid)
+    if count > MOST_POINTS:
+        raise RequestError(f"a sweep has at most {MOST_POINTS:,} points, not {short(count)}")
     found: list[tuple[Mapping[str, Any], AnySettings]] = []
-    seeds, overrides = list(sweep.seeds), list(overrides)
+    seeds, overrides, hashes = list(sweep.seeds), list(overrides), set()
     own_base = find(sweep.base, [(SEEDS, seeds), *overrides])
     for block in sweep.grid:
         for values in product(*block.values()):
             varied = dict(zip(block, values, strict=True))
             changes = {**sweep.fixed, **varied, SEEDS: seeds}
             own = find(sweep.base, [*changes.items(), *overrides])
-            own = own_base if own.identity == own_base.identity else own
-            if any(own.identity == other.identity for _, other in found):
-                told = ", ".join(f"{name}={value}" for name, value in varied.items())
+            own = own_base if own.settings_hash == own_base.settings_hash else own
+            if own.settings_hash in hashes:
+                told = ", ".join(f"{name}={short(value)}" for name, value in varied.items())
                 raise RequestError(f"the point {told} of the sweep stands in its grid twice")
+            hashes.add(own.settings_hash)
             found.append((varied, own))
     return found

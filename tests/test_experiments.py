@@ -108,6 +108,12 @@ def aliases(depth: int) -> str:
         (aliases(12), ["question", "string"]),
         (b"\xff\xfe\x00s", ["UTF-8"]),
         (b"steps: \x00", ["not valid YAML"]),
+        ("learning_rate: " + "1:" * 400 + "1.5", ["not valid YAML"]),  # a number in base 60
+        ("? 0x" + "f" * 5000, ["unknown setting", "so many digits"]),
+        ("? " + "x" * 10_000, ["unknown setting", "xxx"]),
+        ("? [a]\n: 1", ["not valid YAML at line 1"]),
+        ("steps: " + "[" * 21 + "]" * 21, ["nested too deeply"]),
+        ("#" * 200_001, ["at most 200,000 characters"]),
     ],
     ids=lambda value: repr(value)[:40] if isinstance(value, str | bytes) else "",
 )
@@ -122,6 +128,12 @@ def test_a_bad_file_is_named_with_what_is_wrong(
     assert len(message.splitlines()) == 1 and len(message) < 1000
     for word in [str(path), *words]:
         assert word in message
+
+
+def test_a_name_with_a_line_s_end_is_told_in_one_line(tmp_path: Path) -> None:
+    (path := tmp_path / "two\nlines.yaml").write_text("stpes: 5")
+    with pytest.raises(RequestError, match=r"two lines\.yaml: unknown setting 'stpes'"):
+        read_file(path)
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:

@@ -151,6 +151,8 @@ def refusal(values: Any, where: str = "") -> str:
         ({"betas": [0.9, 0.99, 0.999]}, ["betas", "[0.9, 0.99, 0.999]"]),
         ({"betas": [0.9, 1.0]}, ["betas[1]", "less than 1", "1.0"]),
         ({"eps": 0}, ["eps", "greater than 0", "0"]),
+        ({"device": "cuda:\u0663"}, ["device", "cuda:N"]),
+        ({"schedule_period": 10**9 + 1}, ["schedule_period", "less than or equal to 1000000000"]),
         ({"schedule_period": 1}, ["schedule_period", "greater than or equal to 2", "1"]),
         ({"data_seed": -1}, ["data_seed", "greater than or equal to 0", "-1"]),
         ({"record_every": 0}, ["record_every", "greater than or equal to 1", "0"]),

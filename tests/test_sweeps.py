@@ -78,6 +78,9 @@ def test_a_point_that_is_the_base_is_recorded_as_the_base_is(tmp_path: Path) -> 
         ({"grid": [{"weight_decay": [-1]}]}, ["weight_decay", "-1"]),
         ({"grid": [{"weight_decay": [0.2, 0.2]}]}, ["weight_decay=0.2", "twice"]),
         ({"fixed": {"heads": 3}}, ["heads", "3"]),
+        ({"grid": [{"a\nb": 5}]}, ["a b", "list"]),
+        ({"grid": [{"data_seed": [*range(101)], "bits": [*range(100)]}]}, ["10,000", "10100"]),
+        ({"grid": [{"question": ["b", "a" * 999]}]}, ["aaa", "twice"]),
     ],
     ids=repr,
 )
