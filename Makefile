@@ -7,10 +7,10 @@ INSTALLED := .venv/.installed
 verdict = $(shell $(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
 	print("ok" if (3, 11) <= v <= (3, 13) else "is %d.%d" % v)' 2>/dev/null || echo "does not run")
 
-.PHONY: help env book test test-long paper bench readme clean
+.PHONY: help env book test test-long test-faults paper bench readme clean
 
 help: ## print these targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
 env: $(INSTALLED) ## create .venv with the packages of the lock; does nothing when it is current
 
@@ -30,10 +30,13 @@ test: env ## lint and the everyday tests, at most 12 minutes from nothing on 2 c
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not long and not faults" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: env ## the tests that take longer
 	$(BIN)/python -m pytest -m long
+
+test-faults: env ## kill, cut and damage what runs, more than 200 times
+	$(BIN)/python -m pytest -m faults
 
 paper: env ## train every experiment anew at paper scale (hours), then build the book
 	$(BIN)/semantica run --fresh notebooks/experiments/*.yaml

@@ -1,0 +1,147 @@
+"""Does pieces of work in children that meet with a fault, for test_faults.py.
+
+Reads a JSON object a line: what is to be done, and what befalls it. Each is done in a fork of this
+process, which has imported everything, and answered by a line: how it ended, and what it said.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).parent
+WRITING = os.O_WRONLY | os.O_RDWR
+
+
+def main() -> None:
+    sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+    import torch
+
+    from semantica_lib import notebooks, publish, run
+
+    torch.set_num_threads(1)
+    assert notebooks and publish and run  # imported once, for all children
+    for line in sys.stdin:
+        told = json.loads(line)
+        print(json.dumps(_in_a_child(told)), flush=True)
+
+
+def _in_a_child(told: dict[str, Any]) -> dict[str, Any]:
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        os.setsid()
+        os._exit(_done(told, write))
+    os.close(write)
+    if "after" in told:
+        time.sleep(told["after"])
+        os.killpg(child, signal.SIGKILL)
+    with os.fdopen(read, "rb") as pipe:
+        said = pipe.read().decode(errors="replace")
+    return {"code": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), "said": said}
+
+
+def _done(told: dict[str, Any], write: int) -> int:
+    """Do one piece of work with its fault: 0 well, 1 failed, 2 refused, 70 what must not be."""
+    said = ""
+    for stream in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    code = 70
+    try:
+        _befall(told)
+        code, said = _work(told)
+    except BaseException:
+        said = traceback.format_exc()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    os.write(write, said.encode(errors="replace")[-4_000:])
+    return code
+
+
+def _befall(told: dict[str, Any]) -> None:
+    """Set up what is to happen while the work is done."""
+    if "bytes" in told:  # of any file: more is an error, or the end of the process
+        resource.setrlimit(resource.RLIMIT_FSIZE, (told["bytes"], resource.RLIM_INFINITY))
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL if told.get("dies") else signal.SIG_IGN)
+    if "event" in told:
+        sys.addaudithook(_killer(told["event"], told["within"]))
+    if "user" in told:
+        os.setgid(told["user"])
+        os.setuid(told["user"])
+
+
+def _killer(number: int, within: str) -> Callable[[str, tuple], None]:
+    """Ends the process before the n-th time that it changes anything within a folder."""
+    count = 0
+
+    def hook(event: str, arguments: tuple) -> None:
+        nonlocal count
+        changes = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
+        changes |= (
+            event == "open" and isinstance(arguments[2], int) and bool(arguments[2] & WRITING)
+        )
+        if changes and str(arguments[0]).startswith(within):
+            count += 1
+            if count >= number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return hook
+
+
+def _work(told: dict[str, Any]) -> tuple[int, str]:
+    from semantica_lib import notebooks, publish, results, run
+    from semantica_lib.errors import RequestError
+    from semantica_lib.processes import TrainingError, train_stack
+    from semantica_lib.settings import settings
+    from semantica_lib.trainers import training
+
+    def train_here(stacks: list, device: str, at_once: int, done: Callable, tell: Callable) -> None:
+        for stack in stacks:
+            try:
+                train_stack(stack, device, True, lambda step: True)
+            except Exception as error:
+                done(stack, str(error) or repr(error))
+            else:
+                done(stack, "")
+
+    run.train_all = train_here
+    training.KEEP_SECONDS = 0.0  # a checkpoint at every step
+    os.environ["SEMANTICA_RESULTS"] = told["runs"]
+    results.PUBLISHED = Path(told["published"])
+    publish.provenance = lambda: {"dirty": False}
+    own = settings(told["own"]) if "own" in told else None
+    try:
+        if told["work"] == "train":
+            run.run(own, told.get("fresh", False))
+        elif told["work"] == "publish":
+            publish.publish([own])
+        elif told["work"] == "notebook":
+            notebooks.tell(notebooks.page_of(own.experiment, [own]))
+        else:
+            _book(notebooks, Path(told["book"]))
+    except RequestError as error:
+        return 2, str(error)
+    except (TrainingError, RuntimeError, OSError) as error:
+        return 1, str(error)
+    return 0, ""
+
+
+def _book(notebooks: Any, book: Path) -> None:
+    """Build a book of one page that is executed."""
+    notebooks.BOOK, notebooks.EXECUTED = book, book / "experiments"
+    page = notebooks.Page(book.parent / "page.ipynb", book / "experiments" / "page.ipynb", {})
+    notebooks.pages = lambda: [page]
+    notebooks._execute_all = lambda wanted: [
+        notebooks.execute(*one[:3], train=False, key=notebooks._key(one)) for one in wanted
+    ]
+    notebooks.build_book()
+
+
+if __name__ == "__main__":
+    main()

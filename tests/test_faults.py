@@ -1,0 +1,319 @@
+"""Nothing lost, shown by trying: work that meets with a fault, and what is there afterwards.
+
+Whatever befalls it, no finished result changes, nothing half-written is taken for whole, and the
+same command ends where it would have ended undisturbed, bit for bit. The faults are drawn anew in
+each test from a fixed seed; a failure names its fault, which repeats it.
+"""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+
+from semantica_lib import results
+from semantica_lib.errors import RequestError
+from semantica_lib.experiments import Settings, settings
+from semantica_lib.parts import parts_of
+from semantica_lib.trainers.checkpoint import load_checkpoint
+
+OWN = {
+    "experiment": "own", "bits": 3, "seeds": [1, 2], "steps": 6, "record_every": 2,
+    "validate_every": 3, "device": "cpu",
+}  # fmt: skip
+NOBODY = 65534
+KINDS = [results.MANIFEST, results.TRAJECTORY, results.METRICS, "tied", "untied"]
+
+
+class Place:
+    """A folder of results in which one experiment is finished, and a process that does work there.
+
+    ``OWN`` is the experiment that meets with faults; ``before`` is a finished one beside it.
+    """
+
+    def __init__(self, folder: Path, process: subprocess.Popen) -> None:
+        self.folder, self.process = folder, process
+        self.runs, self.published = folder / "runs", folder / "published"
+
+    def does(self, work: str = "train", **told: Any) -> tuple[int, str]:
+        """Do work in a child, with a fault if one is told; how that ended and what it said."""
+        request = {"work": work, "own": OWN, "runs": str(self.runs)}
+        request |= {"published": str(self.published), "book": str(self.folder / "book")} | told
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        assert answer["code"] in (0, 1, 2, -9, -25), (told, answer["said"])
+        return answer["code"], answer["said"]
+
+    def reset(self, *kept: str) -> None:
+        """Nothing is there but what lies in the folder under these names."""
+        for name in ("runs", "published", "book"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        self.runs.mkdir(mode=0o755)
+        for name in kept:
+            shutil.copytree(self.folder / "kept" / name, self.runs / name)
+
+
+def at(place: Path) -> Path:
+    own = settings(OWN)
+    return place / f"own-{own.settings_hash[:8]}"
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """What a result is, but for times: its arrays, its metrics, its weights."""
+    with np.load(folder / results.TRAJECTORY) as file:
+        found: dict[str, Any] = {name: file[name].tobytes() for name in file.files}
+    found["metrics"] = (folder / results.METRICS).read_bytes()
+    for path in sorted((folder / "checkpoints").glob("*.safetensors")):
+        tensors, about = load_checkpoint(path)
+        for name, value in tensors.items():
+            found[about["tied"], name] = value.numpy().tobytes()
+    return found
+
+
+def every_file(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path): path.read_bytes() for path in files if not path.name.startswith(".")}
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    # of its own, since whom permission is taken from must be able to walk to it
+    folder = Path(tempfile.mkdtemp(prefix="semantica-faults-"))
+    folder.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "faulty.py")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    try:
+        there = Place(folder, process)
+        there.reset()
+        assert there.does()[0] == 0
+        before = OWN | {"experiment": "before", "weight_decay": 0.0}
+        assert there.does(own=before)[0] == 0
+        shutil.move(there.runs, folder / "kept")
+        yield there
+    finally:
+        process.stdin.close()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: Place) -> dict[str, Any]:
+    return content(at(place.folder / "kept"))
+
+
+@pytest.fixture(scope="module")
+def other(place: Place) -> str:
+    """The folder's name of the result that was finished before."""
+    (path,) = (place.folder / "kept").glob("before-*")
+    return path.name
+
+
+def nothing_half(own: Settings, place: Path) -> None:
+    """Whatever is there is read whole, or refused by its name."""
+    folder = results.folder(place, own)
+    for read in (results.load, lambda folder: parts_of(folder, own)):
+        try:
+            read(folder)
+        except RequestError as error:
+            assert str(folder) in str(error)
+    assert len(results.state(place, own).splitlines()) == 1
+
+
+def tried(short: int, long: int) -> Callable:
+    """A test of so many faults every day, and of many more in the long form."""
+    return pytest.mark.parametrize("faults", [short, pytest.param(long, marks=pytest.mark.faults)])
+
+
+def drawn(faults: int, what: str) -> Iterator[random.Random]:
+    """A source of chance for each fault, which its number repeats."""
+    for number in range(faults):
+        yield random.Random(f"{what} {number}")
+
+
+def sudden(chance: random.Random, within: Path, events: int, sizes: int) -> dict[str, Any]:
+    """A fault at a moment: killed before a change, or a disk that is full in the midst of one."""
+    kind = chance.choice(["killed", "killed", "full", "cut"])
+    if kind == "killed":
+        return {"event": chance.randint(1, events), "within": str(within)}
+    return {"bytes": chance.randint(0, sizes), "dies": kind == "cut"}
+
+
+@tried(8, 90)
+def test_training(faults: int, place: Place, undisturbed: Mapping[str, Any], other: str) -> None:
+    """Killed at any change of a file, with a full disk, once or several times before it ends."""
+    own = settings(OWN)
+    for chance in drawn(faults, "training"):
+        place.reset(other)
+        finished = every_file(place.runs / other)
+        for _ in range(chance.randint(1, 3)):
+            fault = sudden(chance, place.runs, 90, 9_000)
+            code, said = place.does(**fault)
+            assert code in (0, 1, 2, -9, -25), (fault, said)
+            nothing_half(own, place.runs)
+            assert every_file(place.runs / other) == finished, fault
+        code, said = place.does()
+        assert code == 0, (fault, said)
+        assert content(at(place.runs)) == undisturbed, fault
+        assert not [*place.runs.rglob("*.part"), *place.runs.rglob("*.new")], fault
+
+
+@tried(3, 30)
+def test_publishing(faults: int, place: Place, undisturbed: Mapping[str, Any], other: str) -> None:
+    """The published result is the old one or the new one; what is here does not change."""
+    own = settings(OWN)
+    shorter = OWN | {"steps": 4}
+    for chance in drawn(faults, "publishing"):
+        place.reset(other)
+        if chance.random() < 0.5:  # a partial forerunner is published, with its checkpoints
+            assert place.does(own=shorter)[0] == 0 and place.does("publish", own=shorter)[0] == 0
+        assert place.does()[0] == 0
+        old = results.load(at(place.published))
+        here = every_file(place.runs)
+        fault = sudden(chance, place.published, 25, 9_000)
+        code, said = place.does("publish", **fault)
+        assert every_file(place.runs) == here, fault
+        found = results.load(at(place.published))
+        steps = found and found.manifest["steps_done"]
+        assert steps in (old and old.manifest["steps_done"], own.steps), (fault, said)
+        code, said = place.does("publish")
+        assert code == 0, (fault, said)
+        files = content(at(place.published))
+        assert files.items() <= undisturbed.items(), fault
+        assert {name for name in undisturbed if isinstance(name, str)} <= files.keys()
+
+
+@tried(4, 70)
+def test_damage(faults: int, place: Place, undisturbed: Mapping[str, Any], other: str) -> None:
+    """A file cut short or with bits flipped is told by its name, and what it says is of help."""
+    own = settings(OWN)
+    for chance in drawn(faults, "damage"):
+        place.reset(other, at(place.runs).name)
+        if unfinished := chance.random() < 0.3:  # the checkpoints alone
+            for name in (results.MANIFEST, results.TRAJECTORY, results.METRICS):
+                (at(place.runs) / name).unlink()
+        name = chance.choice(KINDS[3:] if unfinished else KINDS)
+        (path,) = at(place.runs).rglob(name if "." in name else f"{name}-*.safetensors")
+        data = bytearray(path.read_bytes())
+        if chance.random() < 0.5:
+            del data[chance.randrange(len(data)) :]
+        else:
+            for _ in range(chance.randint(1, 3)):
+                data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        fault, finished = (name, len(data), unfinished), every_file(place.runs / other)
+        path.write_bytes(data)
+        nothing_half(own, place.runs)
+        code, said = place.does()
+        assert code in (0, 2), (fault, said)
+        if code == 2:
+            assert path.name in said or str(at(place.runs)) in said, (fault, said)
+            assert path.read_bytes() == data  # nothing is done about it unasked
+            code, said = place.does(fresh=True)
+        assert code == 0, (fault, said)
+        if not (name in KINDS[3:] and not unfinished):  # a finished result needs no checkpoint
+            assert content(at(place.runs)) == undisturbed, fault
+        assert every_file(place.runs / other) == finished, fault
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs to be root")
+@tried(2, 12)
+def test_no_permission(
+    faults: int, place: Place, undisturbed: Mapping[str, Any], other: str
+) -> None:
+    """Whom a folder does not let write is told so, and all is as it was."""
+    for chance in drawn(faults, "permission"):
+        place.reset(other)
+        if chance.random() < 0.5:
+            assert place.does(bytes=3_000)[0] == 1  # something is begun
+        open_ = chance.choice([[], [place.runs], [place.runs, at(place.runs)]])
+        for folder in open_:
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o777)
+        before = every_file(place.runs)
+        code, said = place.does(user=NOBODY)
+        if code == 0:  # nothing had been begun, and it could begin
+            assert len(open_) and content(at(place.runs)) == undisturbed
+        else:
+            assert code in (1, 2) and "ermission denied" in said, said
+            assert before.items() <= every_file(place.runs).items()
+        if code and place.does()[0]:
+            pytest.fail(said)
+        assert content(at(place.runs)) == undisturbed
+
+
+@tried(1, 8)
+def test_executing_a_notebook(faults: int, place: Place, other: str) -> None:
+    """Killed with its kernel at any moment: the page is whole, old or absent, and comes."""
+    for chance in drawn(faults, "notebook"):
+        place.reset(other, at(place.runs).name)
+        finished = content(at(place.runs))
+        page = at(place.runs) / "own.ipynb"
+        old = chance.random() < 0.5
+        if old:
+            page.write_text("an old page")
+        place.does("notebook", after=chance.uniform(1, 12))
+        if page.exists() and page.read_text() != "an old page":
+            assert nbformat.read(page, as_version=4).metadata["semantica_key"]
+        else:
+            assert page.exists() == old
+        assert place.does("notebook")[0] == 0
+        notebook = nbformat.read(page, as_version=4)
+        assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+        assert not list(page.parent.glob(".own.*.ipynb"))
+        assert content(at(place.runs)) == finished
+
+
+CONFIG = "title: A book\nexecute: {execute_notebooks: 'off'}\nonly_build_toc_files: true\n"
+
+
+@tried(0, 6)
+def test_building_the_book(faults: int, place: Place) -> None:
+    """Killed at any moment, the next build ends with the book of an undisturbed one."""
+    cells = [nbformat.v4.new_markdown_cell("# A page"), nbformat.v4.new_code_cell("print(6 * 7)")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), place.folder / "page.ipynb")
+
+    def begin() -> None:
+        place.reset()
+        book = place.folder / "book"
+        (book / "experiments").mkdir(parents=True)
+        (book / "_config.yml").write_text(CONFIG)
+        toc = "format: jb-book\nroot: intro\nchapters: [{file: experiments/page}]\n"
+        (book / "_toc.yml").write_text(toc)
+        (book / "intro.md").write_text("# A book\n")
+
+    html = place.folder / "book" / "_build" / "html"
+    begin()
+    assert place.does("book")[0] == 0
+    whole = {path.name: path.read_bytes() for path in html.rglob("*.html")}
+    assert b"42" in whole["page.html"]
+    for chance in drawn(faults, "book"):
+        begin()
+        after = chance.uniform(0.5, 9)
+        place.does("book", after=after)
+        code, said = place.does("book")
+        assert code == 0, (after, said)
+        assert {path.name for path in html.rglob("*.html")} == whole.keys(), after
+        assert b"42" in (html / "experiments" / "page.html").read_bytes()
+
+
+def test_the_faults_are_faults(place: Place, other: str) -> None:
+    """Each kind does befall the work, so that what is shown above is shown of something."""
+    place.reset()
+    assert place.does(event=1, within=str(place.runs))[0] == -9
+    place.reset()
+    assert place.does(bytes=3_000, dies=True)[0] == -25
+    place.reset()
+    code, said = place.does(bytes=3_000)
+    assert code == 1 and "too large" in said, said
