@@ -6,9 +6,11 @@ process, which has imported everything, and answered by a line: how it ended, an
 
 import json
 import os
+import re
 import resource
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).parent
+MADE: dict[str, Any] = {}
 WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -23,10 +26,16 @@ def main() -> None:
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]
     import torch
 
-    from semantica_lib import notebooks, publish, run
+    from semantica_lib import notebooks, publish
+    from semantica_lib.provenance import provenance
 
+    MADE.update(provenance())
     torch.set_num_threads(1)
-    assert notebooks and publish and run  # imported once, for all children
+    assert notebooks and publish
+    with tempfile.TemporaryDirectory() as folder:  # what is imported late is imported once, here
+        own = {"experiment": "first", "bits": 3, "seeds": [1], "steps": 1, "device": "cpu"}
+        places = {"runs": folder, "published": folder + "/published"}
+        _work({"work": "train", "own": own, **places})
     for line in sys.stdin:
         told = json.loads(line)
         print(json.dumps(_in_a_child(told)), flush=True)
@@ -70,14 +79,14 @@ def _befall(told: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (told["bytes"], resource.RLIM_INFINITY))
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL if told.get("dies") else signal.SIG_IGN)
     if "event" in told:
-        sys.addaudithook(_killer(told["event"], told["within"]))
+        sys.addaudithook(_killer(told["event"], told["within"], told.get("names", "")))
     if "user" in told:
         os.setgid(told["user"])
         os.setuid(told["user"])
 
 
-def _killer(number: int, within: str) -> Callable[[str, tuple], None]:
-    """Ends the process before the n-th time that it changes anything within a folder."""
+def _killer(number: int, within: str, names: str) -> Callable[[str, tuple], None]:
+    """Ends the process before the n-th time that it changes files of such names in a folder."""
     count = 0
 
     def hook(event: str, arguments: tuple) -> None:
@@ -86,7 +95,8 @@ def _killer(number: int, within: str) -> Callable[[str, tuple], None]:
         changes |= (
             event == "open" and isinstance(arguments[2], int) and bool(arguments[2] & WRITING)
         )
-        if changes and str(arguments[0]).startswith(within):
+        path = str(arguments[0]) if changes else ""
+        if path.startswith(within) and re.search(names, Path(path).name):
             count += 1
             if count >= number:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -95,7 +105,7 @@ def _killer(number: int, within: str) -> Callable[[str, tuple], None]:
 
 
 def _work(told: dict[str, Any]) -> tuple[int, str]:
-    from semantica_lib import notebooks, publish, results, run
+    from semantica_lib import assembly, notebooks, processes, publish, results, run
     from semantica_lib.errors import RequestError
     from semantica_lib.processes import TrainingError, train_stack
     from semantica_lib.settings import settings
@@ -114,7 +124,8 @@ def _work(told: dict[str, Any]) -> tuple[int, str]:
     training.KEEP_SECONDS = 0.0  # a checkpoint at every step
     os.environ["SEMANTICA_RESULTS"] = told["runs"]
     results.PUBLISHED = Path(told["published"])
-    publish.provenance = lambda: {"dirty": False}
+    for module in (assembly, processes, publish):  # whatever the tree is that is tested
+        module.provenance = lambda: MADE | {"dirty": False}
     own = settings(told["own"]) if "own" in told else None
     try:
         if told["work"] == "train":
@@ -122,7 +133,9 @@ def _work(told: dict[str, Any]) -> tuple[int, str]:
         elif told["work"] == "publish":
             publish.publish([own])
         elif told["work"] == "notebook":
-            notebooks.tell(notebooks.page_of(own.experiment, [own]))
+            file = Path(told["runs"]).with_name("own.yaml")
+            file.write_text(json.dumps(told["own"]), encoding="utf-8")
+            notebooks.tell(notebooks.page_of(str(file), [own]))
         else:
             _book(notebooks, Path(told["book"]))
     except RequestError as error:
