@@ -203,7 +203,7 @@ def load(path: Path) -> Result | None:
         files = _checked(path, manifest, (TRAJECTORY, METRICS))
         with np.load(io.BytesIO(files[TRAJECTORY]), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        metrics = pd.read_csv(io.BytesIO(files[METRICS]))
+        metrics = pd.read_csv(io.BytesIO(files[METRICS]), dtype=dict.fromkeys(MEASURED, float))
         _refuse_other_shapes(arrays, metrics, manifest)
         return Result(path, manifest, metrics=metrics, **arrays)
 
@@ -220,7 +220,8 @@ SHAPES = {
     "neighbours": ("U", "trial table symbol rank"),
 }  # fmt: skip
 ALWAYS = ("steps", "seed", "tied", "input_embedding", "output_embedding")
-COLUMNS = {"seed": "iu", "tied": "b", "step": "iu", "split": "OTU", "accuracy": "f", "loss": "f"}
+MEASURED = ("accuracy", "loss")  # columns of floats, even where all are whole numbers
+COLUMNS = {"seed": "iu", "tied": "b", "step": "iu", "split": "OTU"} | dict.fromkeys(MEASURED, "f")
 
 
 def _refuse_other_shapes(

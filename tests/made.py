@@ -1,18 +1,35 @@
 """Made-up results of the XOR task whose pairs are as far apart as one says."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from semantica_lib.experiments import Settings
+from semantica_lib import results
+from semantica_lib.experiments import AnySettings, Settings
 from semantica_lib.results import Result
 
 STEPS, SEEDS = np.arange(0, 401, 20), (1, 2, 3, 4, 5, 6)
 Distance = Callable[[int, bool, str, tuple[int, int]], Any]
+
+
+def manifest_of(
+    own: AnySettings, trials: Iterable[tuple[int, bool]], **changes: Any
+) -> dict[str, Any]:
+    """What the manifest of a complete result of these settings and trials holds, but for files."""
+    trials = [(int(seed), bool(tied)) for seed, tied in trials]
+    return {
+        "experiment": own.experiment, "settings": own.model_dump(mode="json"),
+        "settings_hash": own.settings_hash, "seeds": sorted({seed for seed, _ in trials}),
+        "trials": [{"seed": seed, "tied": tied} for seed, tied in trials], "status": "complete",
+        "steps_done": own.steps, "commit": "c" * 40, "dirty": False, "source_sha256": "d" * 64,
+        "numerics": results.NUMERICS, "versions": {"python": "3.11", "torch": "2.0"},
+        "device": "cpu: some", "threads": 1, "started": "2026-01-02T03:04:05+00:00",
+        "duration_s": 3700.0,
+    } | changes  # fmt: skip
 
 
 def made(

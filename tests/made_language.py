@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from made import manifest_of
 
 from semantica_lib import results
 from semantica_lib.experiments import settings
@@ -117,13 +118,7 @@ def made(
         ],
         columns=["seed", "tied", "step", "split", "accuracy", "loss"],
     )  # fmt: skip
-    manifest = {
-        "settings": own.model_dump(mode="json"), "status": status, "numerics": results.NUMERICS,
-        "steps_done": own.steps, "commit": "c" * 40, "dirty": False, "device": "cpu: some",
-        "threads": 1, "started": "2026-01-02T03:04:05+00:00", "duration_s": 3700.0,
-        "versions": {"python": "3.11", "torch": "2.0"}, "source_sha256": "d" * 64,
-        "experiment": own.experiment, "settings_hash": own.settings_hash,
-        "seeds": sorted(own.seeds), "trials": [{"seed": s, "tied": t} for s, t in trials],
+    manifest = manifest_of(own, trials, status=status) | {
         "unigram": {str(seed): {"accuracy": 0.05, "loss": 6.0} for seed in own.seeds},
         "text": {
             "source": "some text", "text_sha256": "a1b2" * 16, "sentences": 40_000,

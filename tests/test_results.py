@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+from made import manifest_of
 from stored import begin, finish
 
 from semantica_lib import results
@@ -27,14 +28,7 @@ def store(path, value: float = 1.0, **changes):
         "output_embedding": table,
     }
     own = settings({"experiment": "tiny", "seeds": [42], "ties": ["tied"], "steps": 1})
-    manifest = {
-        "experiment": "tiny",
-        "settings": own.model_dump(mode="json"),
-        "steps_done": 1,
-        "status": "complete",
-        "numerics": results.NUMERICS,
-        "dirty": False,
-    }
+    manifest = manifest_of(own, [(42, True)])
     results.write(path, manifest | changes, trajectory, METRICS)
     return own
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from made import SEEDS, made
+from made import SEEDS, made, manifest_of
 from scipy import stats
 
 from semantica_lib import results
@@ -218,9 +218,7 @@ def test_the_result_with_the_points_seeds_is_taken(
             name: getattr(one, name)
             for name in ("steps", "seed", "tied", "input_embedding", "output_embedding")
         }
-        manifest = one.manifest | {
-            "steps_done": 400, "numerics": 1, "trials": [{"seed": s, "tied": False} for s in seeds],
-        }  # fmt: skip
+        manifest = manifest_of(one.settings, zip(one.seed, one.tied, strict=True))
         results.write(folder, manifest, arrays, one.metrics.to_csv(index=False))
 
     store(results.PUBLISHED, [1, 2, 3])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made import manifest_of
 from scipy import stats
 
 from semantica_lib import results
@@ -109,10 +110,8 @@ def make(tmp_path: Path) -> Make:
             for split in ("train", "exact")
             if (seed, tied) not in crashed
         ]
-        manifest = {
-            "settings": settings.model_dump(mode="json"), "status": status,
-            "steps_done": int(steps[-1]), "numerics": results.NUMERICS,
-        }  # fmt: skip
+        about = {"status": status, "steps_done": int(steps[-1])}
+        manifest = manifest_of(settings, trials, **about)
         trajectory = {
             "steps": steps, "seed": np.array([seed for seed, _ in trials]),
             "tied": np.array([tied for _, tied in trials]),

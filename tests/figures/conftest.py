@@ -1,12 +1,12 @@
 """A small made-up result: tables that close in at known rates."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from made import manifest_of
 from matplotlib.figure import Figure
 
 from semantica_lib import results
@@ -44,14 +44,7 @@ def make(tmp_path: Path) -> Callable[..., Result]:
             for split in ("train", "validation", "test", "exact")
         ]
         columns = ["seed", "tied", "step", "split", "accuracy", "loss"]
-        manifest = {
-            "settings": own.model_dump(mode="json"), "status": "complete", "numerics": 1,
-            "steps_done": own.steps, "commit": "c" * 40, "dirty": False, "device": "cpu: some",
-            "threads": 1, "started": "2026-01-02T03:04:05+00:00", "duration_s": 3700.0,
-            "versions": {"python": "3.11"}, "source_sha256": hashlib.sha256(b"").hexdigest(),
-            "experiment": own.experiment, "settings_hash": own.settings_hash,
-            "seeds": sorted(own.seeds), "trials": [{"seed": s, "tied": t} for s, t in trials],
-        }  # fmt: skip
+        manifest = manifest_of(own, trials)
         path = tmp_path / folder / own.experiment
         path.mkdir(parents=True)
         metrics = pd.DataFrame(rows, columns=columns).to_csv(index=False)
