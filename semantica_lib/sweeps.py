@@ -28,6 +28,7 @@ from semantica_lib.schema import Seeds, checked
 
 FOLDER = ROOT / "notebooks" / "sweeps"
 SEEDS = "seeds"
+RECORDED = ("record_every", "validate_every")
 MOST_POINTS = 10_000
 
 
@@ -109,7 +110,8 @@ def points(
             varied = dict(zip(block, values, strict=True))
             changes = {**sweep.fixed, **varied, SEEDS: seeds}
             own = find(sweep.base, [*changes.items(), *overrides])
-            own = own_base if own.settings_hash == own_base.settings_hash else own
+            if own.settings_hash == own_base.settings_hash:
+                own = own.model_copy(update={name: getattr(own_base, name) for name in RECORDED})
             if own.settings_hash in hashes:
                 told = ", ".join(f"{name}={short(value)}" for name, value in varied.items())
                 raise RequestError(f"the point {told} of the sweep stands in its grid twice")
