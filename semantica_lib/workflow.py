@@ -61,7 +61,7 @@ def snakefile(
         semantica=json.dumps(shlex.join([sys.executable, "-m", "semantica_lib.cli"])),
         mark=mark,
         names=_rows(map(json.dumps, names)),
-        options=json.dumps(shlex.join(options)),
+        options=json.dumps(list(options)),
         shares=shares,
         train=_rows(f"{number}: {asked}" for number, asked in train.items()),
         needs=_rows(needs.values()),
@@ -86,8 +86,8 @@ def _rows(values: Iterable[object]) -> str:
 TEMPLATE = """\
 # Made by `{command}`.
 # On this machine: snakemake --cores 2. On a cluster: see the page "Running it at scale".
-RESULTS = {results}  # the folder that all machines share
-SEMANTICA = {semantica}  # how a job calls it
+RESULTS = config.get("results", {results})  # the folder that all machines share
+SEMANTICA = config.get("semantica", {semantica})  # how a job calls it
 NAMES = [
 {names}]
 OPTIONS = {options}
@@ -99,7 +99,6 @@ TRAIN = {{
 NEEDS = [
 {needs}]
 DONE = RESULTS + "/.workflow/{mark}"
-CALL = "SEMANTICA_RESULTS='" + RESULTS + "' " + SEMANTICA
 
 
 wildcard_constraints:
@@ -120,9 +119,12 @@ rule train:
         runtime=lambda wildcards: TRAIN[int(wildcards.share)][0],
         mem_mb=lambda wildcards: TRAIN[int(wildcards.share)][1],
 {gpu}    params:
+        results=RESULTS,
         names=NAMES,
+        options=OPTIONS,
     shell:
-        CALL + " train {{params.names:q}} --shard {{wildcards.share}}/{{SHARES}} " + OPTIONS
+        "SEMANTICA_RESULTS={{params.results:q}} {{SEMANTICA}} train {{params.names:q}}"
+        " --shard {{wildcards.share}}/{{SHARES}} {{params.options:q}}"
 
 
 rule notebook:
@@ -135,7 +137,10 @@ rule notebook:
         runtime=60,
         mem_mb={memory},
     params:
+        results=RESULTS,
         name=lambda wildcards: NAMES[int(wildcards.place)],
+        options=OPTIONS,
     shell:
-        CALL + " run {{params.name:q}} " + OPTIONS
+        "SEMANTICA_RESULTS={{params.results:q}} {{SEMANTICA}} run {{params.name:q}}"
+        " {{params.options:q}}"
 """
