@@ -106,7 +106,7 @@ class MlmSettings(Common):
     @field_validator("corpus")
     @classmethod
     def _corpus(cls, value: str) -> str:
-        if value not in CORPORA and not re.fullmatch(rf"{TEXT}.+", value):
+        if value not in CORPORA and not re.fullmatch(rf"{TEXT}[^\x00-\x1f`<>]+", value):
             hint = nearest(value, (*CORPORA, f"{TEXT}PATH"))
             raise ValueError(f"should be {', '.join(CORPORA)} or {TEXT}PATH{hint}")
         return value

@@ -1,7 +1,6 @@
 """Executing notebooks with papermill, and building the book from them."""
 
 import hashlib
-import html
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ from papermill.exceptions import PapermillException
 
 from semantica_lib import results
 from semantica_lib.experiments import ROOT, AnySettings, MlmSettings, catalogue, find
+from semantica_lib.markdown import literal
 from semantica_lib.sweeps import file_of, sweeps
 from semantica_lib.trainers.checkpoint import write_whole
 
@@ -178,7 +178,7 @@ def keep_failed(page: Page, reason: str) -> Path:
         notebook = papermill.execute_notebook(
             str(page.source), None, page.parameters, kernel_name="python3", prepare_only=True
         )
-    words = f"**This run failed:** {html.escape(reason)}"
+    words = f"**This run failed:** {literal(reason)}"
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell(words, id="failed"))
     write_whole(failed, nbformat.writes(notebook).encode())
     for part in begun:
@@ -274,7 +274,7 @@ def _stub(page: Page) -> nbformat.NotebookNode:
     """The page of an experiment without a result, so that links to it lead somewhere."""
     name, first = page.needs, nbformat.read(page.source, as_version=4).cells[0]
     text = (
-        f"{_titled(name, first.source.splitlines()[0])}\n\n{find(name).question}\n\n"
+        f"{_titled(name, first.source.splitlines()[0])}\n\n**{name}.** {literal(find(name).question)}\n\n"
         f"There is no result of {name} yet, here or published. These commands train it, which "
         f"can take long, and write this page:\n\n"
         f"```sh\nsemantica run {name}\nsemantica book\n```\n"

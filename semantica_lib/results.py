@@ -14,12 +14,13 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import ROOT, AnySettings, catalogue, find, settings
@@ -54,6 +55,11 @@ def asked(own: AnySettings) -> set[tuple[int, bool]]:
     return {(seed, tie == "tied") for seed in own.seeds for tie in own.ties}
 
 
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
 class Trial(BaseModel):
     """A trial, as a manifest names it."""
 
@@ -80,7 +86,7 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     device: str
     threads: int
-    started: str
+    started: Annotated[str, AfterValidator(_moment)]
     duration_s: float
     files: dict[str, str]
 

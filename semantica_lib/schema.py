@@ -44,6 +44,8 @@ def _number(value: Any) -> Any:
 
 Real = Annotated[float, BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
+# Free text, without the signs that a terminal could take for commands.
+Prose = Annotated[str, Field(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
 Betas = Annotated[
     tuple[Annotated[Real, Field(ge=0, lt=1)], Annotated[Real, Field(ge=0, lt=1)]],
     Field(strict=False),
@@ -60,7 +62,7 @@ class Common(BaseModel):
 
     experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")] = "custom"
     """name of the experiment and of its result folder"""
-    question: str = ""
+    question: Prose = ""
     """what it asks, in plain words"""
     steps: Count = 150_000
     """optimizer steps"""

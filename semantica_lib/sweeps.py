@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.experiments import ROOT, AnySettings, catalogue, find, read_values
-from semantica_lib.schema import Seeds, checked
+from semantica_lib.schema import Prose, Seeds, checked
 
 FOLDER = ROOT / "notebooks" / "sweeps"
 SEEDS = "seeds"
@@ -39,7 +39,7 @@ class Sweep(BaseModel):
 
     base: str
     """the named experiment that is varied"""
-    question: str = ""
+    question: Prose = ""
     """what it asks, in plain words"""
     seeds: Seeds
     """of every point, one trial each for each tie"""

@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,21 @@ import junk
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from made import manifest_of
+from markdown_it import MarkdownIt
 from stored import finish
 
 from semantica_lib import cli, results
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import find, parse_override, read_file
+from semantica_lib.figures import facts, language_facts, sweep_tables
 from semantica_lib.jobs import look
 from semantica_lib.parts import parts_of
 from semantica_lib.processes import TrainingError
+from semantica_lib.results import Result
 from semantica_lib.settings import Settings, settings
 from semantica_lib.sweeps import file_of, points, read
 from semantica_lib.trainers.stacked import Stack
@@ -318,3 +324,60 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list:
     monkeypatch.setattr("semantica_lib.readme.write", note("readme", None))
     monkeypatch.setattr("semantica_lib.publish.publish", note("publish", []))
     return noted
+
+
+class Shown(HTMLParser):
+    """What a reader of HTML gets: its words, its tags, and the addresses that it would follow."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words, self.tags, self.followed = "", [], []
+        self.feed(page)
+        self.words = "".join(self.words.split())
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        plain = tag == "a" and (attributes[0][1] or "").startswith(("http://", "mailto:"))
+        if not plain:  # an address that is written out may become a link
+            self.tags.append(tag)
+            self.followed += attributes
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def page(question: str, device: str) -> str:
+    """All that the book says in words that are not its own, as Markdown."""
+    own = settings(SMALL | {"question": question})
+    manifest = manifest_of(own, [(1, True)], device=device, versions={"torch": device}) | {
+        "source_sha256": device, "commit": device, "files": {"trajectory.npz": device},
+    }  # fmt: skip
+    rows = np.zeros((1, 1, 7, 4), np.float32)
+    one = Result(
+        Path("one"), manifest, np.array([0]), np.array([1]), np.array([True]), rows, rows, None
+    )
+    file = Path("sweep.yaml")
+    grid = {"base": "transformer-small", "seeds": [1], "grid": [{"weight_decay": [0.1]}]}
+    file.write_text(yaml.safe_dump(grid | {"question": question}))
+    told = facts.asked(own), facts.shown(one), facts.provenance(one)
+    words = language_facts.asked(settings({"corpus": "grammar", "question": question}))
+    return "\n\n".join([*told, words, sweep_tables.asked("sweep", file, [])])
+
+
+prose = st.lists(
+    st.sampled_from(junk.MARKUP) | st.text(st.characters(codec="utf-8"), max_size=5), max_size=6
+)
+
+
+@tried(25, 150, question=prose.map("".join), device=prose.map("".join))
+def test_text_from_a_file_is_shown_and_does_nothing(
+    place: Path, question: str, device: str
+) -> None:
+    """In a page's HTML it is the text that it was, and makes no tag, link or picture."""
+    if line := refused(settings, SMALL | {"question": question}):
+        assert "question" in line
+        question = "None"
+    for render in (facts.html, MarkdownIt("gfm-like").render):
+        plain, found = (Shown(render(page(*one))) for one in [("", ""), (question, device)])
+        assert found.tags == plain.tags and found.followed == plain.followed
+        for text in (question, device[:10]):
+            assert "".join(text.split()).replace("\0", "\ufffd") in found.words

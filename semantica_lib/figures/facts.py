@@ -19,6 +19,7 @@ from semantica_lib.analysis.statistics import Interval, last_period, mean_interv
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import summary
 from semantica_lib.experiments import AnySettings, Settings, run_command
+from semantica_lib.markdown import literal
 from semantica_lib.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
@@ -35,8 +36,8 @@ NO_PERIOD = "The records hold no full period of the schedule, so nothing is said
 def asked(own: Settings) -> str:
     """What an experiment asks, and of which model and task, a paragraph of Markdown."""
     return (
-        f"**{own.experiment}.** {own.question} The model: {model(own)}. A bit 0 is written "
-        f"{_written(own.zero_dst, 0)}, a bit 1 is written "
+        f"**{own.experiment}.** {literal(own.question)} The model: {model(own)}. "
+        f"A bit 0 is written {_written(own.zero_dst, 0)}, a bit 1 is written "
         f"{_written(own.one_dst, len(own.zero_dst))}."
     )
 
@@ -79,7 +80,7 @@ def predictions(own: Settings) -> str:
 def shown(result: Result) -> str:
     """Which result this is and what it took, as Markdown; that it is partial, where it is."""
     made = facts_of_run(result)
-    stale = f" It is stale: {result.stale}." if result.stale else ""
+    stale = f" It is stale: {literal(result.stale)}." if result.stale else ""
     return (
         f"**The result {made['source']}**: {made['steps']} steps, {made['ties']}, of "
         f"{made['seed_count']} seed{'s'[: made['seed_count'] != '1']} ({made['seeds']}), "
@@ -109,10 +110,10 @@ def provenance(result: Result) -> str:
     """Where a result comes from, a line of Markdown."""
     made, manifest = facts_of_run(result), result.manifest
     return (
-        f"Commit {made['commit']}; sources {manifest['source_sha256'][:12]}; numerics "
+        f"Commit {made['commit']}; sources {literal(manifest['source_sha256'][:12])}; numerics "
         f"{manifest['numerics']}; {made['versions']}; {made['device']}, {manifest['threads']} "
         f"thread a stack; begun {made['started']}; {made['duration']} of computing; "
-        f"trajectory sha256 {manifest['files']['trajectory.npz'][:12]}."
+        f"trajectory sha256 {literal(manifest['files']['trajectory.npz'][:12])}."
     )
 
 
@@ -128,11 +129,11 @@ def facts_of_run(result: Result) -> dict[str, str]:
         "seeds": _listed(sorted(set(result.seed.tolist()))),
         "ties": " and ".join(tie for tied, tie in TIES if tied in result.tied),
         "steps": f"{manifest['steps_done']:,}",
-        "device": manifest["device"].removeprefix("cpu: "),
+        "device": literal(manifest["device"].removeprefix("cpu: ")),
         "duration": _duration(manifest["duration_s"]),
         "started": datetime.fromisoformat(manifest["started"]).date().isoformat(),
-        "commit": (manifest["commit"] or "unknown")[:10] + dirty,
-        "versions": ", ".join(f"{name} {number}" for name, number in manifest["versions"].items()),
+        "commit": literal((manifest["commit"] or "unknown")[:10]) + dirty,
+        "versions": literal(", ".join(map(" ".join, manifest["versions"].items()))),
     }
 
 

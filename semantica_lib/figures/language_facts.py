@@ -30,6 +30,7 @@ from semantica_lib.experiments import MlmSettings, run_command
 from semantica_lib.figures.facts import NONE, TIES, facts_of_run, model, number
 from semantica_lib.figures.language import PANELS
 from semantica_lib.figures.tables import markdown_table
+from semantica_lib.markdown import literal
 from semantica_lib.results import Result
 
 CORPORA = {
@@ -48,9 +49,9 @@ def asked(own: MlmSettings) -> str:
     """What an experiment asks, and of which model, text and words, a paragraph."""
     source = CORPORA.get(own.corpus, "files of one's own")
     return (
-        f"**{own.experiment}.** {own.question} The model: {model(own)}. The text: {source}. "
-        f"Words with a synonym: {own.synonyms} for which the DH holds, {own.broken_synonyms} for "
-        f"which it is broken."
+        f"**{own.experiment}.** {literal(own.question)} The model: {model(own)}. "
+        f"The text: {source}. Words with a synonym: {own.synonyms} for which the DH holds, "
+        f"{own.broken_synonyms} for which it is broken."
     )
 
 
@@ -209,10 +210,10 @@ def text(result: Result) -> str:
     """What a result's models were trained on: the text, its pieces, its rows."""
     own, about = result.settings, result.manifest["text"]
     counts = [f"{about[name]:,} {name}" for name in ("sentences", "words") if name in about]
-    told = [*counts, f"sha256 {about['text_sha256'][:12]}"]
+    told = [*counts, f"sha256 {literal(about['text_sha256'][:12])}"]
     made_of = ""
     if "versions" in about:
-        python, others = about["versions"]["python"], len(about["versions"]) - 1
+        python, others = literal(about["versions"]["python"]), len(about["versions"]) - 1
         made_of = f" It is of Python {python} and {others} packages; the manifest has the versions."
     if about.get("format", FORMAT) != FORMAT:
         made_of += " It was gathered by earlier rules: the present code would gather another text."
@@ -222,6 +223,6 @@ def text(result: Result) -> str:
     splits = ("train", "validation", "test")
     rows = ", ".join(f"{about['rows'][split]:,} ({split})" for split in splits)
     return (
-        f"**The text**: {about['source']}, {', '.join(told)}.{made_of} Cut by {pieces} "
+        f"**The text**: {literal(about['source'])}, {', '.join(told)}.{made_of} Cut by {pieces} "
         f"({100 * about['unknown_share']:.2g}% unknown) into rows of {own.length - 1}: {rows}."
     )

@@ -15,6 +15,7 @@ from semantica_lib.experiments import Settings
 from semantica_lib.figures.facts import NONE, whose, with_interval
 from semantica_lib.figures.sweep import interval_of, places_of
 from semantica_lib.figures.tables import markdown_table
+from semantica_lib.markdown import literal
 from semantica_lib.sweeps import read
 
 
@@ -25,7 +26,7 @@ def asked(sweep: str, file: Path, found: Sequence[Point]) -> str:
         point for point in found if point.result is None or not point.result.covers(point.settings)
     ]
     lines = [
-        f"**{file.stem}.** {own.question}".strip(),
+        f"**{literal(file.stem)}.** {literal(own.question)}".strip(),
         f"{len(found)} points of {own.base}, {len(own.seeds)} seeds each; {there} have a result.",
     ]
     if lacking:
@@ -82,4 +83,4 @@ def state(point: Point, failure: str = "") -> str:
         told += f" (asked for: {asked:,} steps, {len(point.settings.seeds)} seeds)"
     if not whole_period(point):
         told += ", no full period of the schedule"
-    return told + f"; stale: {result.stale}" * bool(result.stale)
+    return told + f"; stale: {literal(result.stale)}" * bool(result.stale)

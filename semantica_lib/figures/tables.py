@@ -31,6 +31,7 @@ from semantica_lib.figures.facts import (
     shown,
     whose,
 )
+from semantica_lib.markdown import literal
 from semantica_lib.results import Result
 
 HELD = REPRODUCED, CONSISTENT
@@ -154,7 +155,7 @@ def overviewed(found: Sequence[Result], names: Sequence[str] | None = None) -> s
     lines = []
     for one in found:
         made, own = facts_of_run(one), one.settings
-        name, stale = own.experiment, f", stale: {one.stale}" if one.stale else ""
+        name, stale = own.experiment, f", stale: {literal(one.stale)}" if one.stale else ""
         line = [f"[{name}]({name}.ipynb)", model(own), made["seeds"], steps(one)]
         line += [source(one) + stale, made["commit"], made["duration"], made["device"]]
         lines.append(line)
