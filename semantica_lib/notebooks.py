@@ -233,6 +233,7 @@ def pages() -> list[Page]:
         _other("tables", None),
         _other("original", None),
         _other("costs", None),
+        _other("scale", None),
         _other("own", ("three-synonyms",), needs="three-synonyms"),
     ]
     return [page for page in others if page.source.exists()] + [
@@ -274,7 +275,8 @@ def _stub(page: Page) -> nbformat.NotebookNode:
     """The page of an experiment without a result, so that links to it lead somewhere."""
     name, first = page.needs, nbformat.read(page.source, as_version=4).cells[0]
     text = (
-        f"{_titled(name, first.source.splitlines()[0])}\n\n**{name}.** {literal(find(name).question)}\n\n"
+        f"{_titled(name, first.source.splitlines()[0])}\n\n"
+        f"**{name}.** {literal(find(name).question)}\n\n"
         f"There is no result of {name} yet, here or published. These commands train it, which "
         f"can take long, and write this page:\n\n"
         f"```sh\nsemantica run {name}\nsemantica book\n```\n"
