@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from semantica_lib import results
+from semantica_lib.errors import RequestError
 from semantica_lib.experiments import AnySettings, MlmSettings, Settings, catalogue, find
 from semantica_lib.models import encoders
 from semantica_lib.settings import training_strings
@@ -173,7 +174,7 @@ def _found(place: Path, kind: str, device: str) -> float | None:
         if isinstance(own, MlmSettings):
             ratios.append(took / (len(manifest["trials"]) * steps * _tokens(own)))
         else:
-            counts = [len(stack["seeds"]) for stack in manifest["stacks"]]
+            counts = [len(stack["seeds"]) for stack in manifest.get("stacks", [])]
             expected = [_bench_seconds(own, count, steps, device) for count in counts]
             ratios.append(took / sum(expected) if sum(expected) else math.nan)
     known = [ratio for ratio in ratios if ratio > 0]
@@ -184,7 +185,9 @@ def _manifests(place: Path, device: str) -> Iterator[dict[str, Any]]:
     for file in sorted(place.glob(f"*/{results.MANIFEST}")):
         try:
             manifest = json.loads(file.read_text(encoding="utf-8"))
+            results.Manifest.model_validate(manifest)
+            results.settings(manifest["settings"])
             if manifest["device"].startswith("cpu") != device.startswith("cuda"):
                 yield manifest
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, RequestError):
             continue  # `semantica list` names what is damaged

@@ -68,6 +68,13 @@ class Trial(BaseModel):
     tied: bool
 
 
+class Stacked(BaseModel):
+    """A stack that trained some of a result's trials."""
+
+    model_config = ConfigDict(strict=True)
+    seeds: list[int]
+
+
 class Manifest(BaseModel):
     """What every manifest has; language models' have more."""
 
@@ -89,6 +96,7 @@ class Manifest(BaseModel):
     started: Annotated[str, AfterValidator(_moment)]
     duration_s: float
     files: dict[str, str]
+    stacks: list[Stacked] = []
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib import results
-from semantica_lib.experiments import AnySettings, Settings
+from semantica_lib.experiments import AnySettings, Settings, settings
 from semantica_lib.results import Result
 
 STEPS, SEEDS = np.arange(0, 401, 20), (1, 2, 3, 4, 5, 6)
+TINY = settings({"experiment": "tiny", "seeds": [42], "ties": ["tied"], "steps": 1})
 Distance = Callable[[int, bool, str, tuple[int, int]], Any]
 
 
@@ -30,6 +31,26 @@ def manifest_of(
         "device": "cpu: some", "threads": 1, "started": "2026-01-02T03:04:05+00:00",
         "duration_s": 3700.0,
     } | changes  # fmt: skip
+
+
+def store(
+    path: Path,
+    value: float = 1.0,
+    own: Settings = TINY,
+    trial: tuple[int, bool] = (42, True),
+    **changes: Any,
+) -> Settings:
+    """Store a result of one trial whose tables are all of one value; its settings."""
+    path.mkdir(parents=True, exist_ok=True)
+    table = np.full((1, 1, 7, 4), value, np.float32)
+    trajectory = {
+        "steps": np.array([0]), "seed": np.array(trial[:1]), "tied": np.array(trial[1:]),
+        "input_embedding": table, "output_embedding": table,
+    }  # fmt: skip
+    row = f"{trial[0]},{str(trial[1]).lower()},0,train,0.5,1.2"
+    metrics = f"seed,tied,step,split,accuracy,loss\n{row}\n"
+    results.write(path, manifest_of(own, [trial], **changes), trajectory, metrics)
+    return own
 
 
 def made(

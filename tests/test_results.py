@@ -6,31 +6,13 @@ import os
 
 import numpy as np
 import pytest
-from made import manifest_of
+from made import store
 from stored import begin, finish
 
 from semantica_lib import results
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import find
 from semantica_lib.settings import settings
-
-METRICS = "seed,tied,step,split,accuracy,loss\n42,true,0,train,0.5,1.2\n"
-
-
-def store(path, value: float = 1.0, **changes):
-    path.mkdir(parents=True, exist_ok=True)
-    table = np.full((1, 1, 7, 4), value, np.float32)
-    trajectory = {
-        "steps": np.array([0]),
-        "seed": np.array([42]),
-        "tied": np.array([True]),
-        "input_embedding": table,
-        "output_embedding": table,
-    }
-    own = settings({"experiment": "tiny", "seeds": [42], "ties": ["tied"], "steps": 1})
-    manifest = manifest_of(own, [(42, True)])
-    results.write(path, manifest | changes, trajectory, METRICS)
-    return own
 
 
 def test_a_result_comes_back(tmp_path):
@@ -162,7 +144,7 @@ def test_older_numerics_are_stale(tmp_path):
 
 
 def test_some_seeds_of_a_result_are_a_result(tmp_path):
-    store(tmp_path, trials=[{"seed": 42, "tied": True}])
+    store(tmp_path)
     result = results.load(tmp_path)
     same = result.of_seeds([42])
     np.testing.assert_array_equal(same.input_embedding, result.input_embedding)
