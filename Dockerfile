@@ -10,4 +10,5 @@ COPY Makefile constraints.txt pyproject.toml ./
 COPY semantica_lib/__init__.py semantica_lib/
 RUN make env
 COPY . .
+ENV PATH=/semantica/.venv/bin:$PATH
 CMD ["make", "book"]

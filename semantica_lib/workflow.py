@@ -20,6 +20,7 @@ from semantica_lib.jobs import folder_of, plan
 
 SPARE, SPARE_MINUTES = 2, 10  # time asked for: so many times what is expected, and this to begin
 UNKNOWN_MINUTES = 24 * 60  # asked for where nothing was measured
+GPU = '        gpu=1,\n        gpu_manufacturer="nvidia",\n'  # Kubernetes wants to know whose
 LEAST_MB = 2_000  # of memory; an experiment's notebook takes no more
 
 
@@ -65,7 +66,7 @@ def snakefile(
         shares=shares,
         train=_rows(f"{number}: {asked}" for number, asked in train.items()),
         needs=_rows(needs.values()),
-        gpu="        gpu=1,\n" if any(device != "cpu" for device, *_ in planned) else "",
+        gpu=GPU if any(device != "cpu" for device, *_ in planned) else "",
         memory=LEAST_MB,
     )
 
@@ -98,7 +99,7 @@ TRAIN = {{
 # Of each name: the shares in which its trials are.
 NEEDS = [
 {needs}]
-DONE = RESULTS + "/.workflow/{mark}"
+DONE = config.get("marks", RESULTS + "/.workflow/{mark}")  # what says that a job is done
 
 
 wildcard_constraints:
