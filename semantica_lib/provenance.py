@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from semantica_lib.experiments import ROOT
 
 # Raised when the stored 100-step reference trajectories change beyond tolerance: results of an
@@ -45,6 +43,8 @@ def commit() -> str | None:
 def device_name(device: str) -> str:
     """What does the arithmetic, in words: the GPU's or the processor's name."""
     if device.startswith("cuda"):
+        import torch  # it takes a second
+
         return torch.cuda.get_device_name(device)
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

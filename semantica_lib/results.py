@@ -7,6 +7,7 @@ published has its ``checkpoints/`` beside them, named in the manifest like the o
 """
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
@@ -207,7 +208,7 @@ def load(path: Path) -> Result | None:
     Raises:
         RequestError: a file is missing, cut short or altered (which one, and what to do).
     """
-    with _naming_damage(path):
+    with _naming_damage(path), _alone(path, fcntl.LOCK_EX if _moving(path) else fcntl.LOCK_SH):
         _roll_forward(path)
         if not (path / MANIFEST).exists():
             return None
@@ -328,17 +329,34 @@ def store(path: Path, packed: Mapping[str, bytes]) -> None:
     The files are written under other names; naming the new manifest ``manifest.json.new`` is the
     moment from which the new result counts, and whoever finds that name completes the moves.
     """
-    for name, data in packed.items():
-        write_whole(path / f"{name}.new", data)
-    _roll_forward(path)
+    with _alone(path, fcntl.LOCK_EX):
+        for name, data in packed.items():
+            write_whole(path / f"{name}.new", data)
+        _roll_forward(path)
+
+
+def _moving(path: Path) -> bool:
+    """Whether a new result has begun to take the place of an older one."""
+    return (path / f"{MANIFEST}.new").exists()
 
 
 def _roll_forward(path: Path) -> None:
-    new = path / f"{MANIFEST}.new"
-    if new.exists():
-        for name in (*json.loads(new.read_text(encoding="utf-8"))["files"], MANIFEST):
-            if (path / f"{name}.new").exists():
+    if _moving(path):
+        new = json.loads((path / f"{MANIFEST}.new").read_text(encoding="utf-8"))
+        for name in (*new["files"], MANIFEST):
+            with contextlib.suppress(FileNotFoundError):  # moved by now
                 os.replace(path / f"{name}.new", path / name)
+
+
+@contextlib.contextmanager
+def _alone(path: Path, kind: int) -> Iterator[None]:
+    """Store or read a result while no other process stores it, where the folder can be locked."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            folder = os.open(path, os.O_RDONLY)
+            held.callback(os.close, folder)
+            fcntl.flock(folder, kind)
+        yield
 
 
 def best(own: AnySettings) -> Result | None:

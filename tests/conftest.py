@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from plain import PlainModel
+from stored import train_here
 
 from semantica_lib.datasets.xor import XorTask
 
@@ -21,6 +22,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests st
 signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("same")
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stacks train in the test's own process, where that is not what is tested."""
+    train_here(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,9 @@ STOP = batch._stop
 LONG = "bits: 8\nsteps: 299\nseeds: [1, 2, 3]\nrecord_every: 299\nvalidate_every: 299\n"
 
 
-@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "kind", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.long)]
+)
 def test_a_stopped_batch_leaves_no_process_and_goes_on(kind: signal.Signals) -> None:
     """As a cluster stops a job, and killed outright, which leaves no word."""
     request = experiment("long", LONG)
@@ -182,6 +184,7 @@ def _alive(session: int) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_result_that_needs_nothing_is_skipped_with_its_notebook(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -196,6 +199,7 @@ def test_a_result_that_needs_nothing_is_skipped_with_its_notebook(
     assert batch.work(again, lambda *_: None, 2)[0] == "done"
 
 
+@pytest.mark.usefixtures("in_process")
 def test_shares_of_a_sweep_train_it_between_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

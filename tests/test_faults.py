@@ -164,7 +164,7 @@ def sudden(chance: random.Random, within: Path, events: int, sizes: int) -> dict
     return {"bytes": chance.randint(0, sizes), "dies": kind == "cut"}
 
 
-@tried(12, 300)
+@tried(8, 300)
 def test_training(
     faults: int, place: Place, undisturbed: dict[str, Any], grown: dict[str, Any], other: str
 ) -> None:
@@ -212,7 +212,7 @@ def test_publishing(faults: int, place: Place, other: str) -> None:
         assert {name for name in trained if isinstance(name, str)} <= files.keys()
 
 
-@tried(8, 150)
+@tried(6, 150)
 def test_damage(faults: int, place: Place, undisturbed: Mapping[str, Any], other: str) -> None:
     """A file cut short or with bits flipped is told by its name, and what it says is of help."""
     own = settings(OWN)

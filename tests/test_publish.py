@@ -22,6 +22,7 @@ from semantica_lib.run import run
 from semantica_lib.settings import settings
 from semantica_lib.trainers.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.usefixtures("in_process")
 OWN = settings(
     {
         "experiment": "transformer-small",  # so that few steps make a partial result

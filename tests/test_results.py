@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -96,6 +97,29 @@ def test_a_kill_at_any_move_leaves_the_old_result_or_the_new(tmp_path, monkeypat
             assert moment == 6 and value == 2.0  # three files aside, then three moves
             break
     assert seen == {1.0, 2.0}
+
+
+def test_who_reads_while_it_is_stored_gets_the_one_or_the_other(tmp_path):
+    """Never a mixture, nothing that is told to be damaged, and who stores is not disturbed."""
+    last, failures = 40, []
+    store(tmp_path, 0.0, steps_done=1000)
+
+    def storing():
+        try:
+            for value in range(1, last + 1):
+                store(tmp_path, value, steps_done=1000 + value)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=storing)]
+    threads[0].start()
+    seen = []
+    while threads[0].is_alive():
+        result = results.load(tmp_path)
+        seen.append(result.manifest["steps_done"] - 1000)
+        assert result.input_embedding.min() == result.input_embedding.max() == seen[-1]
+    assert not failures and seen == sorted(seen) and len(set(seen)) > last / 4
+    assert results.load(tmp_path).input_embedding.max() == last
 
 
 def test_folders_tell_settings_apart(tmp_path):

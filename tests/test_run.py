@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stored import begin
+from stored import begin, train_here
 
-from semantica_lib import results
+from semantica_lib import cli, results
 from semantica_lib.errors import RequestError
 from semantica_lib.experiments import settings
 from semantica_lib.jobs import check
@@ -74,6 +74,7 @@ def test_stopped_and_resumed_is_bit_for_bit_the_straight_run(monkeypatch, tmp_pa
             assert torch.equal(resumed[name], straight[name]), name
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_result_grows_by_trials_and_steps_and_is_otherwise_kept():
     first = run(settings(SMALL))
     assert first.manifest["status"] == "complete"
@@ -105,6 +106,7 @@ def test_a_result_grows_by_trials_and_steps_and_is_otherwise_kept():
     np.testing.assert_array_equal(more.table_gradient[:4], first.table_gradient)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_result_names_every_commit_and_device_of_all_its_goes():
     own = settings(SMALL | {"ties": ["tied"]})
     begin(own, 20, device="gpu: G, with a comma", commit="a, b")
@@ -117,6 +119,7 @@ def test_a_result_names_every_commit_and_device_of_all_its_goes():
     assert f"gpu: G, with a comma, {new['device']}" == once["device"] == more["device"]
 
 
+@pytest.mark.usefixtures("in_process")
 def test_checkpoints_of_an_earlier_version_do_not_name_their_device():
     own = settings(SMALL)
     begin(own, 40)
@@ -125,6 +128,7 @@ def test_checkpoints_of_an_earlier_version_do_not_name_their_device():
     assert device and manifest["device"] == device
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_trial_run_of_a_named_experiment_is_partial_and_leaves_no_trials_behind():
     few = {"experiment": "transformer-small", "ties": ["tied"]}
     first = run(settings(few | {"seeds": [1], "steps": 3}))
@@ -156,8 +160,9 @@ def train_command(name: str) -> list[str]:
 
 def straight_run(name, monkeypatch, tmp_path):
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "straight"))
-    done = subprocess.run(train_command(name), capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
+    with pytest.MonkeyPatch.context() as patch:  # in this process: the bits are the same
+        train_here(patch)
+        assert cli.main(train_command(name)[3:]) == 0
     (manifest,) = (tmp_path / "straight").glob(f"{name}*/{results.MANIFEST}")
     return results.load(manifest.parent)
 

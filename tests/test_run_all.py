@@ -1,13 +1,12 @@
 """Several results at once: each as it is alone, however it was interrupted, and whoever fails."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from stored import begin
+from stored import begin, train_here
 
 from semantica_lib import processes, results
 from semantica_lib import run as run_
@@ -41,22 +40,7 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def stacks_trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Stacks train in this process, which starts sooner; gives each one's parts as they begin."""
-    begun: list[list[str]] = []
-
-    def train_here(
-        stacks: list[list[Part]], device: str, at_once: int, done: Callable, tell: Callable
-    ) -> None:
-        for stack in stacks:
-            begun.append([f"{part.own.experiment} {part.name} {part.step}" for part in stack])
-            try:
-                train_stack(stack, device, True, lambda step: True)
-            except Exception as error:
-                done(stack, str(error))
-            else:
-                done(stack, "")
-
-    monkeypatch.setattr(run_, "train_all", train_here)
-    return begun
+    return train_here(monkeypatch)
 
 
 @pytest.fixture(scope="module")

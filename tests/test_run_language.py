@@ -11,6 +11,7 @@ from semantica_lib.jobs import check
 from semantica_lib.run import run
 from semantica_lib.trainers.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.usefixtures("in_process")
 OWN = {
     "experiment": "own", "steps": 4, "record_every": 2, "validate_every": 4, "length": 8,
     "batch_size": 8, "synonyms": 2, "broken_synonyms": 1, "least_occurrences": 50, "layers": 1,

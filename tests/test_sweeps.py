@@ -15,6 +15,7 @@ from semantica_lib.errors import RequestError
 from semantica_lib.experiments import CATALOGUE, find
 from semantica_lib.sweeps import file_of, points, read
 
+pytestmark = pytest.mark.usefixtures("in_process")
 GOOD = {
     "base": "transformer-small",
     "question": "why?",

@@ -7,6 +7,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from stored import train_here
 from torch import nn
 
 from semantica_lib import results
@@ -30,6 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEMANTICA_RESULTS", str(path))
+        train_here(patch)
         run(OWN)
     return path
 
@@ -65,6 +67,7 @@ def test_weights_that_were_not_kept_are_told_with_those_that_were() -> None:
         weights(OWN, 3, True)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_the_books_example_runs() -> None:
     """The code block of the page on one's own experiment, on a short run."""
     run(find("three-synonyms", [("steps", 4), ("seeds", [42]), ("keep_best", True)]))

@@ -9,12 +9,14 @@ import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from semantica_lib.errors import RequestError
+
+if TYPE_CHECKING:  # torch takes a second to import: who only lists results does without
+    from torch import Tensor
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -30,13 +32,15 @@ def write_whole(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+def save_checkpoint(path: Path, tensors: "Mapping[str, Tensor]", about: Mapping[str, str]) -> None:
     """Store tensors and metadata; an existing file is replaced only by a whole new one."""
+    from safetensors.torch import save
+
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     write_whole(path, save(tensors, {**about, "sha256": _digest(tensors, about)}))
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_checkpoint(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
     """Tensors and metadata of a checkpoint.
 
     Raises:
@@ -58,7 +62,7 @@ def _damaged(path: Path, reason: str) -> str:
     return f"checkpoint {path} is damaged ({reason}); delete it, or start again with --fresh"
 
 
-def _digest(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
+def _digest(tensors: "Mapping[str, Tensor]", about: Mapping[str, str]) -> str:
     digest = hashlib.sha256(repr(sorted(about.items())).encode())
     for name in sorted(tensors):
         value = tensors[name]
