@@ -354,14 +354,14 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 @click.option("--train/--no-train", default=True, help="train the main experiment if need be")
 def book(train: bool) -> None:
     """Build the book, training the main experiment first if that was not done here."""
-    from semantica_lib import notebooks
+    from semantica_lib.book import MAIN, build_book
 
     if train:
-        (outcome,) = _outcomes([find(notebooks.MAIN)], False)
+        (outcome,) = _outcomes([find(MAIN)], False)
         if isinstance(outcome, Exception):
             raise outcome
         print(outcome, file=sys.stderr)
-    print(notebooks.build_book())
+    print(build_book())
 
 
 @command.command()

@@ -1,14 +1,10 @@
-"""Executing notebooks with papermill, and building the book from them."""
+"""Executing notebooks with papermill."""
 
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,15 +19,7 @@ from semantica_lib.sweeps import file_of, sweeps
 from semantica_lib.trainers.checkpoint import write_whole
 
 NOTEBOOKS = ROOT / "notebooks"
-BOOK = ROOT / "book"
-EXECUTED = BOOK / "experiments"
-MAIN = "transformer-small"
 MEASURED = ("bench.json", "bench-gpu.json", "scaling.json")  # beside the published results
-# Made from any results.
-CHAPTERS = (
-    "clock", "logodds", "closing", "coincidence", "parity", "phase", "untie", "shaping", "near",
-    "sweep",
-)  # fmt: skip
 
 
 class NotebookError(RuntimeError):
@@ -84,7 +72,7 @@ def execute(
         notebook.metadata = {**notebook.metadata, "papermill": {}, "semantica_key": key}
         if "experiment" in parameters:
             head, *rest = notebook.cells[0].source.split("\n")
-            head = _titled(parameters["experiment"], head)
+            head = titled(parameters["experiment"], head)
             notebook.cells[0].source = "\n".join([head, *rest])
         for cell in notebook.cells:  # figure names are of the whole book
             if figure := cell.metadata.get("mystnb", {}).get("figure"):
@@ -115,7 +103,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _titled(experiment: str, heading: str) -> str:
+def titled(experiment: str, heading: str) -> str:
     """A page's heading that begins with the experiment's name."""
     words = heading.removeprefix("# ")
     return f"# {experiment}: {words[:1].lower()}{words[1:]}"
@@ -138,7 +126,7 @@ def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
         files = [*folder.parent.glob(_others(own)), *results.PUBLISHED.glob(_others(own))]
         files += [results.folder(place, own) / results.MANIFEST for place in _places()]
         target = folder / f"{own.experiment}.ipynb"
-        return Page(_source(own), target, _parameters(own), files=tuple(files))
+        return Page(source_of(own), target, parameters_of(own), files=tuple(files))
     path = file.resolve()
     target = results.here() / path.stem / f"{path.stem}.ipynb"
     own_chapter, named = NOTEBOOKS / f"{path.stem}.ipynb", sweeps().get(path.stem)
@@ -153,11 +141,10 @@ def tell(page: Page) -> bool:
     Raises:
         NotebookError: as :func:`execute`.
     """
-    key = _key(page)
-    if _has_key(page.target, key):
+    if current(page):
         return False
     # an experiment's own page may train, should its result be gone by now
-    execute(*page[:3], train=page.shows is not None, key=key)
+    execute(*page[:3], train=page.shows is not None, key=key_of(page))
     return True
 
 
@@ -211,12 +198,12 @@ def _others(own: AnySettings) -> str:
     return f"{own.experiment}-????????/{results.MANIFEST}"
 
 
-def _source(own: AnySettings) -> Path:
+def source_of(own: AnySettings) -> Path:
     """The notebook that an experiment is told by."""
     return NOTEBOOKS / ("mlm.ipynb" if isinstance(own, MlmSettings) else "xor.ipynb")
 
 
-def _parameters(own: AnySettings) -> dict[str, Any]:
+def parameters_of(own: AnySettings) -> dict[str, Any]:
     """What to inject for these settings: those that differ from the notebook's own cell."""
     default = type(own)().model_dump(mode="json")
     mine = own.model_dump(mode="json")
@@ -224,98 +211,16 @@ def _parameters(own: AnySettings) -> dict[str, Any]:
     return differing | {"experiment": own.experiment, "question": own.question}
 
 
-def pages() -> list[Page]:
-    """The book's notebooks: one an experiment, and those of the other pages that there are."""
-    others = [
-        _other("task"),
-        _other("theory"),
-        *(_other(name, None) for name in CHAPTERS),
-        _other("tables", None),
-        _other("original", None),
-        _other("costs", None),
-        _other("scale", None),
-        _other("own", ("three-synonyms",), needs="three-synonyms"),
-    ]
-    return [page for page in others if page.source.exists()] + [
-        Page(_source(own), EXECUTED / f"{name}.ipynb", _parameters(own), (name,), name)
-        for name, own in ((name, find(name)) for name in catalogue())
-    ]
-
-
-def _other(name: str, shows: tuple[str, ...] | None = (), needs: str = "") -> Page:
-    return Page(NOTEBOOKS / f"{name}.ipynb", EXECUTED / f"{name}.ipynb", {}, shows, needs)
-
-
-def build_book() -> Path:
-    """Execute the book's notebooks on stored results and render it, warnings taken as errors.
-
-    Notebooks whose sources and results are as they were at their last execution are not executed
-    again. A page without a result says so, and how to get it.
-
-    Raises:
-        NotebookError: a notebook failed (the others were executed), or the book has warnings.
-    """
-    EXECUTED.mkdir(exist_ok=True)
-    wanted = []
-    for page in pages():
-        if page.needs and results.best(find(page.needs)) is None:
-            write_whole(page.target, nbformat.writes(_stub(page)).encode())
-        elif not _has_key(page.target, _key(page)):
-            wanted.append(page)
-    if wanted:
-        _execute_all(wanted)
-    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(BOOK), "--all"]
-    done = subprocess.run([*command, "-W", "-n", "--keep-going"], check=False)
-    if done.returncode:
-        raise NotebookError("building the book failed: see the warnings above")
-    return BOOK / "_build" / "html" / "index.html"
-
-
-def _stub(page: Page) -> nbformat.NotebookNode:
-    """The page of an experiment without a result, so that links to it lead somewhere."""
-    name, first = page.needs, nbformat.read(page.source, as_version=4).cells[0]
-    text = (
-        f"{_titled(name, first.source.splitlines()[0])}\n\n"
-        f"**{name}.** {literal(find(name).question)}\n\n"
-        f"There is no result of {name} yet, here or published. These commands train it, which "
-        f"can take long, and write this page:\n\n"
-        f"```sh\nsemantica run {name}\nsemantica book\n```\n"
-    )
-    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="stub")])
-
-
-def _execute_all(wanted: Sequence[Page]) -> None:
-    """Execute pages side by side, one a core: in processes, papermill's ``cwd`` being global."""
-    count = min(len(wanted), os.cpu_count() or 1)
-    pool, failures = ProcessPoolExecutor(count, get_context("spawn")), []
-    _tell(f"executing {len(wanted)} notebooks, {count} at a time")
+def current(page: Page) -> bool:
+    """Whether a page is as it would be if it was executed now."""
     try:
-        running = {
-            pool.submit(execute, *page[:3], train=False, key=_key(page)): page for page in wanted
-        }
-        for number, done in enumerate(as_completed(running), 1):
-            name, error = running[done].target.name, done.exception()
-            _tell(f"{number} of {len(wanted)}: {name} {'failed' if error else 'executed'}")
-            if error:
-                failures.append(str(error))
-    finally:  # stopped by Ctrl-C, none is begun any more
-        pool.shutdown(cancel_futures=True)
-    if failures:
-        raise NotebookError("; ".join(failures))
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _has_key(target: Path, key: str) -> bool:
-    try:
-        return json.loads(target.read_text(encoding="utf-8"))["metadata"]["semantica_key"] == key
+        metadata = json.loads(page.target.read_text(encoding="utf-8"))["metadata"]
+        return metadata["semantica_key"] == key_of(page)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _key(page: Page) -> str:
+def key_of(page: Page) -> str:
     """A digest of all that an executed notebook depends on."""
     digest = hashlib.sha256(json.dumps(page.parameters, sort_keys=True).encode())
     code = sorted((ROOT / "semantica_lib").rglob("*.py"))

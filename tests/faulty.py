@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 TESTS = Path(__file__).parent
 MADE: dict[str, Any] = {}
 WRITING = os.O_WRONLY | os.O_RDWR
@@ -26,12 +28,12 @@ def main() -> None:
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]
     import torch
 
-    from semantica_lib import notebooks, publish
+    from semantica_lib import book, notebooks, publish
     from semantica_lib.provenance import provenance
 
     MADE.update(provenance())
     torch.set_num_threads(1)
-    assert notebooks and publish
+    assert book and notebooks and publish
     with tempfile.TemporaryDirectory() as folder:  # what is imported late is imported once, here
         own = {"experiment": "first", "bits": 3, "seeds": [1], "steps": 1, "device": "cpu"}
         places = {"runs": folder, "published": folder + "/published"}
@@ -105,22 +107,15 @@ def _killer(number: int, within: str, names: str) -> Callable[[str, tuple], None
 
 
 def _work(told: dict[str, Any]) -> tuple[int, str]:
+    from stored import train_here
+
     from semantica_lib import assembly, notebooks, processes, publish, results, run
     from semantica_lib.errors import RequestError
-    from semantica_lib.processes import TrainingError, train_stack
+    from semantica_lib.processes import TrainingError
     from semantica_lib.settings import settings
     from semantica_lib.trainers import training
 
-    def train_here(stacks: list, device: str, at_once: int, done: Callable, tell: Callable) -> None:
-        for stack in stacks:
-            try:
-                train_stack(stack, device, True, lambda step: True)
-            except Exception as error:
-                done(stack, str(error) or repr(error))
-            else:
-                done(stack, "")
-
-    run.train_all = train_here
+    train_here(pytest.MonkeyPatch())
     training.KEEP_SECONDS = 0.0  # a checkpoint at every step
     os.environ["SEMANTICA_RESULTS"] = told["runs"]
     results.PUBLISHED = Path(told["published"])
@@ -137,7 +132,7 @@ def _work(told: dict[str, Any]) -> tuple[int, str]:
             file.write_text(json.dumps(told["own"]), encoding="utf-8")
             notebooks.tell(notebooks.page_of(str(file), [own]))
         else:
-            _book(notebooks, Path(told["book"]))
+            _book(Path(told["book"]))
     except RequestError as error:
         return 2, str(error)
     except (TrainingError, RuntimeError, OSError) as error:
@@ -145,15 +140,17 @@ def _work(told: dict[str, Any]) -> tuple[int, str]:
     return 0, ""
 
 
-def _book(notebooks: Any, book: Path) -> None:
+def _book(place: Path) -> None:
     """Build a book of one page that is executed."""
-    notebooks.BOOK, notebooks.EXECUTED = book, book / "experiments"
-    page = notebooks.Page(book.parent / "page.ipynb", book / "experiments" / "page.ipynb", {})
-    notebooks.pages = lambda: [page]
-    notebooks._execute_all = lambda wanted: [
-        notebooks.execute(*one[:3], train=False, key=notebooks._key(one)) for one in wanted
+    from semantica_lib import book, notebooks
+
+    book.BOOK, book.EXECUTED = place, place / "experiments"
+    page = notebooks.Page(place.parent / "page.ipynb", book.EXECUTED / "page.ipynb", {})
+    book.pages = lambda: [page]
+    book._execute_all = lambda wanted: [
+        notebooks.execute(*one[:3], train=False, key=notebooks.key_of(one)) for one in wanted
     ]
-    notebooks.build_book()
+    book.build_book()
 
 
 if __name__ == "__main__":

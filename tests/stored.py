@@ -31,7 +31,7 @@ def train_here(patch: MonkeyPatch) -> list[list[str]]:
             try:
                 train_stack(stack, device, True, lambda step: True)
             except Exception as error:
-                done(stack, str(error))
+                done(stack, str(error) or repr(error))
             else:
                 done(stack, "")
 

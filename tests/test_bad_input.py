@@ -320,7 +320,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list:
     monkeypatch.setattr("semantica_lib.run.run_all", lambda wanted, *_: [failed] * len(wanted))
     monkeypatch.setattr("semantica_lib.run.run_share", note("share", []))
     monkeypatch.setattr("semantica_lib.batch.run_batch", note("batch", []))
-    monkeypatch.setattr("semantica_lib.notebooks.build_book", note("book", Path("book")))
+    monkeypatch.setattr("semantica_lib.book.build_book", note("book", Path("book")))
     monkeypatch.setattr("semantica_lib.readme.write", note("readme", None))
     monkeypatch.setattr("semantica_lib.publish.publish", note("publish", []))
     return noted

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 import yaml
 
+from semantica_lib import book as book_
 from semantica_lib import cli, notebooks, results
 from semantica_lib.experiments import CATALOGUE, ROOT, catalogue
 
@@ -69,12 +70,12 @@ def test_one_page_that_fails_leaves_the_others(tmp_path, capfd):
     bad = notebooks.Page(source, tmp_path / "bad.ipynb", {"stpes": 3})
     good = notebooks.Page(source.with_name("task.ipynb"), tmp_path / "good.ipynb", {})
     with pytest.raises(notebooks.NotebookError, match=r"unknown setting 'stpes'.*bad\.failed"):
-        notebooks._execute_all([bad, good])
+        book_._execute_all([bad, good])
     assert sorted(path.name for path in tmp_path.glob("*.ipynb")) == [
         "bad.failed.ipynb", "good.ipynb",
     ]  # fmt: skip
-    assert notebooks._has_key(good.target, notebooks._key(good))
-    assert not notebooks._has_key(good.target, notebooks._key(good._replace(parameters={"a": 1})))
+    assert notebooks.current(good)
+    assert not notebooks.current(good._replace(parameters={"a": 1}))
     progress = re.findall(r"^\d of 2: (.*)$", capfd.readouterr().err, re.MULTILINE)
     assert sorted(progress) == ["bad.ipynb failed", "good.ipynb executed"]
 
@@ -82,15 +83,15 @@ def test_one_page_that_fails_leaves_the_others(tmp_path, capfd):
 def test_a_page_depends_on_the_results_that_it_shows(tmp_path, monkeypatch):
     places = tmp_path / "runs", tmp_path / "published"
     monkeypatch.setattr(results, "PUBLISHED", places[1])
-    pages = {page.target.stem: page for page in notebooks.pages()}
+    pages = {page.target.stem: page for page in book_.pages()}
     assert {"task", "tables", *catalogue()} <= pages.keys()
     names = ("task", "tables", "costs", "lstm-small", "mlp-small")
 
     def changed_by(path: Path) -> list[str]:
-        before = {name: notebooks._key(pages[name]) for name in names}
+        before = {name: notebooks.key_of(pages[name]) for name in names}
         path.mkdir(parents=True)
         (path / results.MANIFEST).write_text(str(path))
-        return [name for name in names if notebooks._key(pages[name]) != before[name]]
+        return [name for name in names if notebooks.key_of(pages[name]) != before[name]]
 
     both = ["tables", "costs"]  # of all results
     assert changed_by(places[0] / "lstm-small") == [*both, "lstm-small"]
@@ -98,15 +99,15 @@ def test_a_page_depends_on_the_results_that_it_shows(tmp_path, monkeypatch):
     assert changed_by(places[0] / "transformer-small-12345678") == both
     assert changed_by(places[1] / "mlp-small-0123abcd") == [*both, "mlp-small"]  # a variant of it
     for name in ("bench.json", "bench-gpu.json"):
-        before = notebooks._key(pages["costs"])
+        before = notebooks.key_of(pages["costs"])
         (places[1] / name).write_text("{}")
-        assert notebooks._key(pages["costs"]) != before
+        assert notebooks.key_of(pages["costs"]) != before
 
 
 def test_every_experiment_has_its_page_in_the_contents():
     contents = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
     listed = [page["file"] for part in contents["parts"] for page in part["chapters"]]
-    assert {page.target.stem for page in notebooks.pages()} == {
+    assert {page.target.stem for page in book_.pages()} == {
         Path(file).name for file in listed if file.startswith("experiments/")
     }
     assert len(set(listed)) == len(listed)
@@ -119,7 +120,7 @@ def stand_in(page: notebooks.Page) -> None:
     """A page with its heading alone, that counts as executed."""
     heading = nbformat.read(page.source, as_version=4).cells[0].source.splitlines()[0]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(heading, id="head")])
-    notebook.metadata["semantica_key"] = notebooks._key(page)
+    notebook.metadata["semantica_key"] = notebooks.key_of(page)
     page.target.parent.mkdir(exist_ok=True)
     nbformat.write(notebook, page.target)
 
@@ -131,9 +132,9 @@ def test_the_book_is_built_from_published_results(whole, tmp_path, monkeypatch, 
     """In part: the pages that are quoted are executed, the others have their headings alone."""
     book = tmp_path / "book"
     shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "experiments"))
-    monkeypatch.setattr(notebooks, "BOOK", book)
-    monkeypatch.setattr(notebooks, "EXECUTED", book / "experiments")
-    for page in notebooks.pages():
+    monkeypatch.setattr(book_, "BOOK", book)
+    monkeypatch.setattr(book_, "EXECUTED", book / "experiments")
+    for page in book_.pages():
         if not whole and page.target.stem not in QUOTED:
             stand_in(page)
     assert cli.main(["book", "--no-train"]) == 0, capfd.readouterr().err
@@ -165,7 +166,7 @@ def test_the_book_is_built_from_published_results(whole, tmp_path, monkeypatch, 
     stamps = {path: path.stat().st_mtime_ns for path in (book / "experiments").glob("*.ipynb")}
     for path in stamps:
         assert "papermill" not in json.loads(path.read_text())["metadata"].get("path", "")
-    assert len(stamps) == len(notebooks.pages())
-    monkeypatch.setattr(notebooks, "_execute_all", lambda wanted: pytest.fail(str(wanted)))
+    assert len(stamps) == len(book_.pages())
+    monkeypatch.setattr(book_, "_execute_all", lambda wanted: pytest.fail(str(wanted)))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
-    notebooks.build_book()  # nothing is executed again
+    book_.build_book()  # nothing is executed again

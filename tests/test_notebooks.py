@@ -81,10 +81,10 @@ def test_the_experiments_notebook_lists_every_setting_with_its_default(
 
 @pytest.mark.parametrize("name", catalogue())
 def test_an_experiment_s_own_values_are_all_that_the_book_injects(name: str) -> None:
-    injected = notebooks._parameters(find(name))
+    injected = notebooks.parameters_of(find(name))
     own = find(name)
     usual = type(own)()
-    assert settings(parameters(notebooks._source(own).name) | injected) == own
+    assert settings(parameters(notebooks.source_of(own).name) | injected) == own
     assert all(getattr(usual, key) != getattr(own, key) for key in injected)
     assert None not in injected.values()  # what does not apply is not listed
 
