@@ -114,7 +114,7 @@ def growth(found: Scaling) -> Figure:
         axes.yaxis.set_minor_formatter(NullFormatter())
     for axes in panels[:, 0]:
         axes.set_ylabel("milliseconds a step")
-    looks = {"measured": MEASURED, "expected from the base": EXPECTED}
+    looks = {"measured": MEASURED, "expected": EXPECTED}
     legend(figure, *(Line2D([], [], label=label, **look) for label, look in looks.items()))
     return figure
 
