@@ -1,8 +1,8 @@
 # docker build -t semantica . && docker run -v "$PWD/out:/semantica/book/_build" semantica
 FROM python:3.11-slim
-# The compiler makes training fast; git tells results which commit made them.
+# The compiler makes training fast; git tells results which commit made them; rsync is for pods.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends g++ git make \
+    && apt-get install --yes --no-install-recommends g++ git make rsync \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /semantica
 # First what the environment is made of, so that other edits do not install it again.
