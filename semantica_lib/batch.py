@@ -17,12 +17,11 @@ from typing import Any, Literal
 
 from semantica_lib import results
 from semantica_lib.devices import cores
-from semantica_lib.errors import RequestError
+from semantica_lib.errors import RequestError, TrainingError
 from semantica_lib.experiments import AnySettings
 from semantica_lib.listing import summary
-from semantica_lib.processes import STOP_SECONDS, TrainingError, death
 from semantica_lib.progress import Bar
-from semantica_lib.stopping import follow_parent
+from semantica_lib.stopping import STOP_SECONDS, death, follow_parent
 
 GRACE_SECONDS = STOP_SECONDS + 10  # for what is stopped, before it is killed
 

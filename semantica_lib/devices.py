@@ -2,8 +2,6 @@
 
 import os
 
-import torch
-
 from semantica_lib.errors import RequestError
 
 
@@ -19,16 +17,19 @@ def resolve_device(name: str) -> str:
     Raises:
         RequestError: the device is not there.
     """
+    if name == "cpu":
+        return name
+    import torch  # it takes two seconds
+
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name != "cpu":
-        index = int(name.partition(":")[2] or 0)
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if index >= count:
-            raise RequestError(
-                f"device {name!r} is not there: this machine has {count} CUDA devices "
-                "(allowed: auto, cpu)"
-            )
+    index = int(name.partition(":")[2] or 0)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if index >= count:
+        raise RequestError(
+            f"device {name!r} is not there: this machine has {count} CUDA devices "
+            "(allowed: auto, cpu)"
+        )
     return name
 
 
@@ -36,4 +37,6 @@ def spread(device: str) -> list[str]:
     """The devices over which stacks are spread: every GPU that is visible, if none was named."""
     if device != "cuda":
         return [device]
+    import torch
+
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())]

@@ -1,4 +1,4 @@
-"""The one error that people see: a request that cannot be carried out, told in a single line."""
+"""What people see: a request that cannot be carried out, or training that failed, in one line."""
 
 import difflib
 import reprlib
@@ -14,6 +14,10 @@ class RequestError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.splitlines()))
+
+
+class TrainingError(RuntimeError):
+    """Training began and failed: the command line answers with exit code 1."""
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from semantica_lib import results
 from semantica_lib.datasets.tokens import Tokens
@@ -15,6 +14,9 @@ from semantica_lib.errors import RequestError
 from semantica_lib.experiments import AnySettings, MlmSettings
 from semantica_lib.locks import TAKEN
 from semantica_lib.trainers.checkpoint import load_checkpoint, write_whole
+
+if TYPE_CHECKING:  # torch takes two seconds to import
+    from torch import Tensor
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Part:
     own: AnySettings
     tied: bool
     seeds: tuple[int, ...]
-    tensors: dict[str, torch.Tensor] | None = None
+    tensors: "dict[str, Tensor] | None" = None
     about: dict[str, str] = field(default_factory=dict)
     text: str = ""
 

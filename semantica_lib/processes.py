@@ -26,16 +26,11 @@ from semantica_lib.models.stack import Layout
 from semantica_lib.parts import Part, refuse_other_text, texts
 from semantica_lib.progress import Tell, amount, unit
 from semantica_lib.provenance import device_name, listed, provenance
+from semantica_lib.stopping import STOP_SECONDS, death
 from semantica_lib.trainers import stacked, training
 from semantica_lib.trainers.checkpoint import save_checkpoint
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.history import joined, parted, relaid
-
-STOP_SECONDS = 30.0  # how long a stack may take to write its checkpoint when it is stopped
-
-
-class TrainingError(RuntimeError):
-    """Training began and failed: the command line answers with exit code 1."""
 
 
 @dataclass
@@ -126,15 +121,6 @@ def _stop(running: dict[Any, _Running]) -> None:
             one.process.join(0.05)
         if one.process.is_alive():
             one.process.kill()
-
-
-def death(code: int) -> str:
-    """How a process ended by its exit code, in words; empty if it ended well."""
-    if code == -signal.SIGKILL:
-        return "its process was killed (SIGKILL), as a machine does that is out of memory"
-    if code < 0:
-        return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process ended with exit code {code}" if code else ""
 
 
 def train_stack(

@@ -13,12 +13,12 @@ from typing import Any
 from semantica_lib import results, together
 from semantica_lib.assembly import assemble
 from semantica_lib.devices import cores, resolve_device
-from semantica_lib.errors import RequestError
+from semantica_lib.errors import RequestError, TrainingError
 from semantica_lib.experiments import AnySettings, run_command
 from semantica_lib.jobs import Job, begin, folder_of, left_of, shards_of
 from semantica_lib.locks import holding, holding_stack, turn
 from semantica_lib.parts import Part, title
-from semantica_lib.processes import TrainingError, train_all
+from semantica_lib.processes import train_all
 from semantica_lib.progress import Bar, Tell
 from semantica_lib.results import Result
 

@@ -1,4 +1,7 @@
-"""Being stopped: by Ctrl-C, by a cluster's SIGTERM, or since the parent process is gone."""
+"""Being stopped: by Ctrl-C, by a cluster's SIGTERM, or since the parent process is gone.
+
+And how a process ended, in words.
+"""
 
 import multiprocessing
 import os
@@ -7,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+STOP_SECONDS = 30.0  # how long a stack may take to write its checkpoint when it is stopped
 
 
 def stop_once(number: int, _: Any) -> None:
@@ -44,3 +49,12 @@ def follow_parent() -> None:
 
     if parent:
         threading.Thread(target=watch, daemon=True).start()
+
+
+def death(code: int) -> str:
+    """How a process ended by its exit code, in words; empty if it ended well."""
+    if code == -signal.SIGKILL:
+        return "its process was killed (SIGKILL), as a machine does that is out of memory"
+    if code < 0:
+        return f"its process was ended by {signal.Signals(-code).name}"
+    return f"its process ended with exit code {code}" if code else ""

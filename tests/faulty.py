@@ -110,8 +110,7 @@ def _work(told: dict[str, Any]) -> tuple[int, str]:
     from stored import train_here
 
     from semantica_lib import assembly, notebooks, processes, publish, results, run
-    from semantica_lib.errors import RequestError
-    from semantica_lib.processes import TrainingError
+    from semantica_lib.errors import RequestError, TrainingError
     from semantica_lib.settings import settings
     from semantica_lib.trainers import training
 

@@ -25,12 +25,11 @@ from markdown_it import MarkdownIt
 from stored import finish
 
 from semantica_lib import cli, results
-from semantica_lib.errors import RequestError
+from semantica_lib.errors import RequestError, TrainingError
 from semantica_lib.experiments import find, parse_override, read_file
 from semantica_lib.figures import facts, language_facts, sweep_tables
 from semantica_lib.jobs import look
 from semantica_lib.parts import parts_of
-from semantica_lib.processes import TrainingError
 from semantica_lib.results import Result
 from semantica_lib.settings import Settings, settings
 from semantica_lib.sweeps import file_of, points, read
@@ -368,7 +367,7 @@ prose = st.lists(
 )
 
 
-@tried(25, 150, question=prose.map("".join), device=prose.map("".join))
+@tried(15, 150, question=prose.map("".join), device=prose.map("".join))
 def test_text_from_a_file_is_shown_and_does_nothing(
     place: Path, question: str, device: str
 ) -> None:

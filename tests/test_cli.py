@@ -9,8 +9,8 @@ import pytest
 from stored import begin, finish
 
 from semantica_lib import cli, publish, results, run
+from semantica_lib.errors import TrainingError
 from semantica_lib.experiments import catalogue, find
-from semantica_lib.processes import TrainingError
 
 WRONG = {
     "lst": "did you mean 'list'?",

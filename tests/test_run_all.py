@@ -10,10 +10,10 @@ from stored import begin, train_here
 
 from semantica_lib import processes, results
 from semantica_lib import run as run_
-from semantica_lib.errors import RequestError
+from semantica_lib.errors import RequestError, TrainingError
 from semantica_lib.experiments import Settings, settings
 from semantica_lib.parts import Part, parts_of
-from semantica_lib.processes import TrainingError, train_stack
+from semantica_lib.processes import train_stack
 from semantica_lib.results import Result
 from semantica_lib.run import run, run_all
 from semantica_lib.shards import cut

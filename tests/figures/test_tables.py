@@ -88,7 +88,7 @@ def test_the_list_of_results_tells_source_commit_and_what_is_partial(
     assert [row[0].partition("]")[0] for row in rows] == [
         "[transformer-small", "[lstm-small", "[mlp-medium",
     ]  # fmt: skip
-    stale = "published, stale: made by other settings: schedule_period 40, now 20000"
+    stale = "published, stale: made by other settings: schedule\\_period 40, now 20000"
     assert rows[0][2:6] == ["1, 2", "100", stale, "c" * 10]
     assert rows[2][3] == "partial: 100 of 500,000"
 
