@@ -1,7 +1,6 @@
 """Experiments side by side: each in a process of its own, whatever becomes of the others."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import made_work
 import nbformat
 import pytest
 from stored import begin
@@ -40,6 +40,7 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "semantica_lib.cli", *arguments]
 
 
+@pytest.mark.long
 def test_one_that_fails_stops_no_other() -> None:
     """Through the command line, two at a time: what failed and why, what was gone on with."""
     one, other = experiment("one"), experiment("other", SMALL.replace("20", "40"))
@@ -68,33 +69,24 @@ def test_one_that_fails_stops_no_other() -> None:
     assert json.loads(page.read_text())["metadata"]["semantica_key"]
 
 
-WORK = {
-    "ends": lambda: ("done", "well"),
-    "raises": lambda: (_ for _ in ()).throw(RuntimeError("two\nlines")),
-    "errs": lambda: 1 / 0,
-    "exits": lambda: os._exit(3),
-    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "sleeps": lambda: time.sleep(600),
-}
-
-
-def _work(request: Request, tell: Callable, at_once: int) -> tuple[str, str]:
-    tell(1, 2, "things")
-    return WORK[request.name]()
-
-
-def _child(pipe: Any, request: Request, at_once: int) -> None:
-    batch.work = _work
-    ORIGINAL(pipe, request, at_once)
-
-
-ORIGINAL = batch._child
+@pytest.mark.usefixtures("in_process")
+def test_what_cannot_be_stored_fails_and_its_notebook_is_kept() -> None:
+    request = experiment("one")
+    folder = results.folder(results.here(), request.wanted[0])
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / results.TRAJECTORY).mkdir()  # where the result is to be stored is something else
+    kind, words = batch.work(request, lambda *_: None, 2)
+    assert kind == "failed" and f"notebook kept as {folder / 'one.failed.ipynb'}" in words
+    first, *rest = nbformat.read(folder / "one.failed.ipynb", as_version=4).cells
+    assert "**This run failed:**" in first.source
+    assert any("injected-parameters" in cell.metadata.get("tags", []) for cell in rest)
+    assert not (folder / "one.ipynb").exists()
 
 
 @pytest.fixture
 def worked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Outcome]]:
     """Runs made-up work by its names; what became of each."""
-    monkeypatch.setattr(batch, "_child", _child)
+    monkeypatch.setattr(batch, "_child", made_work.child)
     monkeypatch.setattr(batch, "_kept", lambda request, reason: f"{reason} (kept)")
 
     def run(*names: str, **options: Any) -> dict[str, Outcome]:

@@ -1,6 +1,7 @@
 """The Snakefile: what its jobs train and wait for, and what Snakemake makes of it."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -104,6 +105,34 @@ def snakemake(*arguments: str) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
+def commands_of(done: subprocess.CompletedProcess) -> list[list[str]]:
+    """Of the jobs that Snakemake would run, what follows `semantica`, as a shell reads it."""
+    lines = [line for line in done.stdout.splitlines() if " -m semantica_lib.cli " in line]
+    words = [shlex.split(line) for line in lines]
+    return [one[one.index("semantica_lib.cli") + 1 :] for one in words]
+
+
+def test_the_jobs_that_snakemake_would_run_train_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their commands here, one after the other, through folders whose names a shell mistakes."""
+    (own,) = experiment("a folder's/one.yaml")
+    asked = ["workflow", "a folder's/one.yaml", "--jobs", "2", "--set", "steps=30"]
+    assert cli.main(asked) == 0
+    Path("Snakefile").write_text(capsys.readouterr().out)
+    done = snakemake("--dry-run", "--printshellcmds")
+    assert done.returncode == 0, done.stderr
+    commands = commands_of(done)
+    assert [one[0] for one in commands] == ["train", "train", "run"]
+    for one in commands[:2]:
+        assert cli.main(one) == 0
+    own = own.model_copy(update={"steps": 30})
+    assert planned([own]) == []
+    assert commands[2] == ["run", str(Path("a folder's/one.yaml").resolve()), *asked[4:], *CPU]
+
+
+CPU = ["--device", "cpu"]
+
+
+@pytest.mark.long
 def test_snakemake_runs_it(capsys: pytest.CaptureFixture[str]) -> None:
     """On this machine, in two jobs, through folders whose names the shell could mistake."""
     (own,) = experiment("a folder's/one.yaml")
