@@ -118,7 +118,7 @@ def test_who_reads_while_it_is_stored_gets_the_one_or_the_other(tmp_path):
         result = results.load(tmp_path)
         seen.append(result.manifest["steps_done"] - 1000)
         assert result.input_embedding.min() == result.input_embedding.max() == seen[-1]
-    assert not failures and seen == sorted(seen) and len(set(seen)) > last / 4
+    assert not failures and seen == sorted(seen) and len(set(seen)) > 2
     assert results.load(tmp_path).input_embedding.max() == last
 
 
