@@ -4,7 +4,7 @@ Text is Markdown. What a measurement lacks, since it is of an older version of t
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib import rc_context
@@ -34,20 +34,31 @@ def bench() -> Bench:
     Raises:
         RequestError: the file does not hold what the bench writes.
     """
-    file = results.PUBLISHED / "bench.json"
-    if not file.exists():
-        return {}
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+
+    def checked(found: Bench) -> Bench:
         for one in found.values():
             float(one["ms_a_step"]["mean"]), float(one["plain_ms_a_step"]["mean"])
             float(one["ratio"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RequestError(
-            f"{file.name} is damaged ({error!r}); `make bench` measures anew"
-        ) from None
+        return found
+
+    found = written("bench.json", "`make bench`", checked)
     order = [name for name in named() if name in found]
     return {name: found[name] for name in [*order, *sorted(found.keys() - set(order))]}
+
+
+def written(name: str, maker: str, checked: Callable[[Any], Any]) -> Any:
+    """What a bench last wrote into a file, as a check gives it back; empty if it never did.
+
+    Raises:
+        RequestError: the file does not hold what the bench writes.
+    """
+    file = results.PUBLISHED / name
+    if not file.exists():
+        return {}
+    try:
+        return checked(json.loads(file.read_text(encoding="utf-8")))
+    except (AttributeError, KeyError, TypeError, ValueError, StopIteration) as error:
+        raise RequestError(f"{name} is damaged ({error!r}); {maker} measures anew") from None
 
 
 def times(found: Bench) -> Figure:

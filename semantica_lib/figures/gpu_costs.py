@@ -3,13 +3,10 @@
 Text is Markdown. What was not measured is a dash.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from semantica_lib import results
-from semantica_lib.errors import RequestError
-from semantica_lib.figures.costs import whole
+from semantica_lib.figures.costs import whole, written
 from semantica_lib.figures.facts import number
 from semantica_lib.figures.tables import markdown_table, named
 
@@ -28,26 +25,20 @@ def gpu() -> GpuBench:
     Raises:
         RequestError: the file does not hold what the bench writes.
     """
-    file = results.PUBLISHED / "bench-gpu.json"
-    if not file.exists():
-        return {}
     order = named()
 
     def place(item: tuple[str, Mapping[str, Any]]) -> tuple:
         name = item[1]["experiment"]
         return order.index(name) if name in order else len(order), name, item[1]["trials"]
 
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+    def checked(found: GpuBench) -> GpuBench:
         for one in found.values():
             str.strip(one["experiment"]), int(one["trials"])
             for key in ("ms_a_step", "plain_ms_a_step", "ratio", "first_launch_s"):
                 float(one[key])
         return dict(sorted(found.items(), key=place))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RequestError(
-            f"{file.name} is damaged ({error!r}); tests/benchmarks/gpu.py measures anew"
-        ) from None
+
+    return written("bench-gpu.json", "tests/benchmarks/gpu.py", checked)
 
 
 def gpu_table(found: GpuBench) -> str:

@@ -4,7 +4,6 @@ What was measured is `tests/benchmarks/scaling.py`'s; what is expected, :mod:`es
 Markdown.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,10 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
 
-from semantica_lib import dry_run, estimate, results
-from semantica_lib.errors import RequestError
+from semantica_lib import dry_run, estimate
 from semantica_lib.experiments import AnySettings, catalogue, find
-from semantica_lib.figures.costs import whole
+from semantica_lib.figures.costs import TRIALS, whole, written
 from semantica_lib.figures.facts import NONE, number
 from semantica_lib.figures.style import BLUE, DOTS, GREY, ORANGE, STYLE, WIDTH, legend, note
 from semantica_lib.figures.tables import markdown_table
@@ -34,7 +32,7 @@ VARIED = {  # what the bench varies -> its axis
     "layers": "layers",
     "bits": "bits of a string",
 }
-TRIALS, STEPS = 10, 10_000  # of the stack from which one thing is varied; of what is expected
+STEPS = 10_000  # between which a step's expected time is taken
 MEASURED = {"color": BLUE, "marker": "o", "markersize": 7, "linestyle": "none"}
 EXPECTED = {"color": ORANGE, "marker": "", "linestyle": "--", "linewidth": 1.8}
 Scaling = Mapping[str, Any]
@@ -46,26 +44,21 @@ def scaling() -> Scaling:
     Raises:
         RequestError: the file does not hold what the bench writes.
     """
-    file = results.PUBLISHED / "scaling.json"
-    if not file.exists():
-        return {}
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        find(found["experiment"])
-        for row in found["growth"]:
-            _settings(found, row), int(row["trials"]), float(row["ms_a_step"])
-            float(row["first_step_s"]), float(row["peak_memory_mb"])
-        _base(found)
-        for row in found["runs"]:
-            int(row["steps"]), int(row["trials"]), float(row["seconds"])
-        for row in found["side_by_side"]:
-            int(row["processes"]), float(row["ms_a_step"]), float(row["trial_steps_a_second"])
-        str.strip(found["machine"]["processor"]), str.strip(found["date"]), bool(found["dirty"])
-        return found
-    except (AttributeError, KeyError, TypeError, ValueError, StopIteration) as error:
-        raise RequestError(
-            f"{file.name} is damaged ({error!r}); tests/benchmarks/scaling.py measures anew"
-        ) from None
+    return written("scaling.json", "tests/benchmarks/scaling.py", _checked)
+
+
+def _checked(found: Scaling) -> Scaling:
+    find(found["experiment"])
+    for row in found["growth"]:
+        _settings(found, row), int(row["trials"]), float(row["ms_a_step"])
+        float(row["first_step_s"]), float(row["peak_memory_mb"])
+    _base(found)
+    for row in found["runs"]:
+        int(row["steps"]), int(row["trials"]), float(row["seconds"])
+    for row in found["side_by_side"]:
+        int(row["processes"]), float(row["ms_a_step"]), float(row["trial_steps_a_second"])
+    str.strip(found["machine"]["processor"]), str.strip(found["date"]), bool(found["dirty"])
+    return found
 
 
 def _settings(found: Scaling, row: Mapping[str, Any]) -> AnySettings:

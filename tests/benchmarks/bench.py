@@ -187,6 +187,12 @@ def warm(name: str) -> float:
     return significant(time.perf_counter() - start)
 
 
+def peak_mb() -> int:
+    """Megabytes that this process took at most."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+
+
 def measure(name: str) -> dict[str, Any]:
     """All figures of one experiment; to be called in a process of its own."""
     torch.set_num_threads(1)
@@ -195,7 +201,7 @@ def measure(name: str) -> dict[str, Any]:
         warnings.simplefilter("always", Uncompiled)
         loops = {f"{TRIALS} {tie}": our_loop(own, tied, TRIALS) for tie, tied in TIES.items()}
         compiling = {tie: seconds(loops[f"{TRIALS} {tie}"], 1) for tie in TIES}
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = peak_mb()
         if 1000 * statistics.mean(map(step_seconds, loops.values())) <= SLOW_MS:
             many = {f"{MANY} {tie}": our_loop(own, tied, MANY) for tie, tied in TIES.items()}
             for loop in many.values():
@@ -210,7 +216,7 @@ def measure(name: str) -> dict[str, Any]:
         **found,
         "bound": bounded(own, found["ms_a_step"]["mean"], peaks()),
         "compile_s": rounded(compiling),
-        "peak_memory_mb": round(peak / (2**20 if sys.platform == "darwin" else 2**10)),
+        "peak_memory_mb": peak,
         "compiled": not any(issubclass(w.category, Uncompiled) for w in caught),
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),

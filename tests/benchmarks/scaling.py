@@ -8,7 +8,6 @@ ten untied trials; each stack in a process of its own on one thread, one after t
 import json
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,9 +18,18 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import bench
 import torch
-from bench import machine, our_loop, seconds, significant, step_seconds
+from bench import (
+    ROUNDS,
+    TRIALS,
+    by_turns,
+    machine,
+    our_loop,
+    peak_mb,
+    seconds,
+    significant,
+    step_seconds,
+)
 from tqdm import tqdm
 
 from semantica_lib.devices import cores
@@ -30,7 +38,7 @@ from semantica_lib.provenance import provenance
 from semantica_lib.trainers.checkpoint import write_whole
 
 FILE = ROOT / "book" / "results" / "scaling.json"
-MAIN, TRIALS = "transformer-small", 10
+MAIN = "transformer-small"
 VARIED: dict[str, tuple[int, ...]] = {  # what is not varied is as the main experiment has it
     "trials": (1, TRIALS, 100, 300),
     "embedding_size": (8, 16, 32),
@@ -47,16 +55,11 @@ def stack(changes: dict[str, int], trials: int) -> dict[str, float]:
     torch.set_num_threads(1)
     advance = our_loop(find(MAIN, changes.items()), False, trials)
     first = seconds(advance, 1)
-    steps = max(1, round(MEASURED_SECONDS / step_seconds(advance) / bench.ROUNDS))
-    ms = (
-        1_000
-        * sorted(seconds(advance, steps) / steps for _ in range(bench.ROUNDS))[bench.ROUNDS // 2]
-    )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    ms = by_turns({"stack": advance}, MEASURED_SECONDS / ROUNDS)["stack"]
     return {
         "ms_a_step": significant(ms),
         "first_step_s": significant(first),
-        "peak_memory_mb": round(peak),
+        "peak_memory_mb": peak_mb(),
     }
 
 
