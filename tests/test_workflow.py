@@ -20,6 +20,7 @@ from semantica_lib.sweeps import points, read
 from semantica_lib.workflow import snakefile
 
 SMALL = "bits: 3\nsteps: 20\nseeds: [1, 2]\nrecord_every: 10\nvalidate_every: 20\ndevice: cpu\n"
+FILE, CHANGE = "a folder's/one.yaml", ["--set", "steps=30"]
 SWEEP = """\
 base: transformer-small
 question: Some question?
@@ -105,6 +106,14 @@ def snakemake(*arguments: str) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
+def asked_for(capsys: pytest.CaptureFixture[str]) -> AnySettings:
+    """Leaves a Snakefile of two jobs and a notebook; the settings that they are to train."""
+    (own,) = experiment(FILE)
+    assert cli.main(["workflow", FILE, "--jobs", "2", *CHANGE]) == 0
+    Path("Snakefile").write_text(capsys.readouterr().out)
+    return own.model_copy(update={"steps": 30})
+
+
 def commands_of(done: subprocess.CompletedProcess) -> list[list[str]]:
     """Of the jobs that Snakemake would run, what follows `semantica`, as a shell reads it."""
     lines = [line for line in done.stdout.splitlines() if " -m semantica_lib.cli " in line]
@@ -114,35 +123,24 @@ def commands_of(done: subprocess.CompletedProcess) -> list[list[str]]:
 
 def test_the_jobs_that_snakemake_would_run_train_it(capsys: pytest.CaptureFixture[str]) -> None:
     """Their commands here, one after the other, through folders whose names a shell mistakes."""
-    (own,) = experiment("a folder's/one.yaml")
-    asked = ["workflow", "a folder's/one.yaml", "--jobs", "2", "--set", "steps=30"]
-    assert cli.main(asked) == 0
-    Path("Snakefile").write_text(capsys.readouterr().out)
+    own = asked_for(capsys)
     done = snakemake("--dry-run", "--printshellcmds")
     assert done.returncode == 0, done.stderr
     commands = commands_of(done)
     assert [one[0] for one in commands] == ["train", "train", "run"]
     for one in commands[:2]:
         assert cli.main(one) == 0
-    own = own.model_copy(update={"steps": 30})
     assert planned([own]) == []
-    assert commands[2] == ["run", str(Path("a folder's/one.yaml").resolve()), *asked[4:], *CPU]
-
-
-CPU = ["--device", "cpu"]
+    assert commands[2] == ["run", str(Path(FILE).resolve()), *CHANGE, "--device", "cpu"]
 
 
 @pytest.mark.long
 def test_snakemake_runs_it(capsys: pytest.CaptureFixture[str]) -> None:
     """On this machine, in two jobs, through folders whose names the shell could mistake."""
-    (own,) = experiment("a folder's/one.yaml")
-    asked = ["workflow", "a folder's/one.yaml", "--jobs", "2", "--set", "steps=30"]
-    assert cli.main(asked) == 0
-    Path("Snakefile").write_text(capsys.readouterr().out)
+    own = asked_for(capsys)
     done = snakemake()
     assert done.returncode == 0, done.stderr
     assert len(list(results.here().glob(".workflow/*/share-*"))) == 2
-    own = own.model_copy(update={"steps": 30})
     stored = results.load(folder_of(own))
     assert stored.complete and stored.covers(own)
     assert (stored.folder / "one.ipynb").exists()
