@@ -19,7 +19,9 @@ from semantica_lib.sweeps import file_of, sweeps
 from semantica_lib.trainers.checkpoint import write_whole
 
 NOTEBOOKS = ROOT / "notebooks"
-MEASURED = ("bench.json", "bench-gpu.json", "scaling.json")  # beside the published results
+MEASURED = (  # beside the published results
+    "bench.json", "bench-gpu.json", "profile.json", "profile-gpu.json", "scaling.json",
+)  # fmt: skip
 
 
 class NotebookError(RuntimeError):

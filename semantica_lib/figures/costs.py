@@ -166,6 +166,20 @@ def measured(found: Bench) -> str:
     """When, on what and with which versions the bench was run, and the peaks that it found."""
     if not found:
         return UNMEASURED
+    lines = machines(found)
+    bounds = [one["bound"] for one in found.values() if "bound" in one]
+    if bounds:
+        lines += [
+            "",
+            f"Peaks: {_range(bounds, 'operations_a_second')} billion operations a second in a "
+            f"large matrix product, {_range(bounds, 'bytes_a_second')} GB a second (read plus "
+            f"written) in a copy that no cache holds.",
+        ]
+    return "\n".join(lines)
+
+
+def machines(found: Bench) -> list[str]:
+    """On what and when it was measured; a line for each that differs."""
     runs: dict[str, list[str]] = {}
     for name, one in found.items():
         machine = one.get("machine", {})
@@ -177,18 +191,8 @@ def measured(found: Bench) -> str:
         )
         runs.setdefault(line, []).append(name)
     if len(runs) == 1:
-        lines = [f"Measured on: {next(iter(runs))}."]
-    else:
-        lines = [f"- {', '.join(names)}, measured on: {line}." for line, names in runs.items()]
-    bounds = [one["bound"] for one in found.values() if "bound" in one]
-    if bounds:
-        lines += [
-            "",
-            f"Peaks: {_range(bounds, 'operations_a_second')} billion operations a second in a "
-            f"large matrix product, {_range(bounds, 'bytes_a_second')} GB a second (read plus "
-            f"written) in a copy that no cache holds.",
-        ]
-    return "\n".join(lines)
+        return [f"Measured on: {next(iter(runs))}."]
+    return [f"- {', '.join(names)}, measured on: {line}." for line, names in runs.items()]
 
 
 def _range(bounds: Sequence[Mapping[str, float]], key: str) -> str:

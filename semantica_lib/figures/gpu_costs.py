@@ -3,7 +3,7 @@
 Text is Markdown. What was not measured is a dash.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semantica_lib.figures.costs import whole, written
@@ -63,6 +63,16 @@ def gpu_table(found: GpuBench) -> str:
         for one in found.values()
     ]
     return f"{markdown_table(heads, lines)}\n{_where(found)}"
+
+
+def missing(found: GpuBench, all_: Sequence[str]) -> str:
+    """Which of these experiments no stack was measured of on a GPU, in a sentence; empty if none.
+
+    They may train there all the same.
+    """
+    measured = {one["experiment"] for one in found.values()}
+    names = [f"*{name}*" for name in all_ if name not in measured]
+    return f"No stack was measured of {', '.join(names)}." if found and names else ""
 
 
 def _where(found: GpuBench) -> str:

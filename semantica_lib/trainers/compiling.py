@@ -32,10 +32,18 @@ def compiled(
 
     On a processor what calls the kernels is compiled as well, apart from them and less thoroughly,
     since it is long.
+
+    Args:
+        step: to be called with tensors of the same shapes, kinds and device each time, under the
+            same settings of PyTorch (whether it keeps gradients, say): no call asks again.
+        device: where the tensors are.
     """
     keep_memory()
     on_processor = device == "cpu"
-    calls_too = {"cpp_wrapper": on_processor, "cpp_wrapper_build_separate": on_processor}
+    options = {"cpp_wrapper": on_processor, "cpp_wrapper_build_separate": on_processor}
+    apart = _for_many_stacks()
+    if apart:  # what is compiled serves this function alone, so what it assumed needs no guard
+        options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(ROOT / ".cache" / "inductor"))
     run: Callable[..., tuple[Tensor, ...]] | None = None
 
@@ -43,9 +51,7 @@ def compiled(
         nonlocal run
         if run is None:
             try:
-                fast = torch.compile(
-                    step, fullgraph=True, dynamic=False, options=calls_too, **_for_many_stacks()
-                )
+                fast = torch.compile(step, fullgraph=True, dynamic=False, options=options, **apart)
                 result, run = fast(*arguments), fast
                 return result
             except Exception as error:  # whatever is missing, the plain function does the same

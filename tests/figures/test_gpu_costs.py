@@ -102,3 +102,11 @@ def test_where_it_was_measured_is_told_of_each_that_differs() -> None:
         f"- one, two, measured on: {LINE}.",
         "- three, measured on: Other; python unknown, torch unknown; 2026-02-03; commit unknown.",
     ]
+
+
+def test_experiments_without_a_stack_are_named() -> None:
+    found = {"one": row(), "two": row(experiment="lstm-small")}
+    every = ["transformer-small", "mlp-small", "lstm-small", "lstm-medium"]
+    said = gpu_costs.missing(found, every)
+    assert said == "No stack was measured of *mlp-small*, *lstm-medium*."
+    assert gpu_costs.missing(found, every[:1]) == gpu_costs.missing({}, every) == ""

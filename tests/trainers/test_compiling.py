@@ -112,3 +112,36 @@ def test_what_does_not_compile_is_told_and_runs_as_it_is(
     with pytest.warns(Uncompiled, match=r"uncompiled.*\(no compiler\)"):
         assert run(torch.zeros(1)) == (torch.ones(1),)
     assert run(torch.ones(1)) == (torch.tensor([2.0]),)  # and is told once
+
+
+@pytest.mark.skipif(
+    "isolate_recompiles" not in inspect.signature(torch.compile).parameters,
+    reason="of PyTorch 2.13 and later",
+)
+def test_a_function_compiled_without_guards_serves_itself_alone() -> None:
+    """Two of one code, whose arguments agree in all that a guard would ask: each has its own."""
+
+    def of(number: float) -> Callable[..., tuple[Tensor, ...]]:
+        return compiled(lambda own: (own * number,), "cpu")
+
+    twice, thrice = of(2.0), of(3.0)
+    for _ in range(2):
+        assert twice(torch.ones(3))[0].tolist() == [2.0] * 3
+        assert thrice(torch.ones(3))[0].tolist() == [3.0] * 3
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_guards_are_left_out_only_where_stacks_are_isolated(
+    limit: Callable[[], int], monkeypatch: pytest.MonkeyPatch, isolated: bool
+) -> None:
+    taken = []
+
+    def compile_(step: Any, *, options: dict[str, Any], **rest: Any) -> Any:
+        taken.append("guard_filter_fn" in options)
+        return step
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    kept = {"isolate_recompiles": True} if isolated else {}
+    monkeypatch.setattr(compiling, "_for_many_stacks", lambda: kept)
+    stacks(2)
+    assert taken == [isolated] * 2
