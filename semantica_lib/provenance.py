@@ -18,16 +18,21 @@ SOURCES = (
     "datasets", "models", "trainers", "schema.py", "settings.py", "mlm_settings.py",
     "experiments.py",
 )  # fmt: skip
+RESULTS = ":(exclude)book/results"
 
 
 def provenance() -> dict[str, Any]:
-    """Commit, whether the tree differed from it, sources and versions."""
+    """Commit, whether the tree differed from it, sources and versions.
+
+    Published results are no part of what made another: restored or newly published ones, not yet
+    committed, leave the tree as clean as it was.
+    """
     packages = (
         "torch", "numpy", "pandas", "safetensors", "pydantic", "accelerate", "tokenizers",
     )  # fmt: skip
     return {
         "commit": commit(),
-        "dirty": bool(_git("status", "--porcelain")),
+        "dirty": bool(_git("status", "--porcelain", "--", ".", RESULTS)),
         "source_sha256": _sources(),
         "numerics": NUMERICS,
         "versions": {"python": platform.python_version()}
