@@ -12,6 +12,7 @@ from semantica_lib import provenance
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository in the place of this one, with one file of code and one published result."""
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "_sources", str)
     for name in ("semantica_lib/code.py", "book/results/one/manifest.json", "book/run.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("before")
