@@ -41,7 +41,11 @@ def bench() -> Bench:
             float(one["ratio"])
         return found
 
-    found = written("bench.json", "`make bench`", checked)
+    return in_order(written("bench.json", "`make bench`", checked))
+
+
+def in_order(found: Bench) -> Bench:
+    """The same in the experiments' order; what is none of them comes last."""
     order = [name for name in named() if name in found]
     return {name: found[name] for name in [*order, *sorted(found.keys() - set(order))]}
 
@@ -180,15 +184,22 @@ def measured(found: Bench) -> str:
 
 def machines(found: Bench) -> list[str]:
     """On what and when it was measured; a line for each that differs."""
-    runs: dict[str, list[str]] = {}
+    lines = {}
     for name, one in found.items():
         machine = one.get("machine", {})
         told = {key: machine.get(key, "unknown") for key in ("processor", "cores", "threads_used")}
         versions = ", ".join(f"{key} {machine.get(key, 'unknown')}" for key in ("python", "torch"))
-        line = (
+        lines[name] = (
             f"{told['processor']}, {told['cores']} cores, of which {told['threads_used']} used; "
             f"{versions}; {one.get('date', 'date unknown')}"
         )
+    return measured_on(lines)
+
+
+def measured_on(lines: Mapping[str, str]) -> list[str]:
+    """A line for each that differs, with the names that it is of where there are several."""
+    runs: dict[str, list[str]] = {}
+    for name, line in lines.items():
         runs.setdefault(line, []).append(name)
     if len(runs) == 1:
         return [f"Measured on: {next(iter(runs))}."]

@@ -6,7 +6,7 @@ Text is Markdown. What was not measured is a dash.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from semantica_lib.figures.costs import whole, written
+from semantica_lib.figures.costs import measured_on, whole, written
 from semantica_lib.figures.facts import number
 from semantica_lib.figures.tables import markdown_table, named
 
@@ -77,15 +77,12 @@ def missing(found: GpuBench, all_: Sequence[str]) -> str:
 
 def _where(found: GpuBench) -> str:
     """GPU, versions, date and commit, of each that differs."""
-    runs: dict[str, list[str]] = {}
+    lines = {}
     for name, one in found.items():
         machine = one.get("machine", {})
         versions = ", ".join(f"{key} {machine.get(key, 'unknown')}" for key in ("python", "torch"))
-        line = (
+        lines[name] = (
             f"{machine.get('device', 'unknown')}; {versions}; {one.get('date', 'date unknown')}; "
             f"commit {(one.get('commit') or 'unknown')[:10]}"
         )
-        runs.setdefault(line, []).append(name)
-    if len(runs) == 1:
-        return f"Measured on: {next(iter(runs))}."
-    return "\n".join(f"- {', '.join(names)}, measured on: {line}." for line, names in runs.items())
+    return "\n".join(measured_on(lines))

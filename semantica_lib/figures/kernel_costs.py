@@ -10,10 +10,10 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from semantica_lib.figures.costs import TRIALS, machines, written
+from semantica_lib.figures.costs import TRIALS, in_order, machines, written
 from semantica_lib.figures.facts import number
 from semantica_lib.figures.style import BLACK, BLUE, DOTS, GREEN, ORANGE, STYLE, WIDTH, note
-from semantica_lib.figures.tables import markdown_table, named
+from semantica_lib.figures.tables import markdown_table
 
 FILES = {"cpu": "profile.json", "cuda": "profile-gpu.json"}
 UNMEASURED = {
@@ -47,8 +47,7 @@ def profiled(device: str = "cpu") -> Profile:
                 float(one["ms"][part])
             if not sum(_shown(one).values()) > 0:
                 raise ValueError("a step takes no time")
-        order = [name for name in named() if name in found]
-        return {name: found[name] for name in [*order, *sorted(found.keys() - set(order))]}
+        return in_order(found)
 
     return written(FILES[device], "`tests/benchmarks/kernels.py`", checked)
 
