@@ -13,11 +13,11 @@ from typing import Any
 
 import click
 
-from semantica_lib import results
 from semantica_lib.errors import RequestError, nearest
-from semantica_lib.experiments import AnySettings, catalogue, find, parse_override
-from semantica_lib.stopping import stopped_by
-from semantica_lib.sweeps import file_of, points, read
+from semantica_lib.running.stopping import stopped_by
+from semantica_lib.settings.catalogue import AnySettings, catalogue, find, parse_override
+from semantica_lib.settings.sweeps import file_of, points, read
+from semantica_lib.store import results
 
 
 class _Commands(click.Group):
@@ -99,7 +99,7 @@ def _wanted(name: str, overrides: Sequence[str], device: str | None = None) -> l
 @_json_option
 def list_(as_json: bool) -> None:
     """Experiments and the state of their results, here and published."""
-    from semantica_lib.listing import rows as rows_of
+    from semantica_lib.store.listing import rows as rows_of
 
     rows = rows_of()
     if as_json:
@@ -161,7 +161,7 @@ def _all_wanted(
 def _train_share(
     names: Sequence[str], wanted: Sequence[AnySettings], share: str, fresh: bool
 ) -> None:
-    from semantica_lib.run import run_share
+    from semantica_lib.running.run import run_share
 
     number, of = _share(share)
     if fresh:
@@ -183,7 +183,9 @@ def _share(text: str) -> tuple[int, int]:
 
 def _outcomes(wanted: Sequence[AnySettings], fresh: bool) -> list[str | Exception]:
     """Train them together: what became of each in words, or the error that ended it."""
-    from semantica_lib.run import run_all  # torch takes seconds to import: only where it is needed
+    from semantica_lib.running.run import (
+        run_all,  # torch takes seconds to import: only where it is needed
+    )
 
     started = time.monotonic()
     before = [results.state(results.here(), own) for own in wanted]
@@ -229,13 +231,13 @@ def run_(
         return
     if dry_run:
         wanted = _all_wanted(names, overrides, device)
-        from semantica_lib.dry_run import lines as planned
+        from semantica_lib.running.dry_run import lines as planned
 
         print("\n".join(planned(wanted, fresh, _share(share) if share else None)))
         return
     wanted = [_wanted(name, overrides, device) for name in names]
     _check([own for some in wanted for own in some], fresh)
-    from semantica_lib.batch import Request, lines, run_batch
+    from semantica_lib.running.batch import Request, lines, run_batch
 
     started = time.monotonic()
     requests = [Request(*one, fresh) for one in zip(names, wanted, strict=True)]
@@ -254,7 +256,7 @@ def run_(
 @click.option("--jobs", type=click.IntRange(1), default=1, help="at least so many to train")
 def workflow(names: Sequence[str], overrides: Sequence[str], device: str | None, jobs: int) -> None:
     """Print a Snakefile that trains each NAME, a job a stack of trials, and executes notebooks."""
-    from semantica_lib.workflow import snakefile
+    from semantica_lib.running.workflow import snakefile
 
     device = device or "cpu"  # the machines need not be alike, but what they train must be
     requests = {name: _wanted(name, overrides, device) for name in names}
@@ -264,8 +266,8 @@ def workflow(names: Sequence[str], overrides: Sequence[str], device: str | None,
 
 def _check(wanted: Sequence[AnySettings], fresh: bool) -> None:
     """Refuse, before anything runs, what could not run."""
-    from semantica_lib import together
-    from semantica_lib.jobs import check
+    from semantica_lib.running import distributed as together
+    from semantica_lib.running.plan import check
 
     if together.several():
         raise RequestError("several processes train together by `semantica train`, one experiment")
@@ -282,7 +284,7 @@ def publish(
     names: Sequence[str], overrides: Sequence[str], bare: bool, records: int | None
 ) -> None:
     """Copy this machine's results of each NAME (experiment, sweep or FILE.yaml) into the book's."""
-    from semantica_lib.publish import publish as copy
+    from semantica_lib.running.publish import publish as copy
 
     wanted = [own for name in names for own in _wanted(name, overrides)]
     for target in copy(wanted, bare, records):
@@ -354,7 +356,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 @click.option("--train/--no-train", default=True, help="train the main experiment if need be")
 def book(train: bool) -> None:
     """Build the book, training the main experiment first if that was not done here."""
-    from semantica_lib.book import MAIN, build_book
+    from semantica_lib.pages.book import MAIN, build_book
 
     if train:
         (outcome,) = _outcomes([find(MAIN)], False)
@@ -367,7 +369,7 @@ def book(train: bool) -> None:
 @command.command()
 def readme() -> None:
     """Rewrite the results in README.md from the published ones."""
-    from semantica_lib.readme import write
+    from semantica_lib.pages.readme import write
 
     write()
 

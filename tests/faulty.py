@@ -28,8 +28,9 @@ def main() -> None:
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]
     import torch
 
-    from semantica_lib import book, notebooks, publish
-    from semantica_lib.provenance import provenance
+    from semantica_lib.pages import book, notebooks
+    from semantica_lib.running import publish
+    from semantica_lib.store.provenance import provenance
 
     MADE.update(provenance())
     torch.set_num_threads(1)
@@ -109,9 +110,12 @@ def _killer(number: int, within: str, names: str) -> Callable[[str, tuple], None
 def _work(told: dict[str, Any]) -> tuple[int, str]:
     from stored import train_here
 
-    from semantica_lib import assembly, notebooks, processes, publish, results, run
     from semantica_lib.errors import RequestError, TrainingError
-    from semantica_lib.settings import settings
+    from semantica_lib.pages import notebooks
+    from semantica_lib.running import collect as assembly
+    from semantica_lib.running import processes, publish, run
+    from semantica_lib.settings.xor import settings
+    from semantica_lib.store import results
     from semantica_lib.trainers import training
 
     train_here(pytest.MonkeyPatch())
@@ -141,7 +145,7 @@ def _work(told: dict[str, Any]) -> tuple[int, str]:
 
 def _book(place: Path) -> None:
     """Build a book of one page that is executed."""
-    from semantica_lib import book, notebooks
+    from semantica_lib.pages import book, notebooks
 
     book.BOOK, book.EXECUTED = place, place / "experiments"
     page = notebooks.Page(place.parent / "page.ipynb", book.EXECUTED / "page.ipynb", {})

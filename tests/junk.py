@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from semantica_lib.experiments import CATALOGUE
-from semantica_lib.settings import SCHEDULES, SIZES, Settings, training_strings
-from semantica_lib.sweeps import FOLDER
+from semantica_lib.settings.catalogue import CATALOGUE
+from semantica_lib.settings.sweeps import FOLDER
+from semantica_lib.settings.xor import SCHEDULES, SIZES, Settings, training_strings
 
 MARKUP = [
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))",

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semantica_lib import results
-from semantica_lib.experiments import AnySettings, Settings, settings
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import AnySettings, Settings, settings
+from semantica_lib.store import results
+from semantica_lib.store.results import Result
 
 STEPS, SEEDS = np.arange(0, 401, 20), (1, 2, 3, 4, 5, 6)
 TINY = settings({"experiment": "tiny", "seeds": [42], "ties": ["tied"], "steps": 1})

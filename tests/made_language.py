@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from made import manifest_of
 
-from semantica_lib import results
-from semantica_lib.experiments import settings
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import settings
+from semantica_lib.store import results
+from semantica_lib.store.results import Result
 
 WORDS = ("the", "of", "to", "and", "in", "is", "it", "for", "that", "as")
 SPLITS = ("train", "validation", "test", "validation-holds", "validation-broken")

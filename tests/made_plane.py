@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from made import made
 
-from semantica_lib.analysis.points import Point
+from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.theory import decay_factor
-from semantica_lib.experiments import Settings
+from semantica_lib.settings.catalogue import Settings
 
 P = 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99
 DECAYS = 0.0, 0.001, 0.01, 0.03, 0.1

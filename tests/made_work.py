@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from semantica_lib import batch
-from semantica_lib.batch import Request
+from semantica_lib.running import batch
+from semantica_lib.running.batch import Request
 
 ORIGINAL = batch._child
 WORK = {

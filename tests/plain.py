@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from semantica_lib.settings import Settings
+from semantica_lib.settings.xor import Settings
 
 
 class PlainMixer(nn.Module):

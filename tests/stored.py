@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pytest import MonkeyPatch
 from torch import tensor
 
-from semantica_lib import results
-from semantica_lib.parts import Part
-from semantica_lib.processes import train_stack
-from semantica_lib.run import run
-from semantica_lib.settings import Settings
-from semantica_lib.trainers.checkpoint import save_checkpoint
+from semantica_lib.running.groups import Part
+from semantica_lib.running.processes import train_stack
+from semantica_lib.running.run import run
+from semantica_lib.settings.xor import Settings
+from semantica_lib.store import results
+from semantica_lib.store.checkpoint import save_checkpoint
 from semantica_lib.trainers.stacked import Stack
 from semantica_lib.trainers.training import train
 
@@ -35,7 +35,7 @@ def train_here(patch: MonkeyPatch) -> list[list[str]]:
             else:
                 done(stack, "")
 
-    patch.setattr("semantica_lib.run.train_all", train_all)
+    patch.setattr("semantica_lib.running.run.train_all", train_all)
     return begun
 
 

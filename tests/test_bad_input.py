@@ -24,15 +24,18 @@ from made import manifest_of
 from markdown_it import MarkdownIt
 from stored import finish
 
-from semantica_lib import cli, results
+from semantica_lib import cli
+from semantica_lib.chapters.language import tables as language_facts
+from semantica_lib.chapters.sweep import tables as sweep_tables
 from semantica_lib.errors import RequestError, TrainingError
-from semantica_lib.experiments import find, parse_override, read_file
-from semantica_lib.figures import facts, language_facts, sweep_tables
-from semantica_lib.jobs import look
-from semantica_lib.parts import parts_of
-from semantica_lib.results import Result
-from semantica_lib.settings import Settings, settings
-from semantica_lib.sweeps import file_of, points, read
+from semantica_lib.figures import facts
+from semantica_lib.running.groups import parts_of
+from semantica_lib.running.plan import look
+from semantica_lib.settings.catalogue import find, parse_override, read_file
+from semantica_lib.settings.sweeps import file_of, points, read
+from semantica_lib.settings.xor import Settings, settings
+from semantica_lib.store import results
+from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import Stack
 from semantica_lib.trainers.training import train
 
@@ -316,12 +319,14 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list:
         return lambda *what, **how: noted.append(kind) or gives
 
     failed = TrainingError("not here")
-    monkeypatch.setattr("semantica_lib.run.run_all", lambda wanted, *_: [failed] * len(wanted))
-    monkeypatch.setattr("semantica_lib.run.run_share", note("share", []))
-    monkeypatch.setattr("semantica_lib.batch.run_batch", note("batch", []))
-    monkeypatch.setattr("semantica_lib.book.build_book", note("book", Path("book")))
-    monkeypatch.setattr("semantica_lib.readme.write", note("readme", None))
-    monkeypatch.setattr("semantica_lib.publish.publish", note("publish", []))
+    monkeypatch.setattr(
+        "semantica_lib.running.run.run_all", lambda wanted, *_: [failed] * len(wanted)
+    )
+    monkeypatch.setattr("semantica_lib.running.run.run_share", note("share", []))
+    monkeypatch.setattr("semantica_lib.running.batch.run_batch", note("batch", []))
+    monkeypatch.setattr("semantica_lib.pages.book.build_book", note("book", Path("book")))
+    monkeypatch.setattr("semantica_lib.pages.readme.write", note("readme", None))
+    monkeypatch.setattr("semantica_lib.running.publish.publish", note("publish", []))
     return noted
 
 

@@ -8,9 +8,11 @@ import sys
 import pytest
 from stored import begin, finish
 
-from semantica_lib import cli, publish, results, run
+from semantica_lib import cli
 from semantica_lib.errors import TrainingError
-from semantica_lib.experiments import catalogue, find
+from semantica_lib.running import publish, run
+from semantica_lib.settings.catalogue import catalogue, find
+from semantica_lib.store import results
 
 WRONG = {
     "lst": "did you mean 'list'?",

@@ -20,11 +20,11 @@ import nbformat
 import numpy as np
 import pytest
 
-from semantica_lib import results
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import Settings, settings
-from semantica_lib.parts import parts_of
-from semantica_lib.trainers.checkpoint import load_checkpoint
+from semantica_lib.running.groups import parts_of
+from semantica_lib.settings.catalogue import Settings, settings
+from semantica_lib.store import results
+from semantica_lib.store.checkpoint import load_checkpoint
 
 OWN = {
     "experiment": "own", "bits": 3, "seeds": [1, 2], "steps": 6, "record_every": 2,

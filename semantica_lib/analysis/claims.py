@@ -15,8 +15,8 @@ from semantica_lib.analysis import statistics
 from semantica_lib.analysis.distances import Trials, synonym_pairs
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import Prediction, decay_factor, paper_predictions
-from semantica_lib.experiments import AnySettings, run_command
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import AnySettings, run_command
+from semantica_lib.store.results import Result
 
 MERGE_MARGIN = 0.10  # of the median control pair's distance
 LEARNED_NATS, LEARNED_SHARE = 0.25, 0.5

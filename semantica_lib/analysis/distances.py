@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.datasets.xor import XorTask
-from semantica_lib.results import Result
+from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 EQUAL = 1e-9  # probabilities closer than this are equal: what settings allow in their sum

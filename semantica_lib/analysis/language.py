@@ -21,8 +21,8 @@ import pandas as pd
 from semantica_lib.analysis import statistics
 from semantica_lib.analysis.claims import BOTH, missing, partial, tie_of
 from semantica_lib.analysis.distances import RESOLUTION, Table, pairwise
-from semantica_lib.experiments import MlmSettings, run_command
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import MlmSettings, run_command
+from semantica_lib.store.results import Result
 
 HOLDS, BROKEN, UNRELATED = CLASSES = "DH holds", "DH broken", "unrelated"
 PLACES = {HOLDS: "validation-holds", BROKEN: "validation-broken"}  # splits: a class's words

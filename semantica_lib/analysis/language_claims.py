@@ -22,7 +22,7 @@ from semantica_lib.analysis.language import (
     kinds,
 )
 from semantica_lib.analysis.statistics import Claim
-from semantica_lib.experiments import MlmSettings
+from semantica_lib.settings.catalogue import MlmSettings
 
 NEARER = 0.90  # of unrelated words' distance
 APART = 1.25  # times the distance of synonyms for which DH holds

@@ -20,7 +20,7 @@ from semantica_lib.analysis.distances import (
     synonym_pairs,
 )
 from semantica_lib.datasets.xor import SPLITS, XorTask
-from semantica_lib.experiments import Settings
+from semantica_lib.settings.catalogue import Settings
 from semantica_lib.trainers import schedule
 
 

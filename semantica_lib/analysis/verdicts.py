@@ -81,8 +81,8 @@ from semantica_lib.analysis.claims import EXPLORATORY, Measured, primary_claims
 from semantica_lib.analysis.exploratory import exploratory_claims
 from semantica_lib.analysis.language import Language
 from semantica_lib.analysis.statistics import Claim, Interval
-from semantica_lib.experiments import MlmSettings
-from semantica_lib.results import MANIFEST, Result
+from semantica_lib.settings.catalogue import MlmSettings
+from semantica_lib.store.results import MANIFEST, Result
 
 COLUMNS = (
     "experiment", "claim", "prediction", "margin", "estimate", "low", "high", "seeds", "failed",

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from semantica_lib.datasets import streams
-from semantica_lib.settings import training_strings
+from semantica_lib.settings.xor import training_strings
 
 SPLITS = ("train", "validation", "test", "exact")  # exact: all strings
 

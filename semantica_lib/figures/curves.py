@@ -27,7 +27,7 @@ from semantica_lib.figures.style import (
     note,
     step_axis,
 )
-from semantica_lib.results import Result
+from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 TOP = 4.0  # distances are drawn from 0 to here, as in the paper, where that holds them all

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from semantica_lib import results
 from semantica_lib.analysis.claims import (
     ACCURACY_MARGIN,
     LEARNED_NATS,
@@ -18,9 +17,10 @@ from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
 from semantica_lib.analysis.statistics import Interval, last_period, mean_interval
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import summary
-from semantica_lib.experiments import AnySettings, Settings, run_command
 from semantica_lib.markdown import literal
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import AnySettings, Settings, run_command
+from semantica_lib.store import results
+from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 NONE = "–"  # stands for a number that there is not

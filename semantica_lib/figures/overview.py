@@ -15,10 +15,10 @@ from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.distances import SynonymPair, Table, Trials, pairwise, synonym_pairs
 from semantica_lib.analysis.statistics import geometric_interval, last_period
 from semantica_lib.datasets.xor import XorTask
-from semantica_lib.experiments import catalogue, find
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.style import BLACK, BLUE, DOTS, GREY, ORANGE, STYLE, WIDTH, legend, note
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import catalogue, find
+from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 TABLES: dict[str, tuple[bool, Table]] = {

@@ -32,7 +32,7 @@ from semantica_lib.figures.style import (
     step_axis,
     suffix_of,
 )
-from semantica_lib.results import Result
+from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 Kind = Literal["synonyms", "control", "all"]

@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from semantica_lib import results
 from semantica_lib.analysis.claims import EXPLORATORY
 from semantica_lib.analysis.statistics import CONSISTENT, REPRODUCED, VERDICTS
 from semantica_lib.analysis.verdicts import (
@@ -20,7 +19,6 @@ from semantica_lib.analysis.verdicts import (
     to_markdown,
     verdicts,
 )
-from semantica_lib.experiments import Settings, catalogue, find, xor_experiments
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import (
     MODELS,
@@ -32,7 +30,9 @@ from semantica_lib.figures.facts import (
     whose,
 )
 from semantica_lib.markdown import literal
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import Settings, catalogue, find, xor_experiments
+from semantica_lib.store import results
+from semantica_lib.store.results import Result
 
 HELD = REPRODUCED, CONSISTENT
 # Tables of exploratory rows: heading of a column -> what the claims in it match. A group in the

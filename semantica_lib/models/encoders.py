@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from semantica_lib.models import lstm, mixer, transformer
 from semantica_lib.models.dropout import Dropout
-from semantica_lib.settings import Settings
+from semantica_lib.settings.xor import Settings
 
 
 def plain(own: Settings) -> nn.Module:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semantica_lib.mlm_settings import MlmSettings
+from semantica_lib.settings.language import MlmSettings
 
 
 class MaskedLanguageModel(nn.Module):

@@ -19,8 +19,8 @@ from semantica_lib.datasets.corpora import corpus
 from semantica_lib.datasets.mlm import BROKEN, HOLDS, Batch, MlmTask
 from semantica_lib.datasets.tokens import Tokens, tokens
 from semantica_lib.errors import RequestError
-from semantica_lib.mlm_settings import MlmSettings
 from semantica_lib.models.language import MaskedLanguageModel
+from semantica_lib.settings.language import MlmSettings
 from semantica_lib.trainers.history import History
 from semantica_lib.trainers.schedule import warmed_cosine
 

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from semantica_lib.mlm_settings import MlmSettings
-from semantica_lib.settings import Settings
+from semantica_lib.settings.language import MlmSettings
+from semantica_lib.settings.xor import Settings
 
 
 def rate(own: Settings, step: Tensor, ends: Tensor | None = None) -> Tensor:

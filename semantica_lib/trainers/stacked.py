@@ -11,7 +11,7 @@ from semantica_lib.datasets.xor import SPLITS, Batch, Expectation, Population, X
 from semantica_lib.models import encoders
 from semantica_lib.models.dropout import Dropout
 from semantica_lib.models.stack import INPUT, OUTPUT, Layout, plain_parameters, product
-from semantica_lib.settings import Settings
+from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers import schedule
 from semantica_lib.trainers.compiling import compiled
 from semantica_lib.trainers.launching import in_parts

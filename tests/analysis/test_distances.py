@@ -14,8 +14,8 @@ from scipy.spatial.distance import cdist
 from semantica_lib.analysis import distances
 from semantica_lib.analysis.distances import Trials
 from semantica_lib.datasets.xor import XorTask
-from semantica_lib.experiments import Settings
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import Settings
+from semantica_lib.store.results import Result
 
 MAIN = XorTask(3, (0.1, 0.9), (0.5, 0.5), 14)
 YDH = XorTask(3, (1.0, 0.0), (0.5, 0.5), 14)

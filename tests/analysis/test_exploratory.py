@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from made import SEEDS, STEPS, made, manifest_of
 from scipy import stats
 
-from semantica_lib import results
 from semantica_lib.analysis.statistics import VERDICTS
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.analysis.verdicts import across, summary, to_markdown, verdicts
-from semantica_lib.experiments import Settings
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import Settings
+from semantica_lib.store import results
+from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 PERIOD = 200

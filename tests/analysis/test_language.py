@@ -22,8 +22,8 @@ from semantica_lib.analysis.language import (
     variants,
 )
 from semantica_lib.analysis.verdicts import COLUMNS, across, kinds, primary_rows, summary, verdicts
-from semantica_lib.experiments import run_command, settings
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import run_command, settings
+from semantica_lib.store.results import Result
 
 Make = Callable[..., Result]
 TWENTY = list(range(42, 62))

@@ -11,7 +11,7 @@ from plain import optimizer_and_schedule
 
 from semantica_lib.analysis import theory
 from semantica_lib.datasets.xor import XorTask
-from semantica_lib.experiments import Settings
+from semantica_lib.settings.catalogue import Settings
 
 
 def _main(bits: int = 7) -> XorTask:

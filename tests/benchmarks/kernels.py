@@ -28,9 +28,9 @@ from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 from semantica_lib.errors import RequestError
-from semantica_lib.experiments import ROOT, find
-from semantica_lib.provenance import commit, device_name
-from semantica_lib.trainers.checkpoint import write_whole
+from semantica_lib.settings.catalogue import ROOT, find
+from semantica_lib.store.checkpoint import write_whole
+from semantica_lib.store.provenance import commit, device_name
 from semantica_lib.trainers.launching import steps_a_launch
 
 RESULTS = ROOT / "book" / "results"

@@ -32,10 +32,10 @@ from bench import (
 )
 from tqdm import tqdm
 
-from semantica_lib.devices import cores
-from semantica_lib.experiments import ROOT, find
-from semantica_lib.provenance import provenance
-from semantica_lib.trainers.checkpoint import write_whole
+from semantica_lib.running.devices import cores
+from semantica_lib.settings.catalogue import ROOT, find
+from semantica_lib.store.checkpoint import write_whole
+from semantica_lib.store.provenance import provenance
 
 FILE = ROOT / "book" / "results" / "scaling.json"
 MAIN = "transformer-small"

@@ -11,10 +11,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from semantica_lib.experiments import find, xor_experiments
 from semantica_lib.models import stack as models
 from semantica_lib.models.dropout import Dropout
-from semantica_lib.settings import Settings, settings
+from semantica_lib.settings.catalogue import find, xor_experiments
+from semantica_lib.settings.xor import Settings, settings
 from semantica_lib.trainers.stacked import Stack
 
 OTHERS = {

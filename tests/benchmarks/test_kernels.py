@@ -6,7 +6,7 @@ from pathlib import Path
 import kernels
 import pytest
 
-from semantica_lib.figures import kernel_costs as shown
+from semantica_lib.chapters.costs import kernels as shown
 
 
 @pytest.mark.parametrize(

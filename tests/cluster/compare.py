@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semantica_lib import results
+from semantica_lib.store import results
 
 
 def main(one: Path, other: Path) -> None:

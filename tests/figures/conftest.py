@@ -9,9 +9,9 @@ import pytest
 from made import manifest_of
 from matplotlib.figure import Figure
 
-from semantica_lib import results
-from semantica_lib.experiments import settings
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import settings
+from semantica_lib.store import results
+from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 

@@ -11,10 +11,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from semantica_lib.analysis.claims import MERGE_MARGIN
-from semantica_lib.experiments import find
 from semantica_lib.figures import overview
 from semantica_lib.figures.style import png
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import find
+from semantica_lib.store.results import Result
 
 Make = Callable[..., Result]
 Fits = Callable[[Figure], bool]

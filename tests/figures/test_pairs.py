@@ -15,7 +15,7 @@ from scipy import stats
 from semantica_lib.errors import RequestError
 from semantica_lib.figures import pairs
 from semantica_lib.figures.style import DOTS, png
-from semantica_lib.results import Result
+from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 Make = Callable[..., Result]

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semantica_lib import results
 from semantica_lib.analysis.verdicts import COLUMNS, verdicts
-from semantica_lib.experiments import find, xor_experiments
 from semantica_lib.figures import facts, tables
-from semantica_lib.results import Result
+from semantica_lib.settings.catalogue import find, xor_experiments
+from semantica_lib.store import results
+from semantica_lib.store.results import Result
 
 Make = Callable[..., Result]
 KINDS = tables.AUTHOR, tables.PARITIES, tables.DECAY, tables.LOG_ODDS, tables.HELD_OUT

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from semantica_lib.settings import settings
+from semantica_lib.settings.xor import settings
 from semantica_lib.trainers.launching import in_parts, launched, steps_a_launch
 from semantica_lib.trainers.stacked import Stack
 

@@ -11,7 +11,7 @@ from test_stacked import Run, assert_same_parameters, parameters, uncompiled
 from torch import Tensor
 
 from semantica_lib.models.stack import INPUT, OUTPUT, Layout
-from semantica_lib.settings import MAY_DIFFER, Settings, settings
+from semantica_lib.settings.xor import MAY_DIFFER, Settings, settings
 from semantica_lib.trainers import stacked, training
 from semantica_lib.trainers.history import History, joined, parted, relaid
 from semantica_lib.trainers.stacked import Stack

@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from semantica_lib.datasets.mlm import BROKEN, HOLDS
 from semantica_lib.models.language import MaskedLanguageModel
-from semantica_lib.settings import settings
+from semantica_lib.settings.xor import settings
+from semantica_lib.store.checkpoint import load_checkpoint, save_checkpoint
 from semantica_lib.trainers import mlm
-from semantica_lib.trainers.checkpoint import load_checkpoint, save_checkpoint
 from semantica_lib.trainers.schedule import warmed_cosine
 
 TEXT = small_text()

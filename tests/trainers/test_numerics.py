@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from semantica_lib.experiments import settings
-from semantica_lib.results import NUMERICS
+from semantica_lib.settings.catalogue import settings
+from semantica_lib.store.results import NUMERICS
 from semantica_lib.trainers.stacked import Stack
 
 STORED = Path(__file__).parents[1] / "reference" / f"numerics-{NUMERICS}.npz"

@@ -21,10 +21,10 @@ from plain import optimizer_and_schedule
 from torch import Tensor, nn
 
 from semantica_lib.datasets.xor import SPLITS, Batch, XorTask
-from semantica_lib.experiments import find
 from semantica_lib.models import encoders
 from semantica_lib.models.stack import plain_parameters
-from semantica_lib.settings import SIZES, Settings, settings
+from semantica_lib.settings.catalogue import find
+from semantica_lib.settings.xor import SIZES, Settings, settings
 from semantica_lib.trainers import stacked, training
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.stacked import Stack, State

@@ -1,0 +1,68 @@
+"""The points of a sweep with their results: what the chapters on sweeps are made from."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from semantica_lib.analysis.claims import tie_of
+from semantica_lib.analysis.distances import Table
+from semantica_lib.errors import RequestError
+from semantica_lib.settings.catalogue import Settings
+from semantica_lib.settings.sweeps import file_of, points, read
+from semantica_lib.store import results
+from semantica_lib.store.results import Result
+
+Place = tuple[bool, Table]  # a table: whether of tied trials, and which
+INPUT, OUTPUT, TIED = PLACES = ((False, "input"), (False, "output"), (True, "input"))
+
+
+class Point(NamedTuple):
+    """A point of a sweep, and its result if there is one."""
+
+    varied: Mapping[str, Any]
+    settings: Settings
+    result: Result | None
+
+    @property
+    def places(self) -> list[Place]:
+        """The tables that it has: whether tied, and which."""
+        return [place for place in PLACES if tie_of(place[0]) in self.settings.ties]
+
+
+def stored(sweep: str) -> list[Point]:
+    """The points of a sweep, each with the result that has its trials: this machine's, if it has.
+
+    Args:
+        sweep: its name, or the path of its file.
+
+    Raises:
+        RequestError: there is no such sweep, something in it is wrong, or a result is damaged.
+    """
+    path = file_of(sweep)
+    if path is None:
+        raise RequestError(f"{sweep} is an experiment, not a sweep")
+    return [Point(varied, own, _result(own)) for varied, own in points(read(path))]
+
+
+def _result(own: Settings) -> Result | None:
+    places = results.here(), results.PUBLISHED
+    found = [one for place in places if (one := results.load(results.folder(place, own)))]
+    best = next((one for one in found if one.covers(own)), found[0] if found else None)
+    return best.of_seeds(own.seeds) if best else None
+
+
+def pairs_of(found: list[Point], name: str, one: Any, other: Any) -> list[tuple[Point, Point]]:
+    """Points that have a result and differ in one setting alone, by its values."""
+    by = {point.settings.settings_hash: point for point in found if point.result}
+    pairs = []
+    for point in by.values():
+        if getattr(point.settings, name) == one:
+            changed = point.settings.model_copy(update={name: other}).settings_hash
+            if changed in by:
+                pairs.append((point, by[changed]))
+    return pairs
+
+
+def name_of(place: Place) -> str:
+    """A table in words: ``tied``, ``untied input`` or ``untied output``."""
+    tied, table = place
+    return "tied" if tied else f"untied {table}"

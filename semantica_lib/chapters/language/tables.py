@@ -1,0 +1,228 @@
+"""The words and numbers that a language model's page shows, as Markdown.
+
+They are made from settings and stored results.
+"""
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from semantica_lib.analysis import language_claims
+from semantica_lib.analysis.language import (
+    BROKEN,
+    HOLDS,
+    PLACES,
+    TABLES,
+    VARIANTS,
+    Language,
+    kinds,
+    variants,
+)
+from semantica_lib.analysis.statistics import geometric_interval
+from semantica_lib.analysis.verdicts import summary, verdicts
+from semantica_lib.chapters.language.figures import PANELS
+from semantica_lib.datasets.corpora import FORMAT
+from semantica_lib.errors import RequestError, nearest
+from semantica_lib.figures.facts import NONE, TIES, facts_of_run, model, number
+from semantica_lib.figures.tables import markdown_table
+from semantica_lib.markdown import literal
+from semantica_lib.settings.catalogue import MlmSettings, run_command
+from semantica_lib.store import results
+from semantica_lib.store.results import Result
+
+CORPORA = {
+    "grammar": "sentences of a small generative grammar",
+    "documentation": "the prose of the documentation that is installed beside this code",
+    "bookcorpus": "the paper's corpus, or the first one in its place that answers",
+}
+SHOWN = 3  # words of each class
+FIRST = {"mlm": {"schedule_period": 2_400}}  # what was otherwise when an experiment was first run
+AS_HERE = "as here"
+KEYS = {HOLDS: "holds", BROKEN: "broken"}  # in the names of facts
+WHERE = {HOLDS: "the DH holds", BROKEN: "the DH is broken"}
+
+
+def asked(own: MlmSettings) -> str:
+    """What an experiment asks, and of which model, text and words, a paragraph."""
+    source = CORPORA.get(own.corpus, "files of one's own")
+    return (
+        f"**{own.experiment}.** {literal(own.question)} The model: {model(own)}. "
+        f"The text: {source}. Words with a synonym: {own.synonyms} for which the DH holds, "
+        f"{own.broken_synonyms} for which it is broken."
+    )
+
+
+def predictions(own: MlmSettings) -> str:
+    """What is predicted of an experiment, with its margins; needs no result."""
+    lines = [[one.claim, one.words] for one in language_claims.predictions(own)]
+    return markdown_table(["claim", "predicted"], lines)
+
+
+def ending(result: Result) -> str:
+    """Where the classes of synonyms end in each table: what to take from the figures."""
+    measured, lines = Language(result), []
+    if measured.window is None:
+        return measured.lacks((True, False))
+    for name in PANELS:
+        parts = [
+            f"those for which {WHERE[kind]} {_geometric(measured.ratio(name, kind))}"
+            for kind in kinds(result.settings)
+        ]
+        lines.append(f"- **{name}**: {', '.join(parts)} times as far apart as unrelated words.")
+    end = "end" if result.complete else "are so far"
+    return "\n".join([f"Synonyms {end} (geometric mean over seeds):\n", *lines])
+
+
+def learning(result: Result) -> str:
+    """What tied and untied trials attain, and what tying costs, a few sentences."""
+    measured = Language(result)
+    if measured.window is None:
+        return measured.lacks((True, False))
+    found, end = _losses(measured), "end" if result.complete else "are so far"
+    costs = [f"{found[f'cost_{KEYS[k]}']} where {WHERE[k]}" for k in kinds(result.settings)]
+    return (
+        f"On the validation sample tied trials {end} at {found['loss_tied']} nats on average and "
+        f"untied ones at {found['loss_untied']}; who knows frequencies only has "
+        f"{found['loss_frequencies']}. Tied minus untied loss at the places of words with a "
+        f"synonym: {', '.join(costs)} (nats, mean over seeds)."
+    )
+
+
+def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
+    """Every number of a result that pages quote, by key.
+
+    Args:
+        frame: the result's verdicts.
+    """
+    measured = Language(result)
+    found = facts_of_run(result) | _losses(measured)
+    found["verdict_summary"] = summary(frame).partition(": ")[2]
+    for name, (tied, table) in TABLES.items():
+        for kind in kinds(result.settings):
+            key = f"{name.replace(' ', '_')}_{KEYS[kind]}"
+            found[f"{key}_distance"] = _mean(measured.trials[tied].end(table, kind))
+            found[f"{key}_ratio"] = _geometric(measured.ratio(name, kind))
+    return found
+
+
+def _losses(measured: Language) -> dict[str, str]:
+    found = {f"loss_{tie}": _mean(measured.loss(tied, "validation")) for tied, tie in TIES}
+    found["loss_frequencies"] = _mean(measured.unigram.loss)
+    costs = {KEYS[kind]: measured.cost(PLACES[kind]) for kind in kinds(measured.settings)}
+    return found | {f"cost_{key}": _mean(values) for key, values in costs.items()}
+
+
+def _mean(values: Iterable[float]) -> str:
+    finite = [value for value in values if np.isfinite(value)]
+    return number(np.mean(finite)) if finite else NONE
+
+
+def _geometric(values: np.ndarray) -> str:
+    return number(geometric_interval(values[np.isfinite(values)]).estimate)
+
+
+def stored_variants(result: Result) -> tuple[dict[str, Result], str]:
+    """The result and what is stored of its variants, by label; and what is not, as Markdown.
+
+    Raises:
+        RequestError: one is damaged.
+    """
+    own, found, lines = result.settings, {AS_HERE: result}, []
+    for label, changed in variants(own).items():
+        one = results.best(changed)
+        if one is not None:
+            found[label] = one
+            continue
+        changes = (f"{name}={json.dumps(value)}" for name, value in VARIANTS[label].items())
+        command = shlex.join(word for change in changes for word in ("--set", change))
+        lines.append(f"- *{label}* is not trained yet; `{run_command(own)} {command}` does.")
+    return found, "\n".join(lines)
+
+
+def first_run(result: Result) -> str:
+    """What a first run of the named experiment came to, of fewer steps; empty if none is stored."""
+    own = result.settings
+    if own.experiment not in FIRST:
+        return ""
+    before = results.best(own.model_copy(update=FIRST[own.experiment]))
+    if before is None or before.settings.identity == own.identity:
+        return ""
+    seeds, steps = len(set(before.seed.tolist())), before.manifest["steps_done"]
+    return (
+        f"**A first run** of {seeds} seeds had {steps:,} steps, the rate at its lowest at their "
+        f"end. Not all trials had come to use the tag by then, as the "
+        f"loss at the places of the words for which the DH is broken told, and so the steps were "
+        f"raised: what is judged above was run knowing these figures.\n\n{ending(before)}\n\n"
+        f"{learning(before)}\n\n{summary(verdicts(before))}."
+    )
+
+
+def paper_seeds(result: Result) -> str:
+    """What the paper's five seeds say alone, where there are others that were added to them."""
+    seeds = set(result.seed.tolist())
+    if not set(results.PAPER_SEEDS) < seeds:
+        return ""
+    told = summary(verdicts(result.of_seeds(results.PAPER_SEEDS)))
+    return (
+        f"**The paper's five seeds alone**: {told}. The other {len(seeds) - 5} were added when "
+        f"these were known."
+    )
+
+
+def neighbours(result: Result, words: Sequence[str] | None = None) -> str:
+    """The five pieces nearest by cosine to some words, in each table; a synonym is bold.
+
+    Of the first seed, at the end.
+
+    Args:
+        words: which; else the three commonest of each class.
+
+    Raises:
+        RequestError: a word that has no synonym in this result.
+    """
+    names, first = result.words.tolist(), np.flatnonzero(result.seed == result.seed.min())
+    count, holds, lines = len(names) // 2, result.holds[first[0]], []
+    if words is None:
+        words = [names[i] for kind in (holds, ~holds) for i in np.flatnonzero(kind)[:SHOWN]]
+    for word in words:
+        if word not in names:
+            raise RequestError(f"{word!r} has no synonym here{nearest(word, names)}")
+        place = names.index(word)
+        synonym, cells = names[(place + count) % (2 * count)], []
+        for tied, table in (TABLES[name] for name in PANELS):
+            trial = first[result.tied[first] == tied]
+            near = result.neighbours[trial, int(table == "output"), place].ravel().tolist()
+            told = [f"**{_code(one)}**" if one == synonym else _code(one) for one in near]
+            cells.append(" ".join(told) or NONE)
+        lines.append([_code(word), "holds" if holds[place % count] else "broken", *cells])
+    return markdown_table(["word", "DH", *PANELS], lines)
+
+
+def _code(piece: str) -> str:
+    """A piece as it is, whatever Markdown would make of its signs."""
+    return f"`` {piece} ``" if "`" in piece else f"`{piece}`"
+
+
+def text(result: Result) -> str:
+    """What a result's models were trained on: the text, its pieces, its rows."""
+    own, about = result.settings, result.manifest["text"]
+    counts = [f"{about[name]:,} {name}" for name in ("sentences", "words") if name in about]
+    told = [*counts, f"sha256 {literal(about['text_sha256'][:12])}"]
+    made_of = ""
+    if "versions" in about:
+        python, others = literal(about["versions"]["python"]), len(about["versions"]) - 1
+        made_of = f" It is of Python {python} and {others} packages; the manifest has the versions."
+    if about.get("format", FORMAT) != FORMAT:
+        made_of += " It was gathered by earlier rules: the present code would gather another text."
+    pieces = "the hub's tokenizer"
+    if own.vocabulary_size is not None:
+        pieces = f"a tokenizer of at most {own.vocabulary_size:,} pieces"
+    splits = ("train", "validation", "test")
+    rows = ", ".join(f"{about['rows'][split]:,} ({split})" for split in splits)
+    return (
+        f"**The text**: {literal(about['source'])}, {', '.join(told)}.{made_of} Cut by {pieces} "
+        f"({100 * about['unknown_share']:.2g}% unknown) into rows of {own.length - 1}: {rows}."
+    )

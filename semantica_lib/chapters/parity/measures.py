@@ -1,0 +1,116 @@
+"""Which trials learn the parity, and what makes the others fail: seed, tying, decay, noise."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from semantica_lib.analysis.claims import BOTH, Measured, tie_of
+from semantica_lib.analysis.distances import synonym_pairs
+from semantica_lib.analysis.statistics import Claim
+from semantica_lib.analysis.sweep_points import Point, pairs_of
+from semantica_lib.chapters.closing.measures import STRONG, exploratory, more_learn
+from semantica_lib.store.results import Result
+
+PERMUTATIONS = 10_000
+
+
+class Row(NamedTuple):
+    """Whether the trials of one tie of a result learn, by seed."""
+
+    label: str
+    tied: bool
+    learned: pd.Series
+
+
+def rows_of(named: Sequence[tuple[str, Result]]) -> list[Row]:
+    """The ties of results that are trained to a full period, those without trials left out.
+
+    Args:
+        named: labels and results.
+    """
+    found = []
+    for label, result in named:
+        learned = Measured(result).learned
+        found += [Row(label, tied, learned[tied]) for tied in BOTH if len(learned[tied])]
+    return found
+
+
+def tying_claims(named: Sequence[tuple[str, Result]]) -> list[Claim]:
+    """Of the seeds of a result that learn in one tie only, most learn untied: nothing predicted."""
+    claims = []
+    for label, result in named:
+        learned = Measured(result).learned
+        if all(len(learned[tied]) for tied in BOTH):
+            text = f"{label}: learned by more trials untied than tied"
+            claims.append(more_learn(text, learned[True], learned[False]))
+    return exploratory(claims)
+
+
+def decay_claims(found: list[Point]) -> list[Claim]:
+    """That more trials of AdamW learn without decay than with the paper's, either way and loss.
+
+    Predicted because decay pulls every weight towards the model that does not look at its input.
+    """
+    claims = []
+    for strong, none in pairs_of(found, "weight_decay", STRONG, 0.0):
+        if strong.settings.optimizer == "adamw":
+            before, after = Measured(strong.result).learned, Measured(none.result).learned
+            for tied in BOTH:
+                loss = strong.settings.expectation
+                text = f"AdamW, {loss} loss, {tie_of(tied)}: learned by more trials without decay"
+                claims.append(more_learn(text, before[tied], after[tied], "over"))
+    return claims
+
+
+def noise_helps(found: list[Point]) -> list[Claim]:
+    """That more trials of AdamW learn with noise than without, at the paper's decay.
+
+    Predicted because noise moves a trial off a plateau on which it would stay.
+    """
+    claims = []
+    for exact, sampled in pairs_of(found, "expectation", "exact", "sampled"):
+        own = exact.settings
+        if own.optimizer == "adamw" and own.weight_decay == STRONG:
+            before, after = Measured(exact.result).learned, Measured(sampled.result).learned
+            for tied in BOTH:
+                text = f"AdamW, decay {STRONG:g}, {tie_of(tied)}: learned by more trials with noise"
+                claims.append(more_learn(text, before[tied], after[tied], "over"))
+    return claims
+
+
+def seed_matters(rows: Sequence[Row]) -> tuple[int, float]:
+    """Whether the same seeds learn again and again: how many rows it is of, and p.
+
+    A seed begins with the same weights in every row. Under the null hypothesis each row's outcomes
+    fall on its seeds at random; the statistic is the variance over seeds of how many rows each
+    learns in, and the permutations are within rows. Rows in which all or none learn say nothing.
+    """
+    table = pd.DataFrame({index: row.learned for index, row in enumerate(rows)}).dropna()
+    outcomes = table.to_numpy(float)
+    outcomes = outcomes[:, np.ptp(outcomes, axis=0) > 0] if len(outcomes) else outcomes
+    if outcomes.shape[1] < 2:
+        return outcomes.shape[1], np.nan
+    rng = np.random.default_rng(0)
+    measured, extreme = outcomes.sum(1).var(), 0
+    for _ in range(PERMUTATIONS):
+        extreme += rng.permuted(outcomes, axis=0).sum(1).var() >= measured
+    return outcomes.shape[1], (1 + extreme) / (1 + PERMUTATIONS)
+
+
+def merging(result: Result) -> list[tuple[bool, str, tuple[int, int], np.ndarray, np.ndarray]]:
+    """How near pairs end in trials that learn and in those that do not, where there are both.
+
+    Returns:
+        Whether tied, the table, the pair, and the ratios to a control pair of either.
+    """
+    measured, found = Measured(result), []
+    for tied, table in ((False, "input"), (False, "output"), (True, "input")):
+        learns = measured.learned[tied].reindex(measured.trials[tied].seeds, fill_value=False)
+        for pair in synonym_pairs(measured.task):
+            ratio, _ = measured.trials[tied].ratio(table, pair[:2])
+            finite = np.isfinite(ratio)
+            either = (ratio[finite & (learns.to_numpy(bool) == is_)] for is_ in (True, False))
+            found.append((tied, table, pair[:2], *either))
+    return found

@@ -1,0 +1,40 @@
+"""The statements of the theory beside what is measured of them, as Markdown."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from semantica_lib.chapters.theory.measures import EXACT
+from semantica_lib.figures.tables import markdown_table
+
+
+class Check(NamedTuple):
+    """A statement, its assumptions, what is measured, and whether it is to hold under them."""
+
+    statement: str
+    assumptions: str
+    deviation: float
+    expected: bool
+
+    @property
+    def holds(self) -> bool:
+        return self.deviation <= EXACT
+
+    @property
+    def as_stated(self) -> bool:
+        return self.holds == self.expected
+
+
+def table(checks: Iterable[Check]) -> str:
+    """Each check with its deviation, and whether it came out as stated."""
+    lines = [
+        [
+            one.statement,
+            one.assumptions,
+            f"{one.deviation:.1e}",
+            "holds" if one.holds else "fails",
+            "as stated" if one.as_stated else "**not as stated**",
+        ]
+        for one in checks
+    ]
+    heads = "statement", "assumptions", "deviation", f"to {EXACT:.0e}", "and that is"
+    return markdown_table(heads, lines)

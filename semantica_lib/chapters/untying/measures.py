@@ -1,0 +1,199 @@
+"""Tie first, untie later: the ways to train that the sweep over the step of untying compares.
+
+What is claimed of them is in :mod:`semantica_lib.chapters.untying.claims`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from semantica_lib.analysis.claims import (
+    BOTH,
+    LEARNED_NATS,
+    MERGE_MARGIN,
+    Measured,
+    missing,
+    partial,
+)
+from semantica_lib.analysis.distances import Pair, Table, Trials
+from semantica_lib.analysis.exploratory import CLOSE
+from semantica_lib.analysis.statistics import last_period
+from semantica_lib.analysis.sweep_points import Point
+from semantica_lib.analysis.theory import decay_factor
+from semantica_lib.settings.catalogue import Settings
+from semantica_lib.store.results import Result
+
+UNDECIDED = 1.25  # a clock this near to the margin, as a factor, predicts nothing
+TABLES: tuple[Table, ...] = ("input", "output")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to train: always untied, tied until a step, or always tied.
+
+    Attributes:
+        until: the step of untying; 0 of always untied, inf of always tied.
+    """
+
+    until: float
+    measured: Measured
+    result: Result
+
+    @property
+    def label(self) -> str:
+        return {0: "always untied", np.inf: "always tied"}.get(
+            self.until, f"tied until {self.until:,}"
+        )
+
+    @property
+    def trials(self) -> Trials:
+        return self.measured.trials[self.until > 0]
+
+    @property
+    def learned(self) -> pd.Series:
+        """Whether each trial learned, by seed."""
+        return self.measured.learned[self.until > 0]
+
+    @property
+    def since(self) -> int:
+        """The step from which the tables are what they are at the end, one or two."""
+        return int(self.until) if np.isfinite(self.until) else 0
+
+    @property
+    def clock(self) -> float:
+        """What decay alone leaves of a distance since that step, at this result's records."""
+        return clock(self.measured.settings, self.trials.steps)
+
+    @property
+    def lacks(self) -> str:
+        """Why no claim can be judged by it; empty if nothing is missing."""
+        own, last, tied = self.measured.settings, self.measured.last, self.until > 0
+        if not self.measured.complete:
+            return partial(own, last)
+        if self.measured.window is None:
+            return f"The records, to step {last}, hold no full period of the schedule."
+        return missing(own, {tied: self.trials}, (tied,))
+
+    def values(self, split: str, quantity: str) -> pd.DataFrame:
+        """A metric of the trials that did not crash, ``(seed, step)`` under these labels."""
+        rows = self.result.metrics
+        rows = rows[(rows.tied == (self.until > 0)) & (rows.split == split)]
+        return rows[rows.seed.isin(self.trials.seeds)].pivot(
+            index="seed", columns="step", values=quantity
+        )
+
+
+def ways_of(found: Sequence[Point]) -> list[Way]:
+    """The ways that have trials, from always untied over untied ever later to always tied."""
+    ways = []
+    for point in (point for point in found if point.result):
+        measured, until = Measured(point.result), point.settings.untie_at
+        for tied in (True,) if until else BOTH:
+            way = Way((until or np.inf) if tied else 0, measured, point.result)
+            if len(way.trials.seeds) + len(way.trials.crashed):
+                ways.append(way)
+    return sorted(ways, key=lambda way: way.until)
+
+
+def clock(own: Settings, steps: np.ndarray | None = None) -> float:
+    """What decay alone leaves, at the run's end, of a distance at the step of untying.
+
+    The mean over the last full period's records; nan without one, or if the optimizer has no clock.
+
+    Args:
+        steps: ``(record,)``, those of a result; the settings' own if not given.
+    """
+    steps = np.arange(0, own.steps + 1, own.record_every) if steps is None else steps
+    window = last_period(steps, own.period)
+    if window is None:
+        return np.nan
+    kept = decay_factor(own, steps[window]).mean()
+    return float(kept / decay_factor(own, np.array([own.untie_at or 0]))[0])
+
+
+def merges(own: Settings) -> bool | None:
+    """Whether inputs that tying held apart merge after it, by the clock; None if it is too close.
+
+    To merge is here to come under a tenth of the distance at the step of untying.
+    """
+    left = clock(own)
+    if not abs(np.log(left / MERGE_MARGIN)) > np.log(UNDECIDED):  # nor if it is nan
+        return None
+    return left < MERGE_MARGIN
+
+
+def left_of(way: Way, table: Table, pair: Pair) -> np.ndarray:
+    """A pair's distance at the end over its own at the step of untying, ``(trial,)``.
+
+    Of a way that never unties: over that at step 0. nan where that step is not recorded.
+    """
+    curve = way.trials.distance(table, pair)
+    at = np.flatnonzero(way.trials.steps == way.since)
+    return way.trials.end(curve) / (curve[:, at[0]] if at.size else np.nan)
+
+
+def begins_as(way: Way, tied: Way) -> float:
+    """How far tables are from always tied ones when they are untied: 0 if all has been the same.
+
+    The Frobenius norm of the difference over that of the tied tables, at the last step until then
+    that both recorded, over the seeds that both have; nan without any. The two ways ask for the
+    same numbers until then, but round them differently.
+    """
+    steps = np.intersect1d(way.trials.steps, tied.trials.steps)
+    steps, seeds = steps[steps <= way.until], np.intersect1d(way.trials.seeds, tied.trials.seeds)
+    if not steps.size or not seeds.size:
+        return np.nan
+    one, other = (
+        trials.tables["input"][np.isin(trials.seeds, seeds)][:, trials.steps == steps[-1]]
+        for trials in (way.trials, tied.trials)
+    )
+    return float(np.linalg.norm(one.astype(np.float64) - other) / np.linalg.norm(other))
+
+
+def apart(way: Way) -> np.ndarray:
+    """How far the two tables are from each other, ``(trial, record)``, 0 while they are one.
+
+    The Frobenius norm of their difference over the root mean square of their own norms: the square
+    root of 2 where they have nothing in common.
+    """
+    one, other = (way.trials.tables[table].astype(np.float64) for table in TABLES)
+    size = np.sqrt(((one**2).sum((2, 3)) + (other**2).sum((2, 3))) / 2)
+    return np.sqrt(((one - other) ** 2).sum((2, 3))) / np.maximum(size, np.finfo(float).tiny)
+
+
+def final(way: Way, quantity: str, *others: Way, split: str = "exact") -> pd.Series:
+    """A metric's mean over the last period's steps that these ways all measured, by seed."""
+    steps = set.intersection(*(set(one.trials.metrics.step) for one in (way, *others)))
+    values = way.values(split, quantity)
+    return values[sorted(steps & set(values.columns))].mean(axis=1)
+
+
+def first_learned(way: Way, steps: Sequence[int] | None = None) -> pd.Series:
+    """First measured step at which a trial's loss on the training strings is that of a learner.
+
+    Within 0.25 nats of the least; inf for a trial whose mean over the last period is not. By seed.
+
+    Args:
+        steps: those to look at; all measured ones if not given.
+    """
+    values = way.values("train", "loss")
+    values = values[sorted(set(values.columns) & set(values.columns if steps is None else steps))]
+    under = values - way.measured.task.ceiling("train")[1] <= LEARNED_NATS
+    under &= way.learned.reindex(values.index, fill_value=False).to_numpy(bool)[:, None]
+    first = {seed: row.index[row].min() if row.any() else np.inf for seed, row in under.iterrows()}
+    return pd.Series(first, dtype=float)
+
+
+def first_close(way: Way, pair: Pair, steps: Sequence[int] | None = None) -> pd.Series:
+    """First recorded step at which output rows are under a tenth of their distance at step 0.
+
+    By seed; inf for a trial that never is, nan without a record of step 0.
+    """
+    trials = way.trials
+    curve = trials.distance("output", pair)
+    looked = np.isin(trials.steps, trials.steps if steps is None else steps)
+    under = (curve < CLOSE * trials.start(curve)[:, None]) & looked
+    first = np.where(under.any(1), trials.steps[under.argmax(1)], np.inf)
+    return pd.Series(np.where(np.isnan(trials.start(curve)), np.nan, first), trials.seeds)

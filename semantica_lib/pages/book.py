@@ -1,0 +1,120 @@
+"""The book: which notebooks it has, and building it from them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import nbformat
+
+from semantica_lib.markdown import literal
+from semantica_lib.pages.notebooks import (
+    NOTEBOOKS,
+    NotebookError,
+    Page,
+    current,
+    execute,
+    key_of,
+    parameters_of,
+    source_of,
+    titled,
+)
+from semantica_lib.settings.catalogue import ROOT, catalogue, find
+from semantica_lib.store import results
+from semantica_lib.store.checkpoint import write_whole
+
+BOOK = ROOT / "book"
+EXECUTED = BOOK / "experiments"
+MAIN = "transformer-small"
+# Made from any results.
+CHAPTERS = (
+    "clock", "logodds", "closing", "coincidence", "parity", "phase", "untie", "shaping", "near",
+    "sweep",
+)  # fmt: skip
+
+
+def pages() -> list[Page]:
+    """The book's notebooks: one an experiment, and those of the other pages that there are."""
+    others = [
+        _other("task"),
+        _other("theory"),
+        *(_other(name, None) for name in CHAPTERS),
+        _other("tables", None),
+        _other("original", None),
+        _other("costs", None),
+        _other("scale", None),
+        _other("own", ("three-synonyms",), needs="three-synonyms"),
+    ]
+    return [page for page in others if page.source.exists()] + [
+        Page(source_of(own), EXECUTED / f"{name}.ipynb", parameters_of(own), (name,), name)
+        for name, own in ((name, find(name)) for name in catalogue())
+    ]
+
+
+def _other(name: str, shows: tuple[str, ...] | None = (), needs: str = "") -> Page:
+    return Page(NOTEBOOKS / f"{name}.ipynb", EXECUTED / f"{name}.ipynb", {}, shows, needs)
+
+
+def build_book() -> Path:
+    """Execute the book's notebooks on stored results and render it, warnings taken as errors.
+
+    Notebooks whose sources and results are as they were at their last execution are not executed
+    again. A page without a result says so, and how to get it.
+
+    Raises:
+        NotebookError: a notebook failed (the others were executed), or the book has warnings.
+    """
+    EXECUTED.mkdir(exist_ok=True)
+    wanted = []
+    for page in pages():
+        if page.needs and results.best(find(page.needs)) is None:
+            write_whole(page.target, nbformat.writes(_stub(page)).encode())
+        elif not current(page):
+            wanted.append(page)
+    if wanted:
+        _execute_all(wanted)
+    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(BOOK), "--all"]
+    done = subprocess.run([*command, "-W", "-n", "--keep-going"], check=False)
+    if done.returncode:
+        raise NotebookError("building the book failed: see the warnings above")
+    return BOOK / "_build" / "html" / "index.html"
+
+
+def _stub(page: Page) -> nbformat.NotebookNode:
+    """The page of an experiment without a result, so that links to it lead somewhere."""
+    name, first = page.needs, nbformat.read(page.source, as_version=4).cells[0]
+    text = (
+        f"{titled(name, first.source.splitlines()[0])}\n\n"
+        f"**{name}.** {literal(find(name).question)}\n\n"
+        f"There is no result of {name} yet, here or published. These commands train it, which "
+        f"can take long, and write this page:\n\n"
+        f"```sh\nsemantica run {name}\nsemantica book\n```\n"
+    )
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="stub")])
+
+
+def _execute_all(wanted: Sequence[Page]) -> None:
+    """Execute pages side by side, one a core: in processes, papermill's ``cwd`` being global."""
+    count = min(len(wanted), os.cpu_count() or 1)
+    pool, failures = ProcessPoolExecutor(count, get_context("spawn")), []
+    _tell(f"executing {len(wanted)} notebooks, {count} at a time")
+    try:
+        running = {
+            pool.submit(execute, *page[:3], train=False, key=key_of(page)): page for page in wanted
+        }
+        for number, done in enumerate(as_completed(running), 1):
+            name, error = running[done].target.name, done.exception()
+            _tell(f"{number} of {len(wanted)}: {name} {'failed' if error else 'executed'}")
+            if error:
+                failures.append(str(error))
+    finally:  # stopped by Ctrl-C, none is begun any more
+        pool.shutdown(cancel_futures=True)
+    if failures:
+        raise NotebookError("; ".join(failures))
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

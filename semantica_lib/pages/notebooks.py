@@ -1,0 +1,240 @@
+"""Executing notebooks with papermill."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+import papermill
+from papermill.exceptions import PapermillException
+
+from semantica_lib.markdown import literal
+from semantica_lib.settings.catalogue import ROOT, AnySettings, MlmSettings, catalogue, find
+from semantica_lib.settings.sweeps import file_of, sweeps
+from semantica_lib.store import results
+from semantica_lib.store.checkpoint import write_whole
+
+NOTEBOOKS = ROOT / "notebooks"
+MEASURED = (  # beside the published results
+    "bench.json", "bench-gpu.json", "profile.json", "profile-gpu.json", "scaling.json",
+)  # fmt: skip
+
+
+class NotebookError(RuntimeError):
+    """A notebook or the book ran and failed: the command line answers with exit code 1."""
+
+
+class Page(NamedTuple):
+    """A page of the book that is an executed notebook.
+
+    It is executed anew when a result of the experiments in ``shows`` changes (None: any result that
+    there is) or one of ``files``, and cannot be executed without a result of the experiment
+    ``needs``.
+    """
+
+    source: Path
+    target: Path
+    parameters: dict[str, Any]
+    shows: tuple[str, ...] | None = ()
+    needs: str = ""
+    files: tuple[Path, ...] = ()
+
+
+def execute(
+    source: Path, target: Path, parameters: Mapping[str, Any], train: bool = True, key: str = ""
+) -> None:
+    """Run a notebook; ``target`` appears only when all its cells succeeded.
+
+    Args:
+        train: whether the notebook may train; otherwise it shows what is stored.
+        key: stored in the notebook's metadata, for :func:`current`.
+
+    Raises:
+        NotebookError: a cell failed or the kernel died; the notebook is kept beside the target
+            under the name ``NAME.failed.ipynb``.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
+    failed = target.with_suffix(".failed.ipynb")
+    for left in _parts(target):
+        left.unlink()
+    try:
+        # what is stored is shown by several kernels side by side, one a core
+        shown = {"SEMANTICA_TRAIN": "never", "OMP_NUM_THREADS": "1"}
+        with _environment({} if train else shown):
+            papermill.execute_notebook(
+                str(source), str(part), parameters=dict(parameters), kernel_name="python3",
+                cwd=str(ROOT), progress_bar=False, extra_arguments=["--log-level=ERROR"],
+            )  # fmt: skip  # the kernel's own warning is of no use to who reads progress
+        notebook = nbformat.read(part, as_version=4)
+        notebook.metadata = {**notebook.metadata, "papermill": {}, "semantica_key": key}
+        if "experiment" in parameters:
+            head, *rest = notebook.cells[0].source.split("\n")
+            head = titled(parameters["experiment"], head)
+            notebook.cells[0].source = "\n".join([head, *rest])
+        for cell in notebook.cells:  # figure names are of the whole book
+            if figure := cell.metadata.get("mystnb", {}).get("figure"):
+                figure["name"] = f"{figure['name']}-{target.stem}"
+        nbformat.write(notebook, part)
+        os.replace(part, target)
+        failed.unlink(missing_ok=True)
+    except (PapermillException, RuntimeError) as error:  # RuntimeError: the kernel died
+        if part.exists():
+            os.replace(part, failed)
+        told = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
+        raise NotebookError(f"{source.name} failed: {told[-1]} (kept as {failed})") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables set for a while (kernels inherit them)."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def titled(experiment: str, heading: str) -> str:
+    """A page's heading that begins with the experiment's name."""
+    words = heading.removeprefix("# ")
+    return f"# {experiment}: {words[:1].lower()}{words[1:]}"
+
+
+def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
+    """The notebook that tells an experiment or a sweep, beside its result.
+
+    A sweep's is its chapter if it has one, else the notebook that draws any sweep; it shows what is
+    stored.
+
+    Args:
+        name: of an experiment or a sweep, or the path of its file.
+        wanted: the experiment's settings, or those of the sweep's points.
+    """
+    file = file_of(name)
+    if file is None:
+        own = wanted[0]
+        folder = results.folder(results.here(), own)
+        files = [*folder.parent.glob(_others(own)), *results.PUBLISHED.glob(_others(own))]
+        files += [results.folder(place, own) / results.MANIFEST for place in _places()]
+        target = folder / f"{own.experiment}.ipynb"
+        return Page(source_of(own), target, parameters_of(own), files=tuple(files))
+    path = file.resolve()
+    target = results.here() / path.stem / f"{path.stem}.ipynb"
+    own_chapter, named = NOTEBOOKS / f"{path.stem}.ipynb", sweeps().get(path.stem)
+    if own_chapter.exists() and named and named.resolve() == path:  # not your file of that name
+        return Page(own_chapter, target, {}, None)
+    return Page(NOTEBOOKS / "sweep.ipynb", target, {"sweep": str(path)}, None, files=(path,))
+
+
+def tell(page: Page) -> bool:
+    """Execute a page if it is not as it would be; whether that was so.
+
+    Raises:
+        NotebookError: as :func:`execute`.
+    """
+    if current(page):
+        return False
+    # an experiment's own page may train, should its result be gone by now
+    execute(*page[:3], train=page.shows is not None, key=key_of(page))
+    return True
+
+
+def keep_failed(page: Page, reason: str) -> Path:
+    """Keep the notebook of what failed otherwise than in one of its cells, and say why.
+
+    It is as far as its cells were executed, or as it would have been executed: who opens it can go
+    on by hand.
+
+    Returns:
+        ``NAME.failed.ipynb``, beside the target.
+    """
+    page.target.parent.mkdir(parents=True, exist_ok=True)
+    failed, begun = page.target.with_suffix(".failed.ipynb"), _parts(page.target)
+    try:
+        notebook = nbformat.read(max(begun, key=lambda part: part.stat().st_mtime), as_version=4)
+    except ValueError:  # none was begun, or its writing was
+        notebook = papermill.execute_notebook(
+            str(page.source), None, page.parameters, kernel_name="python3", prepare_only=True
+        )
+    words = f"**This run failed:** {literal(reason)}"
+    notebook.cells.insert(0, nbformat.v4.new_markdown_cell(words, id="failed"))
+    write_whole(failed, nbformat.writes(notebook).encode())
+    for part in begun:
+        part.unlink()
+    return failed
+
+
+def _parts(target: Path) -> list[Path]:
+    """What processes that are gone left of a notebook that they were executing."""
+    found = target.parent.glob(f".{target.stem}.*.ipynb")
+    return [part for part in found if not _alive(part.suffixes[-2].lstrip("."))]
+
+
+def _alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _places() -> tuple[Path, Path]:
+    return results.here(), results.PUBLISHED
+
+
+def _others(own: AnySettings) -> str:
+    """Results of an experiment with other settings: a page may set them beside its own."""
+    return f"{own.experiment}-????????/{results.MANIFEST}"
+
+
+def source_of(own: AnySettings) -> Path:
+    """The notebook that an experiment is told by."""
+    return NOTEBOOKS / ("mlm.ipynb" if isinstance(own, MlmSettings) else "xor.ipynb")
+
+
+def parameters_of(own: AnySettings) -> dict[str, Any]:
+    """What to inject for these settings: those that differ from the notebook's own cell."""
+    default = type(own)().model_dump(mode="json")
+    mine = own.model_dump(mode="json")
+    differing = {name: value for name, value in mine.items() if value not in (default[name], None)}
+    return differing | {"experiment": own.experiment, "question": own.question}
+
+
+def current(page: Page) -> bool:
+    """Whether a page is as it would be if it was executed now."""
+    try:
+        metadata = json.loads(page.target.read_text(encoding="utf-8"))["metadata"]
+        return metadata["semantica_key"] == key_of(page)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def key_of(page: Page) -> str:
+    """A digest of all that an executed notebook depends on."""
+    digest = hashlib.sha256(json.dumps(page.parameters, sort_keys=True).encode())
+    code = sorted((ROOT / "semantica_lib").rglob("*.py"))
+    files = [page.source, ROOT / "constraints.txt", *code, *sorted(page.files)]
+    if page.shows is None:
+        files += [*catalogue().values(), *sweeps().values()]
+        files += [results.PUBLISHED / name for name in MEASURED]
+        files += [m for place in _places() for m in sorted(place.glob(f"*/{results.MANIFEST}"))]
+    for own in map(find, page.shows or ()):
+        files += [catalogue()[own.experiment]]
+        files += [results.folder(place, own) / results.MANIFEST for place in _places()]
+        files += [other for place in _places() for other in sorted(place.glob(_others(own)))]
+    for file in files:
+        digest.update(str(file).encode() + (file.read_bytes() if file.exists() else b"absent"))
+    return digest.hexdigest()

@@ -1,0 +1,75 @@
+"""The part of README.md that shows results: written from the published ones, never by hand."""
+
+import re
+from collections.abc import Sequence
+
+from semantica_lib.analysis.statistics import VERDICTS
+from semantica_lib.analysis.verdicts import primary_rows, summary, to_markdown, verdicts
+from semantica_lib.errors import RequestError
+from semantica_lib.figures.curves import endings
+from semantica_lib.figures.facts import model
+from semantica_lib.figures.style import png
+from semantica_lib.figures.tables import markdown_table, named, spoken, steps
+from semantica_lib.settings.catalogue import ROOT, find
+from semantica_lib.store import results
+from semantica_lib.store.checkpoint import write_whole
+from semantica_lib.store.results import Result
+
+README = ROOT / "README.md"
+MAIN = "transformer-small"
+FIGURE = results.PUBLISHED / MAIN / "endings.png"
+BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
+
+
+def published() -> list[Result]:
+    """The published results of the named experiments, the main one first if it is there."""
+    names = [*named(), *spoken()]
+    found = (results.load(results.folder(results.PUBLISHED, find(name))) for name in names)
+    return [result for result in found if result is not None]
+
+
+def block(found: Sequence[Result]) -> str:
+    """The first result's figure, primary verdicts and origin, and a row for each, as Markdown."""
+    rows, made = primary_rows(verdicts(found[0])), found[0].manifest
+    seeds = f"{min(made['seeds'])} to {max(made['seeds'])}"
+    return (
+        f"![Distance of each pair of synonyms at the end of training, by table, every seed a dot]"
+        f"({FIGURE.relative_to(ROOT).as_posix()})\n\n"
+        f"{summary(rows)}.\n\n{to_markdown(rows)}\n"
+        f"{len(made['trials'])} trials (seeds {seeds}, tied and untied) of "
+        f"{made['steps_done']:,} steps, trained in {made['duration_s'] / 60:.0f} core-minutes on "
+        f"{made['device'].removeprefix('cpu: ')} at commit {made['commit'][:10]}.\n\n"
+        f"All experiments, as published here (of partial results nothing is decided yet):\n\n"
+        f"{experiments(found)}"
+    )
+
+
+def experiments(found: Sequence[Result]) -> str:
+    """A row a result: model, seeds, steps, and how many primary claims have which verdict."""
+    lines = []
+    for one in found:
+        counts = primary_rows(verdicts(one)).verdict.value_counts()
+        told = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts]
+        own, seeds = one.settings, str(len(set(one.seed.tolist())))
+        decided = ", ".join(told) if one.complete else f"{counts.sum()} open"
+        lines.append([own.experiment, model(own), seeds, steps(one), decided])
+    return markdown_table(["experiment", "model", "seeds", "steps", "primary claims"], lines)
+
+
+def write() -> None:
+    """Rewrite the block and its figure from the published results.
+
+    Raises:
+        RequestError: there is no published result of the main experiment, or the README lacks the
+            block's marks.
+    """
+    found = published()
+    if not found or found[0].settings.experiment != MAIN:
+        raise RequestError(f"{MAIN} has no published result; `semantica publish {MAIN}` makes one")
+    text = README.read_text(encoding="utf-8")
+    whole = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    if not whole.search(text):
+        raise RequestError(f"README.md lacks the lines {BEGIN} and {END}")
+    write_whole(FIGURE, png(endings(found[:1])))
+    content = f"{BEGIN}\n\n{block(found)}\n{END}"
+    write_whole(README, whole.sub(lambda _: content, text).encode())

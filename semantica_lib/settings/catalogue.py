@@ -1,0 +1,134 @@
+"""The catalogue of named experiments, and where settings come from: files, options, notebooks.
+
+A settings file lists the values that differ from the defaults of
+:class:`semantica_lib.settings.xor.Settings`, or, if it names a corpus, of
+:class:`semantica_lib.settings.language.MlmSettings`.
+"""
+
+import json
+import shlex
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from semantica_lib.errors import RequestError, nearest, short
+from semantica_lib.settings.language import MlmSettings
+from semantica_lib.settings.schema import NOT_IDENTITY, checked
+from semantica_lib.settings.xor import Settings, kind_of, settings
+from semantica_lib.settings.yaml_text import parse
+
+ROOT = Path(__file__).resolve().parents[2]
+CATALOGUE = ROOT / "notebooks" / "experiments"
+AnySettings = Settings | MlmSettings
+
+
+def from_namespace(names: Mapping[str, Any]) -> AnySettings:
+    """Settings from a notebook's variables: every name set in its parameter cells must be one.
+
+    Raises:
+        RequestError: as :func:`settings`.
+    """
+    return settings(_set_by_the_user(names, kind_of(names).model_fields))
+
+
+def only(names: Mapping[str, Any], known: Collection[str]) -> None:
+    """Refuse a notebook's variable that is no parameter of it (papermill only warns of one).
+
+    Raises:
+        RequestError: a name that is not known, with the nearest one that is.
+    """
+    for name in _set_by_the_user(names, known):
+        if name not in known:
+            raise RequestError(f"unknown parameter {name!r}{nearest(name, known)}")
+
+
+def _set_by_the_user(names: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """A notebook's variables but for what IPython and the notebook's own code define.
+
+    These are modules, functions, objects, names with a leading underscore.
+    """
+    plain = (type(None), bool, int, float, str, list, tuple, dict)
+
+    def set_by_the_user(name: str, value: Any) -> bool:
+        own = name.startswith("_") or name in ("In", "Out") or not isinstance(value, plain)
+        return name in known or not own
+
+    return {name: value for name, value in names.items() if set_by_the_user(name, value)}
+
+
+def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySettings:
+    """Settings of a YAML file, with some of them replaced.
+
+    Raises:
+        RequestError: the file cannot be read, is not a mapping, or holds a wrong setting.
+    """
+    values = read_values(path)
+    values.setdefault("experiment", path.stem)
+    settings(values, str(path))  # so that an error of the file names the file
+    return checked(kind_of(values), {**values, **(overrides or {})})
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """``key=value`` of the command line, the value written as in YAML."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise RequestError(f"--set takes key=value, not {short(text)}")
+    return name.strip(), parse(value, f"--set {name.strip()}: {short(value)}")
+
+
+def read_values(path: Path) -> dict[Any, Any]:
+    """The names and values of a YAML file.
+
+    Raises:
+        RequestError: it cannot be read, or is not a mapping.
+    """
+    try:
+        values = parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise RequestError(f"cannot read {path}: {reason}") from None
+    if not isinstance(values, dict):
+        raise RequestError(f"{path} must hold values, one `name: value` a line")
+    return values
+
+
+@cache
+def catalogue() -> dict[str, Path]:
+    """Named experiments and their files, in the order of their names."""
+    return {path.stem: path for path in sorted(CATALOGUE.glob("*.yaml"))}
+
+
+def xor_experiments() -> list[str]:
+    """Names of the experiments on the XOR task, in their order."""
+    return [name for name in catalogue() if isinstance(find(name), Settings)]
+
+
+def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> AnySettings:
+    """Settings of a named experiment or of a YAML file.
+
+    Raises:
+        RequestError: there is no such experiment or file, or a setting is wrong.
+    """
+    if name in catalogue():
+        path = catalogue()[name]
+    elif name.endswith((".yaml", ".yml")):
+        path = Path(name)
+    else:
+        raise RequestError(f"unknown experiment {name!r}{nearest(name, catalogue())}")
+    return read_file(path, dict(overrides))
+
+
+def run_command(own: AnySettings) -> str:
+    """What to type to train these settings to their end: a name, and what differs from its file."""
+    options = [word for change in changes(own) for word in ("--set", change)]
+    return shlex.join(["semantica", "run", own.experiment, *options])
+
+
+def changes(own: AnySettings) -> list[str]:
+    """What differs from the named experiment in its trials, each as ``key=value``."""
+    if own.experiment not in catalogue():
+        return []
+    mine, named = (one.model_dump(mode="json") for one in (own, find(own.experiment)))
+    differing = (name for name in mine if name not in NOT_IDENTITY and mine[name] != named[name])
+    return [f"{name}={json.dumps(mine[name])}" for name in differing]

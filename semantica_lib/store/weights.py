@@ -1,0 +1,54 @@
+"""The weights of a trained trial, by PyTorch's names: for a look inside, or for one's own model."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from semantica_lib.errors import RequestError
+from semantica_lib.settings.xor import Settings
+from semantica_lib.store import results
+from semantica_lib.store.checkpoint import load_checkpoint
+from semantica_lib.trainers.stacked import Stack
+
+
+def weights(
+    own: Settings, seed: int, tied: bool, at: int | Literal["last", "best"] = "last"
+) -> dict[str, Tensor]:
+    """Every parameter of one trial under the name that PyTorch's modules give it.
+
+    This machine's trial where there is one, else the published one, which has its weights as long
+    as its result is partial. The encoder's names begin with ``encoder.``.
+
+    Args:
+        at: the last step, the step of least validation loss (kept if the settings' ``keep_best``
+            asked for it while it trained) or any step that ``keep_every`` kept.
+
+    Raises:
+        RequestError: there is no such trial, or its weights at that step were not kept.
+    """
+    name = f"the {'tied' if tied else 'untied'} trial of seed {seed} of {own.experiment}"
+    for place in (results.here(), results.PUBLISHED):
+        for path in sorted((results.folder(place, own) / "checkpoints").glob("*.safetensors")):
+            tensors, about = load_checkpoint(path)
+            if about.get("tied") == str(tied).lower() and seed in tensors["seeds"].tolist():
+                trial = tensors["seeds"].tolist().index(seed)
+                flat = _at(tensors, trial, at, f"{name} ({path})")
+                views = Stack(own, [seed], tied).layout.views(flat[None])
+                return {name: value[0] for name, value in views.items()}
+    raise RequestError(
+        f"there are no weights of {name}; `semantica train {own.experiment}` makes them"
+    )
+
+
+def _at(tensors: dict[str, Tensor], trial: int, at: int | str, name: str) -> Tensor:
+    """One trial's parameters ``(parameter,)`` at a step."""
+    steps = tensors["kept_steps"].tolist() if "kept_steps" in tensors else []
+    if at in ("last", int(tensors["step"])):
+        return tensors["flat"][trial]
+    if at == "best" and "best" in tensors:
+        return tensors["best"][trial]
+    if at in steps:
+        return tensors["kept"][steps.index(at), trial]
+    best = ", 'best'" * ("best" in tensors)
+    kept = f"'last' (step {int(tensors['step'])}){best}{''.join(f', {step}' for step in steps)}"
+    raise RequestError(f"the weights of {name} were not kept at {at!r} (kept: {kept})")

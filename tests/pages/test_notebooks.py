@@ -1,0 +1,108 @@
+"""The notebooks are clean, and their parameters are the settings' defaults."""
+
+import ast
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+
+from semantica_lib.pages import notebooks
+from semantica_lib.settings.catalogue import CATALOGUE, ROOT, catalogue, find
+from semantica_lib.settings.language import MlmSettings
+from semantica_lib.settings.xor import Settings, settings
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SCREEN = 25  # lines
+
+
+def cells(name: str, kind: str = "code") -> list[Any]:
+    notebook = nbformat.read(ROOT / "notebooks" / name, as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """Names and values of the cell that papermill takes for the parameters."""
+    (cell,) = [cell for cell in cells(name) if "parameters" in cell.metadata.get("tags", [])]
+    return {
+        statement.targets[0].id: ast.literal_eval(statement.value)
+        for statement in ast.parse(cell.source).body
+    }
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_have_no_outputs_stable_ids_and_short_cells(path: Any) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    for cell in cells(path.name):
+        assert cell.outputs == []
+        assert cell.execution_count is None
+        listing = "parameters" in cell.metadata.get("tags", [])
+        assert listing or len(cell.source.splitlines()) <= SCREEN
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_the_cell_after_the_parameters_refuses_unknown_names(path: Any) -> None:
+    first, second, *_ = cells(path.name)
+    takes_some = "parameters" in first.metadata.get("tags", [])
+    known = parameters(path.name) if takes_some else {}
+    check = second if takes_some else first
+    exec(check.source, dict(known))
+    with pytest.raises(ValueError, match=r"unknown (setting|parameter) 'stepps'"):
+        exec(check.source, known | {"stepps": 1})
+
+
+def test_figures_have_captions_and_words_for_who_cannot_see_them() -> None:
+    for path in NOTEBOOKS:
+        figures = [
+            cell for cell in cells(path.name) if cell.source.rstrip().split("\n")[-1][:5] == "show("
+        ]
+        assert figures or path.name == "theory.ipynb"  # which proves, and has tables only
+        for cell in figures:
+            assert cell.metadata.mystnb.figure.caption
+            assert cell.metadata.mystnb.image.alt
+
+
+@pytest.mark.parametrize(
+    ("notebook", "main", "kind"),
+    [("xor.ipynb", "transformer-small", Settings), ("mlm.ipynb", "mlm", MlmSettings)],
+)
+def test_the_experiments_notebook_lists_every_setting_with_its_default(
+    notebook: str, main: str, kind: Any
+) -> None:
+    first = find(main)
+    expected = kind(experiment=first.experiment, question=first.question)
+    listed = parameters(notebook)
+    assert list(listed) == list(kind.model_fields)
+    assert settings(listed) == expected
+
+
+@pytest.mark.parametrize("name", catalogue())
+def test_an_experiment_s_own_values_are_all_that_the_book_injects(name: str) -> None:
+    injected = notebooks.parameters_of(find(name))
+    own = find(name)
+    usual = type(own)()
+    assert settings(parameters(notebooks.source_of(own).name) | injected) == own
+    assert all(getattr(usual, key) != getattr(own, key) for key in injected)
+    assert None not in injected.values()  # what does not apply is not listed
+
+
+def test_the_task_s_notebook_has_defaults_too() -> None:
+    assert settings(parameters("task.ipynb")) == Settings()
+
+
+def test_the_main_experiment_is_the_paper_s() -> None:
+    text = (CATALOGUE / "transformer-small.yaml").read_text(encoding="utf-8")
+    assert set(yaml.safe_load(text)) == {"experiment", "question", "validate_every"}
+    own = find("transformer-small")
+    assert own.identity == {}
+    row = {
+        "steps": 150_000, "seeds": (42, 43, 44, 45, 46), "ties": ("tied", "untied"),
+        "zero_dst": (0.1, 0.9), "one_dst": (0.5, 0.5), "bits": 7, "architecture": "transformer",
+        "layers": 1, "embedding_size": 4, "heads": 1, "feedforward_size": 4, "activation": "gelu",
+        "learning_rate": 5e-4, "weight_decay": 0.1, "betas": (0.9, 0.999), "eps": 1e-12,
+        "schedule_period": 20_000, "learning_rate_min": 1e-5, "data_seed": 14,
+    }  # fmt: skip
+    assert {name: getattr(own, name) for name in row} == row

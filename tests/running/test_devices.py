@@ -1,0 +1,62 @@
+"""Where stacks go: a device by its name, and over several GPUs, which are made up here."""
+
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semantica_lib.errors import RequestError
+from semantica_lib.running import devices
+from semantica_lib.running.groups import Part
+from semantica_lib.running.plan import Job, shards_of
+from semantica_lib.running.processes import emptiest
+from semantica_lib.settings.catalogue import find
+
+
+def seen(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """As many GPUs as one says."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_a_device_by_its_name(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    seen(monkeypatch, count)
+    assert devices.resolve_device("auto") == ("cuda" if count else "cpu")
+    assert devices.resolve_device("cpu") == "cpu"
+    assert devices.spread("cpu") == ["cpu"]
+    for number in range(6):
+        if number < count:
+            assert devices.resolve_device(f"cuda:{number}") == f"cuda:{number}"
+            assert devices.spread(f"cuda:{number}") == [f"cuda:{number}"]
+        else:
+            with pytest.raises(RequestError, match=f"has {count} CUDA devices"):
+                devices.resolve_device(f"cuda:{number}")
+    assert devices.spread("cuda") == [f"cuda:{number}" for number in range(count)]
+
+
+@given(count=st.integers(1, 8), ends=st.lists(st.integers(0, 7), max_size=40))
+def test_no_gpu_has_two_stacks_more_than_another(count: int, ends: list[int]) -> None:
+    """While stacks are begun one after the other, and some of those that run end in between."""
+    places, running = [f"cuda:{number}" for number in range(count)], []
+    for end in ends:
+        running.append(emptiest(places, running))
+        counts = Counter(dict.fromkeys(places, 0)) + Counter(running)
+        least = min(counts.get(place, 0) for place in places)
+        assert running.count(running[-1]) - 1 <= least  # it went where there were fewest
+        if end < len(running) and end % 3 == 0:
+            running.pop(end)
+
+
+def test_work_is_cut_so_that_every_gpu_has_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = find("transformer-small", [("device", "cuda"), ("seeds", list(range(8)))])
+    parts = [
+        Part(devices.__file__, own, tied, (seed,)) for tied in (True, False) for seed in own.seeds
+    ]
+    for count in (1, 2, 4):
+        seen(monkeypatch, count)
+        ((device, shards),) = shards_of([Job(own, parts)])
+        assert device == "cuda" and len(shards) == count
+        assert {len(shard) for shard in shards} == {16 // count}
