@@ -1,6 +1,8 @@
-"""What people see: a request that cannot be carried out, or training that failed, in one line."""
+"""What people see: errors of one line, and words from elsewhere within ours."""
 
 import difflib
+import html
+import re
 import reprlib
 from collections.abc import Iterable
 from typing import Any
@@ -37,3 +39,8 @@ def short(value: Any) -> str:
         return " ".join(short.repr(list(value) if isinstance(value, tuple) else value).split())
     except ValueError:  # Python writes no whole number of more than 4300 digits
         return "a value with a number of so many digits"
+
+
+def literal(text: str) -> str:
+    """Markdown that shows a text as it is, on one line: no tag, link or mark in it has effect."""
+    return html.escape(re.sub(r"([\\`*_\[\]{}#|~$])", r"\\\1", " ".join(text.split())))

@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from semantica_lib.settings.catalogue import ROOT
+from semantica_lib.files import ROOT
 
 # Told nothing by a make that runs these tests.
 OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}

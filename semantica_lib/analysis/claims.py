@@ -6,7 +6,8 @@ How they are judged, and when the margins here were fixed, is told in
 """
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,10 +20,14 @@ from semantica_lib.settings.catalogue import AnySettings, run_command
 from semantica_lib.store.results import Result
 
 MERGE_MARGIN = 0.10  # of the median control pair's distance
+ON_CLOCK = 1.25  # a pair within this factor of the decay clock is on it
+ON_LAW = 0.1  # nats: a gap of two logits so near to its log-odds obeys the law
 LEARNED_NATS, LEARNED_SHARE = 0.25, 0.5
 ACCURACY_MARGIN = 0.01  # a smaller difference is no cost
 EXPLORATORY = "exploratory: "
+STRONG = 0.1  # the paper's weight decay
 BOTH = (False, True)
+Side = Literal["under", "over", ""]
 
 
 def primary_claims(measured: "Measured") -> list[Claim]:
@@ -50,6 +55,11 @@ class Measured:
         loss = trials.measured("train", "loss")
         learned = loss - self.task.ceiling("train")[1] <= LEARNED_NATS
         return learned if self.window is not None else learned[:0]
+
+    def learners(self, tied: bool) -> np.ndarray:
+        """Which trials of a tie, failed ones left out, learned the parity: bool, ``(trial,)``."""
+        seeds = self.trials[tied].seeds
+        return self.learned[tied].reindex(seeds, fill_value=False).to_numpy(bool)
 
     def claim(
         self, text: str, measure: str, values: np.ndarray, *ties: bool,
@@ -84,7 +94,7 @@ class Measured:
         predicted = f"{side} {margin:.2f} of a control pair's distance"
         keep = np.isfinite(end)
         if learners:
-            keep &= self.learned[p.tied].reindex(trials.seeds, fill_value=False).to_numpy(bool)
+            keep &= self.learners(p.tied)
         return self.claim(
             p.claim + note, "ratio", end[keep], p.tied, side=side,
             margin=margin if side else np.nan, prediction=predicted if side else "none",
@@ -153,3 +163,25 @@ def missing(own: AnySettings, trials: Mapping[bool, Any], ties: tuple[bool, ...]
 def tie_of(tied: bool) -> str:
     """The name of a tie in the settings."""
     return "tied" if tied else "untied"
+
+
+def more_learn(text: str, before: pd.Series, after: pd.Series, side: Side = "") -> Claim:
+    """Whether most of the seeds that learn in one of two ways only learn in the second.
+
+    Args:
+        before, after: whether each trial learns, by seed; of the seeds that are in both.
+        side: where the share is predicted, seen from a half.
+    """
+    both = pd.DataFrame({"before": before, "after": after}).dropna().astype(bool)
+    differ = both[both.before != both.after]
+    p = statistics.paired_exact_test(both.before, both.after)
+    counts = f"{int(both.before.sum())} and {int(both.after.sum())} of {len(both)}"
+    text += f" ({counts}; paired exact test, p = {p:.2g})"
+    prediction = f"{side} 0.5 of the seeds that differ" if side else "none"
+    values = differ.after.to_numpy(bool)
+    return Claim(text, prediction, "share", values, side=side, margin=0.5, pairs=len(both))
+
+
+def exploratory(claims: list[Claim]) -> list[Claim]:
+    """The same claims, said to be exploratory."""
+    return [replace(claim, text=EXPLORATORY + claim.text) for claim in claims]

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from semantica_lib.datasets import documentation, grammar, hub
 from semantica_lib.errors import RequestError, nearest
+from semantica_lib.files import write_whole
 from semantica_lib.settings.language import CORPORA, TEXT
-from semantica_lib.store.checkpoint import write_whole
 
 NAMES = (*CORPORA, f"{TEXT}PATH")
 FORMAT = 2  # of the documentation's cache: another number, and it is made anew

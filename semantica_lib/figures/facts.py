@@ -17,7 +17,7 @@ from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
 from semantica_lib.analysis.statistics import Interval, last_period, mean_interval
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import summary
-from semantica_lib.markdown import literal
+from semantica_lib.errors import literal
 from semantica_lib.settings.catalogue import AnySettings, Settings, run_command
 from semantica_lib.store import results
 from semantica_lib.store.results import Result

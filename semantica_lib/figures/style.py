@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from semantica_lib.analysis.statistics import mean_interval
 from semantica_lib.errors import RequestError, short
-from semantica_lib.store.checkpoint import write_whole
+from semantica_lib.files import write_whole
 
 BLUE, ORANGE, GREEN, *_ = sns.color_palette("colorblind")
 GREY, BLACK = "0.45", "0.1"

@@ -19,6 +19,7 @@ from semantica_lib.analysis.verdicts import (
     to_markdown,
     verdicts,
 )
+from semantica_lib.errors import literal
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import (
     MODELS,
@@ -29,7 +30,6 @@ from semantica_lib.figures.facts import (
     shown,
     whose,
 )
-from semantica_lib.markdown import literal
 from semantica_lib.settings.catalogue import Settings, catalogue, find, xor_experiments
 from semantica_lib.store import results
 from semantica_lib.store.results import Result

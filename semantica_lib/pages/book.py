@@ -10,7 +10,8 @@ from pathlib import Path
 
 import nbformat
 
-from semantica_lib.markdown import literal
+from semantica_lib.errors import literal
+from semantica_lib.files import ROOT, write_whole
 from semantica_lib.pages.notebooks import (
     NOTEBOOKS,
     NotebookError,
@@ -22,9 +23,8 @@ from semantica_lib.pages.notebooks import (
     source_of,
     titled,
 )
-from semantica_lib.settings.catalogue import ROOT, catalogue, find
+from semantica_lib.settings.catalogue import catalogue, find
 from semantica_lib.store import results
-from semantica_lib.store.checkpoint import write_whole
 
 BOOK = ROOT / "book"
 EXECUTED = BOOK / "experiments"

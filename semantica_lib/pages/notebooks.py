@@ -12,11 +12,11 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillException
 
-from semantica_lib.markdown import literal
-from semantica_lib.settings.catalogue import ROOT, AnySettings, MlmSettings, catalogue, find
+from semantica_lib.errors import literal
+from semantica_lib.files import ROOT, write_whole
+from semantica_lib.settings.catalogue import AnySettings, MlmSettings, catalogue, find
 from semantica_lib.settings.sweeps import file_of, sweeps
 from semantica_lib.store import results
-from semantica_lib.store.checkpoint import write_whole
 
 NOTEBOOKS = ROOT / "notebooks"
 MEASURED = (  # beside the published results

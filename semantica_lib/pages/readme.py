@@ -10,9 +10,9 @@ from semantica_lib.figures.curves import endings
 from semantica_lib.figures.facts import model
 from semantica_lib.figures.style import png
 from semantica_lib.figures.tables import markdown_table, named, spoken, steps
-from semantica_lib.settings.catalogue import ROOT, find
+from semantica_lib.files import ROOT, write_whole
+from semantica_lib.settings.catalogue import find
 from semantica_lib.store import results
-from semantica_lib.store.checkpoint import write_whole
 from semantica_lib.store.results import Result
 
 README = ROOT / "README.md"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from semantica_lib.datasets.tokens import Tokens
 from semantica_lib.errors import RequestError
+from semantica_lib.files import write_whole
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 from semantica_lib.store import results
-from semantica_lib.store.checkpoint import load_checkpoint, write_whole
+from semantica_lib.store.checkpoint import load_checkpoint
 from semantica_lib.store.locks import TAKEN
 
 if TYPE_CHECKING:  # torch takes two seconds to import

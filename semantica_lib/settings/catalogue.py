@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from semantica_lib.errors import RequestError, nearest, short
+from semantica_lib.files import ROOT
 from semantica_lib.settings.language import MlmSettings
 from semantica_lib.settings.schema import NOT_IDENTITY, checked
 from semantica_lib.settings.xor import Settings, kind_of, settings
 from semantica_lib.settings.yaml_text import parse
 
-ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = ROOT / "notebooks" / "experiments"
 AnySettings = Settings | MlmSettings
 

@@ -23,7 +23,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from semantica_lib.errors import RequestError, nearest, short
-from semantica_lib.settings.catalogue import ROOT, AnySettings, catalogue, find, read_values
+from semantica_lib.files import ROOT
+from semantica_lib.settings.catalogue import AnySettings, catalogue, find, read_values
 from semantica_lib.settings.schema import Prose, Seeds, checked
 
 FOLDER = ROOT / "notebooks" / "sweeps"

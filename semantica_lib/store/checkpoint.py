@@ -5,7 +5,6 @@ a damaged file from a sound one.
 """
 
 import hashlib
-import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,22 +13,10 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 
 from semantica_lib.errors import RequestError
+from semantica_lib.files import write_whole
 
 if TYPE_CHECKING:  # torch takes a second to import: who only lists results does without
     from torch import Tensor
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file aside, make it durable, then give it its name in one move."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def save_checkpoint(path: Path, tensors: "Mapping[str, Tensor]", about: Mapping[str, str]) -> None:

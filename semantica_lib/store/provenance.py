@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from semantica_lib.settings.catalogue import ROOT
+from semantica_lib.files import ROOT
 
 # Raised when the stored 100-step reference trajectories change beyond tolerance: results of an
 # older number are shown as stale.

@@ -24,9 +24,10 @@ import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import ROOT, AnySettings, catalogue, find, settings
+from semantica_lib.files import ROOT, write_whole
+from semantica_lib.settings.catalogue import AnySettings, catalogue, find, settings
 from semantica_lib.settings.schema import NOT_IDENTITY
-from semantica_lib.store.checkpoint import load_checkpoint, write_whole
+from semantica_lib.store.checkpoint import load_checkpoint
 from semantica_lib.store.provenance import NUMERICS
 
 PUBLISHED = ROOT / "book" / "results"

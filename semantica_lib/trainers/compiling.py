@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from semantica_lib.settings.catalogue import ROOT
+from semantica_lib.files import ROOT
 
 UNCOMPILED = (
     "training uncompiled, which is slower: compiling failed ({}); "

@@ -37,9 +37,9 @@ from tqdm import tqdm
 
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import ROOT, find, xor_experiments
+from semantica_lib.files import ROOT, write_whole
+from semantica_lib.settings.catalogue import find, xor_experiments
 from semantica_lib.settings.xor import Settings
-from semantica_lib.store.checkpoint import write_whole
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.stacked import Stack, xor_task
 

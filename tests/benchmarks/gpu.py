@@ -28,9 +28,9 @@ import torch
 from bench import by_turns, plain_loop, significant
 
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import ROOT, find
+from semantica_lib.files import ROOT, write_whole
+from semantica_lib.settings.catalogue import find
 from semantica_lib.settings.xor import Settings
-from semantica_lib.store.checkpoint import write_whole
 from semantica_lib.store.provenance import commit, device_name
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.launching import launched, steps_a_launch

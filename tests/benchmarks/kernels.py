@@ -28,8 +28,8 @@ from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import ROOT, find
-from semantica_lib.store.checkpoint import write_whole
+from semantica_lib.files import ROOT, write_whole
+from semantica_lib.settings.catalogue import find
 from semantica_lib.store.provenance import commit, device_name
 from semantica_lib.trainers.launching import steps_a_launch
 

@@ -32,9 +32,9 @@ from bench import (
 )
 from tqdm import tqdm
 
+from semantica_lib.files import ROOT, write_whole
 from semantica_lib.running.devices import cores
-from semantica_lib.settings.catalogue import ROOT, find
-from semantica_lib.store.checkpoint import write_whole
+from semantica_lib.settings.catalogue import find
 from semantica_lib.store.provenance import provenance
 
 FILE = ROOT / "book" / "results" / "scaling.json"

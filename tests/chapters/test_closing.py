@@ -11,7 +11,7 @@ from made import SEEDS, made, manifest_of
 from scipy import stats
 
 from semantica_lib.analysis import sweep_points as points
-from semantica_lib.analysis.claims import EXPLORATORY
+from semantica_lib.analysis.claims import EXPLORATORY, more_learn
 from semantica_lib.analysis.distances import synonym_pairs
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
@@ -145,12 +145,12 @@ def test_noise_is_compared_by_seed(tmp_path: Path) -> None:
 def test_who_learns_more_is_mcnemars_question() -> None:
     before = pd.Series([True] * 8 + [False] * 4, range(12))
     after = pd.Series([True] * 5 + [False] * 3 + [True, False, False, False], range(12))
-    claim = closing.more_learn("made", before, after, "over")
+    claim = more_learn("made", before, after, "over")
     p = stats.binomtest(1, 4).pvalue
     assert f"(8 and 6 of 12; paired exact test, p = {p:.2g})" in claim.text
     assert sorted(claim.values) == [False, False, False, True]
     assert claim.interval().estimate == 0.25 and claim.seeds == 12
-    assert closing.more_learn("made", before[:0], after).pairs == 0
+    assert more_learn("made", before[:0], after).pairs == 0
 
 
 def test_seeds_that_learn_again_and_again_are_found_and_chance_is_not() -> None:

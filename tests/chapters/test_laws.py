@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy import stats
 
+from semantica_lib.analysis.log_odds import Source, odds_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.verdicts import judged
 from semantica_lib.chapters.laws import measures as laws
@@ -183,7 +184,7 @@ def _gap(seed: int, tied: bool, pair: tuple) -> list[float]:
 
 def test_gaps_beside_the_log_odds(make: Make) -> None:
     result = make(gap=_gap, loss=lambda seed: 9.0 if seed == 6 else 0.0)
-    made = laws.odds_of(laws.labelled([result], []))
+    made = odds_of(laws.labelled([result], []))
     for one in made:
         short = (0.5 if one.tied else 0.05) if one.pair == (0, 1) else 0
         np.testing.assert_allclose(one.shortfall, short - 0.001 * np.array(SEEDS), atol=1e-9)
@@ -205,7 +206,7 @@ def test_gaps_beside_the_log_odds(make: Make) -> None:
 def test_a_pair_is_turned_so_that_its_odds_are_positive(make: Make) -> None:
     turned = make(gap=lambda *trial: [-_gap(*trial)[i] for i in (0, 2, 1)], zero_dst=(0.9, 0.1))
     straight = make(gap=_gap)
-    for one, other in zip(*(laws.odds_of([laws.Source("", r)]) for r in (turned, straight)), strict=True):  # fmt: skip  # noqa: E501
+    for one, other in zip(*(odds_of([Source("", r)]) for r in (turned, straight)), strict=True):  # fmt: skip  # noqa: E501
         if one.odds > 0:
             assert (one.pair, other.pair) == ((1, 0), (0, 1))
             assert one.odds == pytest.approx(np.log(9))
@@ -214,7 +215,7 @@ def test_a_pair_is_turned_so_that_its_odds_are_positive(make: Make) -> None:
 
 def test_an_older_result_has_only_the_bound(make: Make) -> None:
     result = make()
-    made = laws.odds_of(laws.labelled([result], []))
+    made = odds_of(laws.labelled([result], []))
     assert all(np.isnan(one.end).all() for one in made)
     frame = _frame(laws.odds_claims(made, []), result)
     bound = frame.claim.str.contains("log-odds law for")

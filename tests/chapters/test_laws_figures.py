@@ -12,7 +12,7 @@ from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.chapters.laws import figures as laws
 from semantica_lib.chapters.laws import measures as analysis
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import ROOT
+from semantica_lib.files import ROOT
 from semantica_lib.store.results import Result
 
 Make = Callable[..., Result]

@@ -14,7 +14,8 @@ from semantica_lib.chapters.original import figures as protocols
 from semantica_lib.chapters.original import measures as analysis
 from semantica_lib.chapters.original import tables as original
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import ROOT, find
+from semantica_lib.files import ROOT
+from semantica_lib.settings.catalogue import find
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task

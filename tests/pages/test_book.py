@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from semantica_lib import cli
+from semantica_lib.files import ROOT
 from semantica_lib.pages import book as book_
 from semantica_lib.pages import notebooks
-from semantica_lib.settings.catalogue import CATALOGUE, ROOT, catalogue
+from semantica_lib.settings.catalogue import CATALOGUE, catalogue
 from semantica_lib.store import results
 
 NOTEBOOK = str(ROOT / "notebooks" / "xor.ipynb")

@@ -7,8 +7,9 @@ import nbformat
 import pytest
 import yaml
 
+from semantica_lib.files import ROOT
 from semantica_lib.pages import notebooks
-from semantica_lib.settings.catalogue import CATALOGUE, ROOT, catalogue, find
+from semantica_lib.settings.catalogue import CATALOGUE, catalogue, find
 from semantica_lib.settings.language import MlmSettings
 from semantica_lib.settings.xor import Settings, settings
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantica_lib.errors import RequestError
-from semantica_lib.store.checkpoint import load_checkpoint, save_checkpoint, write_whole
+from semantica_lib.files import write_whole
+from semantica_lib.store.checkpoint import load_checkpoint, save_checkpoint
 
 TENSORS = {"flat": torch.arange(6.0).reshape(2, 3), "step": torch.tensor(7)}
 ABOUT = {"settings_hash": "abc", "tied": "true"}

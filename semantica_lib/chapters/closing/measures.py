@@ -5,13 +5,19 @@ They were written down before any point of the sweeps was looked at but the main
 """
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis import statistics
-from semantica_lib.analysis.claims import BOTH, EXPLORATORY, MERGE_MARGIN, Measured, tie_of
+from semantica_lib.analysis.claims import (
+    BOTH,
+    MERGE_MARGIN,
+    STRONG,
+    Measured,
+    exploratory,
+    more_learn,
+    tie_of,
+)
 from semantica_lib.analysis.distances import SynonymPair, Table, synonym_pairs
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point, name_of, pairs_of
@@ -19,8 +25,6 @@ from semantica_lib.analysis.theory import Prediction, decay_factor
 
 OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
 KEPT_MARGIN = 0.01  # of a control pair's distance: rows that began equal and are nearer are equal
-STRONG = 0.1  # the paper's weight decay
-Side = Literal["under", "over", ""]
 
 
 def label(point: Point) -> str:
@@ -126,25 +130,3 @@ def noise_claims(found: list[Point]) -> list[Claim]:
             text = f"{words}: learned by more trials without noise, {tie_of(tied)}"
             claims.append(more_learn(text, before.learned[tied], after.learned[tied]))
     return exploratory(claims)
-
-
-def more_learn(text: str, before: pd.Series, after: pd.Series, side: Side = "") -> Claim:
-    """Whether most of the seeds that learn in one of two ways only learn in the second.
-
-    Args:
-        before, after: whether each trial learns, by seed; of the seeds that are in both.
-        side: where the share is predicted, seen from a half.
-    """
-    both = pd.DataFrame({"before": before, "after": after}).dropna().astype(bool)
-    differ = both[both.before != both.after]
-    p = statistics.paired_exact_test(both.before, both.after)
-    counts = f"{int(both.before.sum())} and {int(both.after.sum())} of {len(both)}"
-    text += f" ({counts}; paired exact test, p = {p:.2g})"
-    prediction = f"{side} 0.5 of the seeds that differ" if side else "none"
-    values = differ.after.to_numpy(bool)
-    return Claim(text, prediction, "share", values, side=side, margin=0.5, pairs=len(both))
-
-
-def exploratory(claims: list[Claim]) -> list[Claim]:
-    """The same claims, said to be exploratory."""
-    return [replace(claim, text=EXPLORATORY + claim.text) for claim in claims]

@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 
 from semantica_lib.analysis.claims import BOTH, tie_of
+from semantica_lib.analysis.log_odds import Odds, Source
 from semantica_lib.analysis.statistics import geometric_interval, mean_interval
-from semantica_lib.chapters.laws.measures import CLASSES, OLDER, SWEEP, Course, Odds, Source
+from semantica_lib.chapters.laws.measures import CLASSES, OLDER, SWEEP, Course
 from semantica_lib.figures import tables
 from semantica_lib.figures.facts import NONE, facts_of_run, with_interval
 from semantica_lib.figures.overview import LOOKS

@@ -7,23 +7,21 @@ with their distances at the end over the clock's, were known.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.integrate import trapezoid
 
-from semantica_lib.analysis.claims import BOTH, EXPLORATORY, Measured, tie_of
+from semantica_lib.analysis.claims import BOTH, EXPLORATORY, ON_CLOCK, ON_LAW, Measured, tie_of
 from semantica_lib.analysis.distances import Pair, Table, synonym_pairs
 from semantica_lib.analysis.exploratory import log_odds_law
+from semantica_lib.analysis.log_odds import Odds, Source, odds_of
 from semantica_lib.analysis.statistics import Claim, geometric_interval
 from semantica_lib.analysis.sweep_points import stored
-from semantica_lib.analysis.theory import log_odds, paper_predictions
+from semantica_lib.analysis.theory import paper_predictions
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.store.results import Result
 
-ON_CLOCK = 1.25  # a pair within this factor of the clock is on it
-ON_LAW = 0.1  # nats: a gap of two logits so near to its log-odds obeys the law
 ON, FASTER, SLOWER, UNDECIDED = "on the clock", "faster", "slower", "undecided"
 CLASSES = (ON, FASTER, SLOWER, UNDECIDED)
 SWEEP = "closing"  # of the main experiment's weight decay
@@ -77,7 +75,7 @@ class Course:
     @property
     def learned(self) -> np.ndarray:
         """Which trials learned the parity, ``(trial,)``."""
-        return _learned(self.measured, self.tied)
+        return self.measured.learners(self.tied)
 
     @property
     def largest(self) -> np.ndarray:
@@ -140,65 +138,6 @@ def expected(tied: bool, table: Table, holds: bool) -> tuple[str, str, float]:
     return ("faster", "under", 1.0) if holds else ("slower", "over", 1.0)
 
 
-class Source(NamedTuple):
-    """A result and what the chapter on the log-odds calls it."""
-
-    label: str
-    result: Result
-
-
-@dataclass(frozen=True)
-class Odds:
-    """By how much one synonym's logit exceeds the other's, beside the log of their odds.
-
-    The pair is ordered so that its second symbol is the likelier one: ``odds`` is not negative.
-
-    Attributes:
-        steps: ``(measurement,)``.
-        gaps: ``(trial, measurement, 3)``: mean, least and greatest over the contexts of the pair's
-            bit; None in a result stored before it was measured.
-    """
-
-    label: str
-    measured: Measured
-    tied: bool
-    pair: Pair
-    odds: float
-    steps: np.ndarray | None
-    gaps: np.ndarray | None
-
-    @property
-    def end(self) -> np.ndarray:
-        """The gaps' means over the schedule's last full period, ``(trial, 3)``; nan without one."""
-        trials, own = self.measured.trials[self.tied], self.measured
-        if self.gaps is None or self.steps is None or own.window is None:
-            return np.full((len(trials.seeds), 3), np.nan)
-        inside = (self.steps > own.last - own.settings.period) & (self.steps <= own.last)
-        if not inside.any():
-            return np.full((len(trials.seeds), 3), np.nan)
-        return self.gaps[:, inside].mean(1, dtype=np.float64)
-
-    @property
-    def shortfall(self) -> np.ndarray:
-        """Log-odds minus the mean gap at the end, ``(trial,)``."""
-        return self.odds - self.end[:, 0]
-
-    @property
-    def spread(self) -> np.ndarray:
-        """Greatest minus least gap of any context, ``(trial,)``: 0 by the law."""
-        return self.end[:, 2] - self.end[:, 1]
-
-    @property
-    def learned(self) -> np.ndarray:
-        """Which trials learned the parity, ``(trial,)``."""
-        return _learned(self.measured, self.tied)
-
-
-def _learned(measured: Measured, tied: bool) -> np.ndarray:
-    seeds = measured.trials[tied].seeds
-    return measured.learned[tied].reindex(seeds, fill_value=False).to_numpy(bool)
-
-
 def sweep_points() -> list[tuple[Settings, Result | None]]:
     """The main experiment under AdamW with other weight decays, sampled loss and exact."""
     found = [(point.settings, point.result) for point in stored(SWEEP)]
@@ -216,26 +155,6 @@ def labelled(
         for own, result in swept
         if result is not None and result.folder not in folders
     ]
-
-
-def odds_of(sources: Sequence[Source]) -> list[Odds]:
-    """Every pair of synonyms of every source, untied and tied."""
-    made = []
-    for label, result in sources:
-        measured = Measured(result)
-        task = measured.task
-        for tied in BOTH:
-            seeds, own = measured.trials[tied].seeds, np.flatnonzero(result.tied == tied)
-            rows = [own[result.seed[own] == seed][0] for seed in seeds]
-            for a, b, _ in synonym_pairs(task):
-                gaps, odds = None, log_odds(task.probability[b], task.probability[a])
-                if result.logit_gap is not None:
-                    gaps = result.logit_gap[rows][:, :, task.synonyms.index((a, b))]
-                if odds < 0:  # turned round, the least becomes the greatest
-                    a, b, odds = b, a, -odds
-                    gaps = None if gaps is None else -gaps[..., [0, 2, 1]]
-                made.append(Odds(label, measured, tied, (a, b), odds, result.measured_steps, gaps))
-    return made
 
 
 def odds_claims(

@@ -11,15 +11,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.claims import MERGE_MARGIN
+from semantica_lib.analysis.claims import MERGE_MARGIN, STRONG, exploratory
 from semantica_lib.analysis.distances import Pair
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, PLACES, TIED, Place, Point, name_of
-from semantica_lib.chapters.closing.measures import exploratory
 from semantica_lib.chapters.near.measures import SMALL, Key, Near, words
 from semantica_lib.chapters.near.nearness import LIARS, MIRROR, NEAR, input_law, output_law
 
-STRONG = 0.1  # the paper's weight decay
 HALF_WAY = (0.25, 0.75)  # what counts as about half of the control's distance
 
 

@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.claims import BOTH, Measured, tie_of
+from semantica_lib.analysis.claims import BOTH, STRONG, Measured, exploratory, more_learn, tie_of
 from semantica_lib.analysis.distances import synonym_pairs
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point, pairs_of
-from semantica_lib.chapters.closing.measures import STRONG, exploratory, more_learn
 from semantica_lib.store.results import Result
 
 PERMUTATIONS = 10_000

@@ -15,12 +15,19 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, tie_of
+from semantica_lib.analysis.claims import (
+    BOTH,
+    MERGE_MARGIN,
+    ON_CLOCK,
+    ON_LAW,
+    STRONG,
+    exploratory,
+    more_learn,
+    tie_of,
+)
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Place, name_of
 from semantica_lib.analysis.theory import Prediction
-from semantica_lib.chapters.closing.measures import STRONG, exploratory, more_learn
-from semantica_lib.chapters.laws.measures import ON_CLOCK, ON_LAW
 from semantica_lib.chapters.phase.measures import (
     MARGINS,
     PAIR,

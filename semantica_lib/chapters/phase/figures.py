@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
-from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, tie_of
+from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, ON_LAW, tie_of
 from semantica_lib.analysis.statistics import (
     Interval,
     geometric_interval,
@@ -21,7 +21,6 @@ from semantica_lib.analysis.statistics import (
     share_interval,
 )
 from semantica_lib.analysis.sweep_points import PLACES, name_of
-from semantica_lib.chapters.laws.measures import ON_LAW
 from semantica_lib.chapters.phase.measures import (
     MARGINS,
     Onset,

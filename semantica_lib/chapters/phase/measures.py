@@ -13,8 +13,8 @@ from scipy.optimize import isotonic_regression
 
 from semantica_lib.analysis.claims import ACCURACY_MARGIN, BOTH, Measured
 from semantica_lib.analysis.distances import RESOLUTION, Pair, control_distance
+from semantica_lib.analysis.log_odds import Odds, Source, odds_of
 from semantica_lib.analysis.sweep_points import INPUT, Place, Point
-from semantica_lib.chapters.laws.measures import Odds, Source, odds_of
 
 Quantity = Literal["loss", "accuracy"]
 PAIR: Pair = (0, 1)  # the synonyms of bit 0; the likelier one is the second

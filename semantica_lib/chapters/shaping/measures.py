@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from semantica_lib.analysis.claims import BOTH, Measured, claim_of
+from semantica_lib.analysis.claims import BOTH, Measured, claim_of, exploratory
 from semantica_lib.analysis.distances import Table
 from semantica_lib.analysis.language import Language
 from semantica_lib.analysis.statistics import Claim
-from semantica_lib.chapters.closing.measures import exploratory
 from semantica_lib.chapters.shaping.procrustes import crossed, factor, jackknifed, residual
 from semantica_lib.settings.catalogue import MlmSettings
 from semantica_lib.store.results import Result

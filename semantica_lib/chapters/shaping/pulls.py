@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from semantica_lib.analysis.claims import Measured
+from semantica_lib.analysis.claims import Measured, exploratory
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.chapters.closing.measures import exploratory
 from semantica_lib.chapters.shaping.measures import Nearness, ratios
 from semantica_lib.settings.catalogue import AnySettings, run_command
 

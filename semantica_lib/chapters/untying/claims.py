@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.claims import MERGE_MARGIN
+from semantica_lib.analysis.claims import MERGE_MARGIN, Side, exploratory, more_learn
 from semantica_lib.analysis.distances import synonym_pairs
 from semantica_lib.analysis.exploratory import CLOSE
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.chapters.closing.measures import Side, exploratory, more_learn
 from semantica_lib.chapters.untying.measures import (
     Way,
     final,
@@ -70,10 +69,6 @@ def _claim(
     return Claim(text, prediction, measure, values, failed=failed, obstacle=obstacle, **rest)
 
 
-def _learners(way: Way) -> np.ndarray:
-    return way.learned.reindex(way.trials.seeds, fill_value=False).to_numpy(bool)
-
-
 def _by_the_clock(way: Way, primary: bool) -> list[Claim]:
     """Input rows from the step of untying on: those that tying held apart are the primary claim."""
     claims, own, obstacle = [], way.measured.settings, ""
@@ -93,7 +88,9 @@ def _by_the_clock(way: Way, primary: bool) -> list[Claim]:
         if primary:
             continue
         only = f"{text}, learned trials only"
-        claims.append(_claim([way], only, "ratio", left[_learners(way)], **predicted))
+        claims.append(
+            _claim([way], only, "ratio", left[way.measured.learners(way.until > 0)], **predicted)
+        )
         text = text.partition(", predicted")[0] + f" over the {way.clock:.3g} that decay leaves"
         claims.append(_claim([way], text, "ratio", left / way.clock, obstacle=obstacle))
         ratio = way.trials.ratio("input", (a, b))[0]
@@ -104,7 +101,7 @@ def _by_the_clock(way: Way, primary: bool) -> list[Claim]:
 
 def _outputs(way: Way, note: str) -> list[Claim]:
     """Output rows at the end: the loss brings equally likely ones together, no others."""
-    claims, keep = [], _learners(way) if note else slice(None)
+    claims, keep = [], way.measured.learners(way.until > 0) if note else slice(None)
     for a, b, holds in synonym_pairs(way.measured.task):
         side, verb = ("under", "merge") if holds else ("over", "stay apart")
         dh = f"(DH {'holds' if holds else 'fails'})"
