@@ -26,6 +26,12 @@ class Interval(NamedTuple):
     p: float = np.nan
 
 
+def finite(values: np.ndarray) -> np.ndarray:
+    """The values that are finite: of trials that did not fail."""
+    values = np.asarray(values, dtype=np.float64)
+    return values[np.isfinite(values)]
+
+
 def mean_interval(values: np.ndarray, level: float = 0.95, at: float = 0.0) -> Interval:
     """Mean of ``(seed,)`` values with Student's t interval, and the p of ``at``.
 

@@ -4,7 +4,6 @@ import base64
 from collections.abc import Mapping
 from datetime import datetime
 
-import numpy as np
 import pandas as pd
 from markdown_it import MarkdownIt
 
@@ -14,7 +13,8 @@ from semantica_lib.analysis.claims import (
     MERGE_MARGIN,
 )
 from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
-from semantica_lib.analysis.statistics import Interval, last_period, mean_interval
+from semantica_lib.analysis.markdown import NONE, number
+from semantica_lib.analysis.statistics import last_period, mean_interval
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import summary
 from semantica_lib.errors import literal
@@ -23,7 +23,6 @@ from semantica_lib.store import results
 from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
-NONE = "–"  # stands for a number that there is not
 TIES = (True, "tied"), (False, "untied")
 ENDINGS = (
     "Dot plot: for each table and pair of synonyms the distance at the end of each seed, as a "
@@ -247,18 +246,6 @@ def _row(frame: pd.DataFrame, claim: str) -> pd.Series:
 
 def _table(p: Prediction) -> str:
     return "tied" if p.tied else f"untied {p.table}"
-
-
-def number(value: float | None) -> str:
-    """Three digits, or a dash where there is no number."""
-    return f"{value:#.3g}".rstrip(".") if pd.notna(value) else NONE
-
-
-def with_interval(interval: Interval) -> str:
-    """An estimate with its interval in brackets, or a dash where there is none."""
-    if np.isnan(interval.estimate):
-        return NONE
-    return f"{number(interval.estimate)} [{number(interval.low)}, {number(interval.high)}]"
 
 
 def _listed(numbers: list[int]) -> str:

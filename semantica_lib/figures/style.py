@@ -5,18 +5,20 @@ readers can tell apart, and line styles or markers that survive a grey print.
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import seaborn as sns
 from IPython.display import Image
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from semantica_lib.analysis.statistics import mean_interval
+from semantica_lib.analysis.statistics import Interval, mean_interval
 from semantica_lib.errors import RequestError, short
 from semantica_lib.files import write_whole
 
@@ -36,6 +38,40 @@ STYLE = {
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
 }
+
+
+def panels(
+    rows: int = 1,
+    columns: int = 1,
+    height: float = 3.5,
+    width: float = WIDTH,
+    grid: bool = True,
+    **shared: Any,
+) -> tuple[Figure, np.ndarray]:
+    """A figure in the style of all, and its panels ``(row, column)``.
+
+    Args:
+        height, width: inches.
+        grid: whether lines lead from the ticks.
+        shared: which axes the panels share, as :meth:`Figure.subplots` takes it.
+    """
+    with rc_context(STYLE | {"axes.grid": grid}):
+        figure = Figure(figsize=(width, height), dpi=DOTS)
+        return figure, figure.subplots(rows, columns, squeeze=False, **shared)
+
+
+def key(label: str, **look: Any) -> Line2D:
+    """An entry of a legend: what is drawn in this look, black if no colour is given."""
+    return Line2D([], [], label=label, **{"color": BLACK, **look})
+
+
+def bars(axes: Axes, x: Sequence[float], intervals: Sequence[Interval], **look: Any) -> None:
+    """Estimates at their places with their intervals; those that are not finite are left out."""
+    middle, low, high = np.array([interval[:3] for interval in intervals]).reshape(-1, 3).T
+    keep = np.isfinite(middle)
+    reach = np.nan_to_num([middle - low, high - middle])[:, keep].clip(0)
+    look = {"linewidth": 1.1, "markersize": 3.5, "elinewidth": 0.8} | look
+    axes.errorbar(np.array(x)[keep], middle[keep], reach, **look)
 
 
 def png(figure: Figure) -> bytes:

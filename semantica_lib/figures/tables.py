@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from semantica_lib.analysis.claims import EXPLORATORY
+from semantica_lib.analysis.markdown import NONE, markdown_table, number
 from semantica_lib.analysis.statistics import CONSISTENT, REPRODUCED, VERDICTS
 from semantica_lib.analysis.verdicts import (
     PAIR,
@@ -21,15 +22,7 @@ from semantica_lib.analysis.verdicts import (
 )
 from semantica_lib.errors import literal
 from semantica_lib.figures.curves import source
-from semantica_lib.figures.facts import (
-    MODELS,
-    NONE,
-    facts_of_run,
-    model,
-    number,
-    shown,
-    whose,
-)
+from semantica_lib.figures.facts import MODELS, facts_of_run, model, shown, whose
 from semantica_lib.settings.catalogue import Settings, catalogue, find, xor_experiments
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
@@ -284,10 +277,3 @@ def _cell(value: Any) -> str:
 
 def _measured(row: Any) -> str:
     return f"{number(row.estimate)} [{number(row.low)}, {number(row.high)}]"
-
-
-def markdown_table(heads: Iterable[str], lines: Iterable[Sequence[str]]) -> str:
-    """Rows of cells under their heads, as a Markdown table."""
-    heads = list(heads)
-    rows = [heads, ["---"] * len(heads), *([c.replace("|", "\\|") for c in line] for line in lines)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Sequence
 
+from semantica_lib.analysis.markdown import markdown_table
 from semantica_lib.analysis.statistics import VERDICTS
 from semantica_lib.analysis.verdicts import primary_rows, summary, to_markdown, verdicts
 from semantica_lib.errors import RequestError
 from semantica_lib.figures.curves import endings
 from semantica_lib.figures.facts import model
 from semantica_lib.figures.style import png
-from semantica_lib.figures.tables import markdown_table, named, spoken, steps
+from semantica_lib.figures.tables import named, spoken, steps
 from semantica_lib.files import ROOT, write_whole
 from semantica_lib.settings.catalogue import find
 from semantica_lib.store import results

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
+from semantica_lib.analysis.markdown import NONE
 from semantica_lib.analysis.verdicts import summary, verdicts
 from semantica_lib.chapters.language import figures as language
 from semantica_lib.chapters.language import tables as language_facts
 from semantica_lib.errors import RequestError
-from semantica_lib.figures import facts
 from semantica_lib.settings.catalogue import run_command
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
@@ -206,7 +206,7 @@ def test_neighbours_of_words_that_one_asks_for(make_one: Make) -> None:
     result = make_one(ties=["untied"])
     (line,) = language_facts.neighbours(result, ["of*"]).splitlines()[2:]
     assert line.startswith("| `of*` | ")
-    assert f"| {facts.NONE} | **`of`** `##s`" in line  # no tied trials; the word is its synonym
+    assert f"| {NONE} | **`of`** `##s`" in line  # no tied trials; the word is its synonym
     with pytest.raises(RequestError, match=r"^'off' has no synonym here \(did you mean 'of'\?\)$"):
         language_facts.neighbours(result, ["off"])
 

@@ -9,10 +9,10 @@ import pytest
 from made import SEEDS
 from made_plane import DECAYS, NORM, START, P, point, whole, without
 
+from semantica_lib.analysis import log_odds
 from semantica_lib.analysis.claims import EXPLORATORY, Measured
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Point, stored
 from semantica_lib.analysis.verdicts import judged, primary_rows
-from semantica_lib.chapters.laws import measures as laws
 from semantica_lib.chapters.phase import measures as phase
 from semantica_lib.chapters.phase.claims import phase_claims
 from semantica_lib.chapters.phase.measures import MARGINS, NEVER, Spot, onset
@@ -52,7 +52,7 @@ def test_the_laws_have_no_free_parameter(decay: float, tmp_path: Path) -> None:
 
 def test_each_result_is_gone_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(laws, "Measured", lambda one: seen.append(one) or Measured(one))
+    monkeypatch.setattr(log_odds, "Measured", lambda one: seen.append(one) or Measured(one))
     found = whole(tmp_path, (0.5, 0.9), (0.0, 0.1))
     spots = phase.plane([*found[::-1], *map(without, whole(tmp_path / "b", (0.8,), (0.0,)))])
     assert len(seen) == 4

@@ -10,6 +10,7 @@ from made import made
 from matplotlib.axes import Axes
 
 from semantica_lib.analysis.claims import Measured
+from semantica_lib.analysis.markdown import with_interval
 from semantica_lib.analysis.statistics import geometric_interval, mean_interval, share_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.sweep import figures as drawn
@@ -217,10 +218,10 @@ def test_the_table_has_every_number(tmp_path: Path) -> None:
     cells = dict(zip(head.split(" | "), row.split(" | "), strict=True))
     assert cells["| point"] == "| weight decay 0.1"
     ratio = geometric_interval(by_hand(found[1], False, "output", (2, 3)))
-    assert cells["untied output, 2 and 3"] == tables.with_interval(ratio)
+    assert cells["untied output, 2 and 3"] == with_interval(ratio)
     assert cells["learn, tied"] == "1 of 3"
     accuracy = mean_interval(np.array([0.1, 0.2, 0.3]))
-    assert cells["accuracy, untied"] == tables.with_interval(accuracy)
+    assert cells["accuracy, untied"] == with_interval(accuracy)
 
 
 def test_language_models_are_listed_and_not_drawn() -> None:

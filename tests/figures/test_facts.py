@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from semantica_lib.analysis.distances import of_pairs
+from semantica_lib.analysis.markdown import NONE
 from semantica_lib.analysis.verdicts import verdicts
 from semantica_lib.figures import facts
 from semantica_lib.settings.catalogue import run_command
@@ -48,7 +49,7 @@ def test_facts_are_the_analysis_s_numbers(make: Make) -> None:
 def test_a_short_run_says_that_it_is_too_short(make: Make) -> None:
     result = make(steps=20, seeds=[1], ties=["tied"])
     frame = verdicts(result)
-    assert facts.facts(result, frame)["learned_untied"] == facts.NONE
+    assert facts.facts(result, frame)["learned_untied"] == NONE
     assert facts.ending(result, frame, True, "input") == facts.NO_PERIOD
     assert facts.learning(result, frame) == facts.NO_PERIOD
     assert "20 steps, tied, of 1 seed (1)" in facts.shown(result)

@@ -17,13 +17,13 @@ from semantica_lib.analysis.distances import (
     control_distance,
     synonym_pairs,
 )
+from semantica_lib.analysis.markdown import NONE, markdown_table, with_interval
 from semantica_lib.analysis.statistics import geometric_interval
 from semantica_lib.analysis.sweep_points import PLACES, Point, name_of
 from semantica_lib.chapters.closing.measures import KEPT_MARGIN, OPTIMIZERS, label
-from semantica_lib.figures.facts import NONE, made_from, with_interval
+from semantica_lib.figures.facts import made_from
 from semantica_lib.figures.overview import LOOKS
 from semantica_lib.figures.style import BLACK, DOTS, STYLE, WIDTH, legend, note, step_axis
-from semantica_lib.figures.tables import markdown_table
 
 WAYS = {"sampled": ("-", "full", -0.08), "exact": ("--", "none", 0.08)}
 LEAST = 1e-7  # of the upright axis of distances that begin at 0

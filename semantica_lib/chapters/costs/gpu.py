@@ -6,9 +6,9 @@ Text is Markdown. What was not measured is a dash.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from semantica_lib.analysis.markdown import markdown_table, number
 from semantica_lib.chapters.costs.processor import measured_on, whole, written
-from semantica_lib.figures.facts import number
-from semantica_lib.figures.tables import markdown_table, named
+from semantica_lib.figures.tables import named
 
 UNMEASURED = (
     "Training on a GPU is possible, but its speed is unmeasured: no number on this page is of one. "

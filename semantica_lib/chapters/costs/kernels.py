@@ -10,10 +10,9 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from semantica_lib.analysis.markdown import markdown_table, number
 from semantica_lib.chapters.costs.processor import TRIALS, in_order, machines, written
-from semantica_lib.figures.facts import number
 from semantica_lib.figures.style import BLACK, BLUE, DOTS, GREEN, ORANGE, STYLE, WIDTH, note
-from semantica_lib.figures.tables import markdown_table
 
 FILES = {"cpu": "profile.json", "cuda": "profile-gpu.json"}
 UNMEASURED = {

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from semantica_lib.analysis.markdown import NONE, markdown_table, number
 from semantica_lib.errors import RequestError
-from semantica_lib.figures.facts import NONE, TIES, facts_of_run, number
+from semantica_lib.figures.facts import TIES, facts_of_run
 from semantica_lib.figures.style import BLACK, BLUE, DOTS, GREY, ORANGE, STYLE, WIDTH, legend, note
-from semantica_lib.figures.tables import markdown_table, named, steps
+from semantica_lib.figures.tables import named, steps
 from semantica_lib.settings.catalogue import changes
 from semantica_lib.store import results
 from semantica_lib.store.results import Result

@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
 
+from semantica_lib.analysis.markdown import NONE, markdown_table, number
 from semantica_lib.chapters.costs.processor import TRIALS, whole, written
 from semantica_lib.errors import literal
-from semantica_lib.figures.facts import NONE, number
 from semantica_lib.figures.style import BLUE, DOTS, GREY, ORANGE, STYLE, WIDTH, legend, note
-from semantica_lib.figures.tables import markdown_table
 from semantica_lib.running import dry_run, estimate
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find
 from semantica_lib.settings.sweeps import points, read, sweeps

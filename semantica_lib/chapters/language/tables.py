@@ -21,13 +21,13 @@ from semantica_lib.analysis.language import (
     kinds,
     variants,
 )
+from semantica_lib.analysis.markdown import NONE, markdown_table, number
 from semantica_lib.analysis.statistics import geometric_interval
 from semantica_lib.analysis.verdicts import summary, verdicts
 from semantica_lib.chapters.language.figures import PANELS
 from semantica_lib.datasets.corpora import FORMAT
 from semantica_lib.errors import RequestError, literal, nearest
-from semantica_lib.figures.facts import NONE, TIES, facts_of_run, model, number
-from semantica_lib.figures.tables import markdown_table
+from semantica_lib.figures.facts import TIES, facts_of_run, model
 from semantica_lib.settings.catalogue import MlmSettings, run_command
 from semantica_lib.store import results
 from semantica_lib.store.results import Result

@@ -11,10 +11,11 @@ from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 
 from semantica_lib.analysis.claims import BOTH, tie_of
 from semantica_lib.analysis.log_odds import Odds, Source
+from semantica_lib.analysis.markdown import NONE, markdown_table, with_interval
 from semantica_lib.analysis.statistics import geometric_interval, mean_interval
 from semantica_lib.chapters.laws.measures import CLASSES, OLDER, SWEEP, Course
 from semantica_lib.figures import tables
-from semantica_lib.figures.facts import NONE, facts_of_run, with_interval
+from semantica_lib.figures.facts import facts_of_run
 from semantica_lib.figures.overview import LOOKS
 from semantica_lib.figures.style import (
     BLACK,
@@ -103,7 +104,7 @@ def classes(made: Sequence[Course]) -> str:
         ratio = geometric_interval(one.ratio[np.isfinite(one.ratio)])
         cells.setdefault((name, pair), {})[one.where] = f"*{one.class_}*: {with_interval(ratio)}"
     lines = [[*head, *(of.get(where, NONE) for where in WHERES)] for head, of in cells.items()]
-    return tables.markdown_table(["experiment", "pair", *WHERES], lines)
+    return markdown_table(["experiment", "pair", *WHERES], lines)
 
 
 def counted(made: Sequence[Course]) -> str:
@@ -114,7 +115,7 @@ def counted(made: Sequence[Course]) -> str:
             own = [one.class_ for one in whole if (one.where, one.holds) == (where, holds)]
             counts = [str(own.count(word)) for word in CLASSES]
             lines.append([where, "holds" if holds else "fails", str(len(own)), *counts])
-    return tables.markdown_table(["table", "DH", "pairs", *CLASSES], lines)
+    return markdown_table(["table", "DH", "pairs", *CLASSES], lines)
 
 
 def resisted(made: Sequence[Course]) -> str:
@@ -240,7 +241,7 @@ def shortfalls(made: Sequence[Odds]) -> str:
         "log-odds minus gap",
         "of trials that learned",
     )
-    return tables.markdown_table([*heads, "greatest minus least context"], lines)
+    return markdown_table([*heads, "greatest minus least context"], lines)
 
 
 def older(made: Sequence[Odds]) -> str:

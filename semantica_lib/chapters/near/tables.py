@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from semantica_lib.analysis.claims import BOTH, LEARNED_NATS, MERGE_MARGIN, tie_of
+from semantica_lib.analysis.markdown import NONE, markdown_table, number, with_interval
 from semantica_lib.analysis.statistics import geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import OUTPUT, PLACES, Point, name_of
 from semantica_lib.chapters.near.figures import LAWS, tasks
@@ -19,8 +20,7 @@ from semantica_lib.chapters.near.nearness import (
     semantic_distance,
     trivial,
 )
-from semantica_lib.figures.facts import NONE, made_from, number, with_interval
-from semantica_lib.figures.tables import markdown_table
+from semantica_lib.figures.facts import made_from
 from semantica_lib.trainers.stacked import xor_task
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import synonym_pairs
 from semantica_lib.analysis.exploratory import HELD_OUT_MARGIN
+from semantica_lib.analysis.markdown import NONE, number, with_interval
 from semantica_lib.analysis.statistics import (
     INCONCLUSIVE,
     Interval,
@@ -23,7 +24,7 @@ from semantica_lib.analysis.verdicts import COLUMNS, primary_rows, verdicts
 from semantica_lib.chapters.original import measures as protocols
 from semantica_lib.chapters.original.measures import PROTOCOLS, Variant
 from semantica_lib.figures import tables
-from semantica_lib.figures.facts import NONE, TIES, facts_of_run, number, with_interval
+from semantica_lib.figures.facts import TIES, facts_of_run
 from semantica_lib.figures.overview import TABLES
 from semantica_lib.models.encoders import sees_order
 from semantica_lib.running.run import run

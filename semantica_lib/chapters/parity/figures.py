@@ -8,12 +8,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from semantica_lib.analysis.claims import tie_of
+from semantica_lib.analysis.markdown import NONE, markdown_table, number, with_interval
 from semantica_lib.analysis.statistics import geometric_interval, share_interval
 from semantica_lib.analysis.sweep_points import name_of
 from semantica_lib.chapters.parity.measures import Row, merging
-from semantica_lib.figures.facts import NONE, number, with_interval
 from semantica_lib.figures.style import BLUE, DOTS, GREY, STYLE, WIDTH, legend, note
-from semantica_lib.figures.tables import markdown_table
 from semantica_lib.store.results import Result
 
 

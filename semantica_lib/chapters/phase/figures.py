@@ -16,20 +16,13 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMetho
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, ON_LAW, tie_of
 from semantica_lib.analysis.statistics import (
     Interval,
+    finite,
     geometric_interval,
     mean_interval,
     share_interval,
 )
 from semantica_lib.analysis.sweep_points import PLACES, name_of
-from semantica_lib.chapters.phase.measures import (
-    MARGINS,
-    Onset,
-    Spot,
-    costs_of,
-    decays_of,
-    finite,
-    rising,
-)
+from semantica_lib.chapters.phase.measures import MARGINS, Onset, Spot, costs_of, decays_of, rising
 from semantica_lib.figures.style import BLACK, DOTS, GREY, STYLE, WIDTH, legend, note
 
 MARKERS = "osD^v"  # of the decays, from the least

@@ -145,11 +145,6 @@ def decays_of(spots: Sequence[Spot]) -> list[float]:
     return sorted({spot.decay for spot in spots})
 
 
-def finite(values: np.ndarray) -> np.ndarray:
-    """The values that are finite: of trials that did not fail."""
-    return values[np.isfinite(values)]
-
-
 class Onset(NamedTuple):
     """From which p on tying costs more than the margin, with its 95% interval.
 

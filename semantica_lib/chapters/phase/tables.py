@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis.claims import BOTH, tie_of
-from semantica_lib.analysis.statistics import Interval, geometric_interval, mean_interval
+from semantica_lib.analysis.markdown import NONE, markdown_table, number, with_interval
+from semantica_lib.analysis.statistics import Interval, finite, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import INPUT, PLACES, Point, name_of
 from semantica_lib.analysis.verdicts import primary_rows
-from semantica_lib.chapters.phase.measures import MARGINS, NEVER, START, Onset, Spot, finite
-from semantica_lib.figures.facts import NONE, number, whose, with_interval
-from semantica_lib.figures.tables import markdown_table
+from semantica_lib.chapters.phase.measures import MARGINS, NEVER, START, Onset, Spot
+from semantica_lib.figures.facts import whose
 
 
 def onset_table(onsets: Mapping[tuple, Onset]) -> str:

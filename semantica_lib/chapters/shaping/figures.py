@@ -10,11 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from semantica_lib.analysis.distances import Table
+from semantica_lib.analysis.markdown import markdown_table, number, with_interval
 from semantica_lib.analysis.statistics import geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping.measures import EXPERIMENTS, TABLES, Nearness, ratios
 from semantica_lib.chapters.shaping.pulls import pulls
-from semantica_lib.figures.facts import facts_of_run, number, with_interval
+from semantica_lib.figures.facts import facts_of_run
 from semantica_lib.figures.style import (
     BLACK,
     BLUE,
@@ -27,7 +28,6 @@ from semantica_lib.figures.style import (
     note,
     step_axis,
 )
-from semantica_lib.figures.tables import markdown_table
 from semantica_lib.store.results import Result
 
 LOOKS: dict[Table, tuple] = {"output": (BLUE, "o"), "input": (ORANGE, "D")}

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from semantica_lib.analysis.markdown import markdown_table, number
 from semantica_lib.analysis.statistics import mean_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping.pulls import (
@@ -21,7 +22,6 @@ from semantica_lib.chapters.shaping.pulls import (
     pulls,
     related,
 )
-from semantica_lib.figures.facts import number
 from semantica_lib.figures.style import (
     BLACK,
     BLUE,
@@ -34,7 +34,6 @@ from semantica_lib.figures.style import (
     legend,
     note,
 )
-from semantica_lib.figures.tables import markdown_table
 
 TIES = {True: ("tied", BLUE, "o", "-"), False: ("untied", ORANGE, "s", "--")}
 LEVELS = (

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis.claims import BOTH, tie_of
+from semantica_lib.analysis.markdown import NONE, markdown_table, with_interval
 from semantica_lib.analysis.statistics import mean_interval
 from semantica_lib.analysis.sweep_points import Point, name_of
 from semantica_lib.chapters.sweep.figures import interval_of, places_of
 from semantica_lib.chapters.sweep.measures import attained, ends, label, whole_period
 from semantica_lib.errors import literal
-from semantica_lib.figures.facts import NONE, whose, with_interval
-from semantica_lib.figures.tables import markdown_table
+from semantica_lib.figures.facts import whose
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.settings.sweeps import read
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from semantica_lib.analysis.markdown import markdown_table
 from semantica_lib.chapters.theory.measures import EXACT
-from semantica_lib.figures.tables import markdown_table
 
 
 class Check(NamedTuple):

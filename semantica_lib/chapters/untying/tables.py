@@ -7,6 +7,7 @@ import pandas as pd
 
 from semantica_lib.analysis import statistics
 from semantica_lib.analysis.distances import synonym_pairs
+from semantica_lib.analysis.markdown import NONE, markdown_table, number, with_interval
 from semantica_lib.analysis.statistics import geometric_interval, mean_interval, share_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.untying.figures import ALWAYS, NEVER
@@ -22,8 +23,7 @@ from semantica_lib.chapters.untying.measures import (
     merges,
     ways_of,
 )
-from semantica_lib.figures.facts import NONE, made_from, number, with_interval
-from semantica_lib.figures.tables import markdown_table
+from semantica_lib.figures.facts import made_from
 from semantica_lib.settings.catalogue import Settings
 
 

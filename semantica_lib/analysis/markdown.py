@@ -1,0 +1,55 @@
+"""Numbers, intervals and tables as the pages show them: Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from semantica_lib.analysis.statistics import (
+    Interval,
+    finite,
+    geometric_interval,
+    mean_interval,
+    share_interval,
+)
+
+NONE = "–"  # stands for a number that there is not
+
+
+def number(value: float | None) -> str:
+    """Three digits, or a dash where there is no number."""
+    return f"{value:#.3g}".rstrip(".") if pd.notna(value) else NONE
+
+
+def with_interval(interval: Interval) -> str:
+    """An estimate with its interval in brackets, or a dash where there is none."""
+    if np.isnan(interval.estimate):
+        return NONE
+    return f"{number(interval.estimate)} [{number(interval.low)}, {number(interval.high)}]"
+
+
+def mean(values: np.ndarray | pd.Series) -> str:
+    """The mean of the values that are finite, with its 95% interval (Student's t)."""
+    return with_interval(mean_interval(finite(values)))
+
+
+def geometric(values: np.ndarray | pd.Series) -> str:
+    """The geometric mean of the values that are finite, with its 95% interval (t of the logs)."""
+    return with_interval(geometric_interval(finite(values)))
+
+
+def counted(passed: np.ndarray | pd.Series) -> str:
+    """``3 of 20``: how many are true; a dash if there are none at all."""
+    return f"{int(np.sum(passed))} of {len(passed)}" if len(passed) else NONE
+
+
+def share(passed: np.ndarray | pd.Series) -> str:
+    """The share of true values with its exact 95% interval (Clopper & Pearson)."""
+    return with_interval(share_interval(np.asarray(passed, bool)))
+
+
+def markdown_table(heads: Iterable[str], lines: Iterable[Sequence[str]]) -> str:
+    """Rows of cells under their heads, as a Markdown table."""
+    heads = list(heads)
+    rows = [heads, ["---"] * len(heads), *([c.replace("|", "\\|") for c in line] for line in lines)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
