@@ -84,7 +84,8 @@ def test_the_list_of_results_tells_source_commit_and_what_is_partial(
     three: list[Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results, "PUBLISHED", three[1].folder.parent)
-    rows = cells(tables.overviewed(three).partition("\n\n")[0].partition("\n- ")[0])
+    loaded = [results.load(one.folder) for one in three]
+    rows = cells(tables.overviewed(loaded).partition("\n\n")[0].partition("\n- ")[0])
     assert [row[0].partition("]")[0] for row in rows] == [
         "[transformer-small", "[lstm-small", "[mlp-medium",
     ]  # fmt: skip
