@@ -12,6 +12,7 @@ they are published. A result is found by its settings' identity, wherever of the
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from semantica_lib.errors import RequestError
 from semantica_lib.files import ROOT
-from semantica_lib.settings.catalogue import AnySettings, catalogue, find
+from semantica_lib.settings.catalogue import AnySettings, catalogue, find, read_file
 from semantica_lib.settings.sweeps import read as read_sweep
 from semantica_lib.settings.sweeps import sweeps
 from semantica_lib.store import contents, folders
@@ -42,9 +43,16 @@ def here() -> Path:
 
 def folder(place: Path, own: AnySettings) -> Path:
     """A result's own folder: the experiment's name, with a hash for settings not its own."""
-    if own.experiment in catalogue() and find(own.experiment).identity == own.identity:
+    file = catalogue().get(own.experiment)
+    if file and _hash_in(file, file.stat().st_mtime_ns) == own.settings_hash:
         return place / own.experiment
     return place / f"{own.experiment}-{key_of(own)}"
+
+
+@cache
+def _hash_in(file: Path, _: int) -> str:
+    """The hash of an experiment's own settings, for as long as its file does not change."""
+    return read_file(file).settings_hash
 
 
 def full_steps(own: AnySettings) -> int:
