@@ -285,10 +285,12 @@ def publish(
 ) -> None:
     """Copy this machine's results of each NAME (experiment, sweep or FILE.yaml) into the book's."""
     from semantica_lib.running.publish import publish as copy
+    from semantica_lib.running.publish import told
 
     wanted = [own for name in names for own in _wanted(name, overrides)]
     for target in copy(wanted, bare, records):
         print(f"published {target}")
+    print(told())
 
 
 @command.command()

@@ -10,6 +10,7 @@ import pandas as pd
 
 from semantica_lib.settings.catalogue import AnySettings, Settings, settings
 from semantica_lib.store import results
+from semantica_lib.store.provenance import NUMERICS
 from semantica_lib.store.results import Result
 
 STEPS, SEEDS = np.arange(0, 401, 20), (1, 2, 3, 4, 5, 6)
@@ -27,7 +28,7 @@ def manifest_of(
         "settings_hash": own.settings_hash, "seeds": sorted({seed for seed, _ in trials}),
         "trials": [{"seed": seed, "tied": tied} for seed, tied in trials], "status": "complete",
         "steps_done": own.steps, "commit": "c" * 40, "dirty": False, "source_sha256": "d" * 64,
-        "numerics": results.NUMERICS, "versions": {"python": "3.11", "torch": "2.0"},
+        "numerics": NUMERICS, "versions": {"python": "3.11", "torch": "2.0"},
         "device": "cpu: some", "threads": 1, "started": "2026-01-02T03:04:05+00:00",
         "duration_s": 3700.0,
     } | changes  # fmt: skip

@@ -3,6 +3,7 @@
 Each property is tried on a few cases every day, and on many in the long tests.
 """
 
+import gzip
 import inspect
 import io
 import json
@@ -34,7 +35,7 @@ from semantica_lib.running.plan import look
 from semantica_lib.settings.catalogue import find, parse_override, read_file
 from semantica_lib.settings.sweeps import file_of, points, read
 from semantica_lib.settings.xor import Settings, settings
-from semantica_lib.store import results
+from semantica_lib.store import contents, folders, results
 from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import Stack
 from semantica_lib.trainers.training import train
@@ -244,7 +245,7 @@ def test_sound_digests_of_nonsense_do_not_help(
     """Arrays of other shapes and kinds, some of objects, and another table of metrics."""
     with np.load(io.BytesIO(sound[results.TRAJECTORY])) as file:
         arrays = dict(file)
-    array, metrics = arrays[name], sound[results.METRICS]
+    array, metrics = arrays[name], gzip.decompress(sound[results.METRICS])
     if change == "gone":
         del arrays[name]
     arrays |= {
@@ -256,11 +257,12 @@ def test_sound_digests_of_nonsense_do_not_help(
     metrics = {"columns": b"a,b\n1,2\n", "name": metrics.replace(b"loss", b"lss")}.get(
         change, metrics
     )
-    files = {results.TRAJECTORY: results.packed_arrays(arrays), results.METRICS: metrics}
-    packed = results.pack(json.loads(sound[results.MANIFEST]), files)
+    files = {results.TRAJECTORY: contents.packed_arrays(arrays)}
+    files[results.METRICS] = contents.packed_metrics(metrics.decode())
+    packed = folders.pack(json.loads(sound[results.MANIFEST]), files)
     own = laid_out(place, sound | packed)
     survives(own, results.TRAJECTORY)
-    sound_still = change == "half" or (change == "gone" and name not in results.ALWAYS)
+    sound_still = change == "half" or (change == "gone" and name not in contents.ALWAYS)
     refusal = refused(results.load, results.folder(results.here(), own))
     assert refusal or sound_still or (change == "cut" and len(array) == 1), (name, change)
     assert not (place / "ran").exists()

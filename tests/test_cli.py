@@ -185,10 +185,11 @@ def test_variants_are_published_by_their_settings(monkeypatch, capsys, tmp_path)
     monkeypatch.setattr(publish, "provenance", lambda: {"dirty": False})
     (tmp_path / "mine.yaml").write_text("steps: 3\nseeds: [1]\nbits: 4\n")
     mine = str(tmp_path / "mine.yaml")
-    variant = find("transformer-small", [("seeds", [1]), ("weight_decay", 0.0)])
+    variant = find("transformer-small", [("seeds", [1]), ("weight_decay", 0.25)])
     finish(variant, 4)
-    assert cli.main(["publish", "transformer-small", "--set", "weight_decay=0"]) == 0
-    assert capsys.readouterr().out == f"published {results.folder(results.PUBLISHED, variant)}\n"
+    assert cli.main(["publish", "transformer-small", "--set", "weight_decay=0.25"]) == 0
+    told = f"published {results.folder(results.PUBLISHED, variant)}\n"
+    assert capsys.readouterr().out == told + "0.0 of 40 MB published, 40.0 left\n"
     finish(find(mine), 3)
     assert cli.main(["publish", mine]) == 0
     assert results.best(find(mine)) is not None

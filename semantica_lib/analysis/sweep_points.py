@@ -45,7 +45,7 @@ def stored(sweep: str) -> list[Point]:
 
 def _result(own: Settings) -> Result | None:
     places = results.here(), results.PUBLISHED
-    found = [one for place in places if (one := results.load(results.folder(place, own)))]
+    found = [one for place in places if (one := results.load_of(place, own))]
     best = next((one for one in found if one.covers(own)), found[0] if found else None)
     return best.of_seeds(own.seeds) if best else None
 

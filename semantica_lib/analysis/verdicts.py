@@ -82,7 +82,7 @@ from semantica_lib.analysis.exploratory import exploratory_claims
 from semantica_lib.analysis.language import Language
 from semantica_lib.analysis.statistics import Claim, Interval
 from semantica_lib.settings.catalogue import MlmSettings
-from semantica_lib.store.results import MANIFEST, Result
+from semantica_lib.store.results import Result
 
 COLUMNS = (
     "experiment", "claim", "prediction", "margin", "estimate", "low", "high", "seeds", "failed",
@@ -126,7 +126,7 @@ def judged(
         rows += [_row(claim, 0.95, False) for claim in others]
     frame = pd.DataFrame(rows, columns=COLUMNS[1:-2])
     frame["experiment"], frame["notebook"] = name, notebook
-    digests = [sha256((one.folder / MANIFEST).read_bytes()).hexdigest() for one in found]
+    digests = [one.digest for one in found]
     whole = sha256("".join(digests).encode()).hexdigest()
     frame["manifest_sha256"] = digests[0] if len(digests) == 1 else whole
     return frame[list(COLUMNS)]

@@ -61,13 +61,13 @@ HELD_OUT = {
 def sources(own: Settings) -> list[Result]:
     """The results of these settings that there are: this machine's, then the published one."""
     places = (results.here(), results.PUBLISHED)
-    found = [results.load(results.folder(place, own)) for place in places]
+    found = [results.load_of(place, own) for place in places]
     return [result for result in found if result is not None]
 
 
 def other(result: Result) -> str:
     """What the other source's result is, and its primary verdicts."""
-    others = [one for one in sources(result.settings) if one.folder != result.folder]
+    others = [one for one in sources(result.settings) if one.address != result.address]
     if not others:
         kind = "result of this machine" if result.published else "published result"
         return f"There is no {kind} of these settings to set beside it."

@@ -15,7 +15,7 @@ from papermill.exceptions import PapermillException
 from semantica_lib.errors import literal
 from semantica_lib.files import ROOT, write_whole
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings, catalogue, find
-from semantica_lib.settings.sweeps import file_of, sweeps
+from semantica_lib.settings.sweeps import file_of, read, sweeps
 from semantica_lib.store import results
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -125,10 +125,8 @@ def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
     if file is None:
         own = wanted[0]
         folder = results.folder(results.here(), own)
-        files = [*folder.parent.glob(_others(own)), *results.PUBLISHED.glob(_others(own))]
-        files += [results.folder(place, own) / results.MANIFEST for place in _places()]
         target = folder / f"{own.experiment}.ipynb"
-        return Page(source_of(own), target, parameters_of(own), files=tuple(files))
+        return Page(source_of(own), target, parameters_of(own), files=tuple(_manifests(own)))
     path = file.resolve()
     target = results.here() / path.stem / f"{path.stem}.ipynb"
     own_chapter, named = NOTEBOOKS / f"{path.stem}.ipynb", sweeps().get(path.stem)
@@ -191,13 +189,18 @@ def _alive(process: str) -> bool:
     return True
 
 
-def _places() -> tuple[Path, Path]:
-    return results.here(), results.PUBLISHED
+def _manifests(own: AnySettings) -> list[Path]:
+    """Manifests of an experiment's results, here and published.
 
-
-def _others(own: AnySettings) -> str:
-    """Results of an experiment with other settings: a page may set them beside its own."""
-    return f"{own.experiment}-????????/{results.MANIFEST}"
+    Those of other settings too, by themselves or in a sweep: a page may set them beside its own.
+    """
+    swept = [name for name, file in sweeps().items() if read(file).base == own.experiment]
+    found = []
+    for place in (results.here(), results.PUBLISHED):
+        others = sorted(place.glob(f"{own.experiment}-????????"))
+        folders = [results.folder(place, own), *others, *(place / name for name in swept)]
+        found += [folder / results.MANIFEST for folder in folders]
+    return found
 
 
 def source_of(own: AnySettings) -> Path:
@@ -230,11 +233,10 @@ def key_of(page: Page) -> str:
     if page.shows is None:
         files += [*catalogue().values(), *sweeps().values()]
         files += [results.PUBLISHED / name for name in MEASURED]
-        files += [m for place in _places() for m in sorted(place.glob(f"*/{results.MANIFEST}"))]
+        places = results.here(), results.PUBLISHED
+        files += [m for place in places for m in sorted(place.glob(f"*/{results.MANIFEST}"))]
     for own in map(find, page.shows or ()):
-        files += [catalogue()[own.experiment]]
-        files += [results.folder(place, own) / results.MANIFEST for place in _places()]
-        files += [other for place in _places() for other in sorted(place.glob(_others(own)))]
+        files += [catalogue()[own.experiment], *_manifests(own)]
     for file in files:
         digest.update(str(file).encode() + (file.read_bytes() if file.exists() else b"absent"))
     return digest.hexdigest()

@@ -25,7 +25,7 @@ BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results 
 def published() -> list[Result]:
     """The published results of the named experiments, the main one first if it is there."""
     names = [*named(), *spoken()]
-    found = (results.load(results.folder(results.PUBLISHED, find(name))) for name in names)
+    found = (results.load_of(results.PUBLISHED, find(name)) for name in names)
     return [result for result in found if result is not None]
 
 

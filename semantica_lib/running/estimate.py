@@ -15,7 +15,14 @@ from typing import Any, NamedTuple
 
 from semantica_lib.errors import RequestError
 from semantica_lib.models import encoders
-from semantica_lib.settings.catalogue import AnySettings, MlmSettings, Settings, catalogue, find
+from semantica_lib.settings.catalogue import (
+    AnySettings,
+    MlmSettings,
+    Settings,
+    catalogue,
+    find,
+    settings,
+)
 from semantica_lib.settings.xor import training_strings
 from semantica_lib.store import results
 
@@ -167,7 +174,7 @@ def _found(place: Path, kind: str, device: str) -> float | None:
     """The median over the results of a kind that were trained on such a device."""
     ratios = []
     for manifest in _manifests(place, device):
-        own = results.settings(manifest["settings"])
+        own = settings(manifest["settings"])
         if _kind(own) != kind or (manifest["steps_done"] < LEAST_STEPS and kind != "words"):
             continue
         took, steps = manifest["duration_s"], manifest["steps_done"]
@@ -182,12 +189,10 @@ def _found(place: Path, kind: str, device: str) -> float | None:
 
 
 def _manifests(place: Path, device: str) -> Iterator[dict[str, Any]]:
-    for file in sorted(place.glob(f"*/{results.MANIFEST}")):
+    for address in results.addresses(place):
         try:
-            manifest = json.loads(file.read_text(encoding="utf-8"))
-            results.Manifest.model_validate(manifest)
-            results.settings(manifest["settings"])
+            manifest = results.manifest_of(*address)
             if manifest["device"].startswith("cpu") != device.startswith("cuda"):
                 yield manifest
-        except (OSError, ValueError, RequestError):
+        except RequestError:
             continue  # `semantica list` names what is damaged

@@ -122,7 +122,7 @@ def published_parts(folder: Path, own: AnySettings) -> list[Part]:
     """
     if any((folder / "checkpoints").glob("*.safetensors")):
         return []
-    result = results.load(results.folder(results.PUBLISHED, own))
+    result = results.load_of(results.PUBLISHED, own)
     if result is None or result.stale or result.manifest["steps_done"] >= own.steps:
         return []
     names = results.checkpoints(result)

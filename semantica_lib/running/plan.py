@@ -13,6 +13,7 @@ from semantica_lib.running.groups import Part, parts_of, published_parts, take, 
 from semantica_lib.running.stacks import cut, stacks
 from semantica_lib.settings.catalogue import AnySettings
 from semantica_lib.store import results
+from semantica_lib.store.folders import MANIFEST, METRICS, PLAIN_METRICS, TRAJECTORY
 from semantica_lib.store.locks import InUse, holding
 from semantica_lib.store.results import Result
 
@@ -39,17 +40,16 @@ def begin(own: AnySettings, fresh: bool = False, held: ExitStack | None = None) 
         held.enter_context(holding(folder, wait=True))
     if fresh:
         _discard(folder)
-    before = results.load(folder)
-    if before is None and not fresh:
+    if not fresh and results.load_of(results.here(), own) is None:
         take(folder, own, published_parts(folder, own))
-    job = look(own, folder)
+    job = look(own, folder, fresh)
     job.text = text_of(own, job.parts) if job.outcome is None else None
     return job
 
 
 def look(own: AnySettings, folder: Path, fresh: bool = False) -> Job:
     """A result and its parts, as they are, or as if there was nothing yet."""
-    before = None if fresh else results.load(folder)
+    before = None if fresh else results.load_of(results.here(), own)
     if before and (differing := before.differs_from(own)):
         raise RequestError(
             f"the result in {folder} was made by other settings ({differing}); move it away, or "
@@ -72,7 +72,7 @@ def look(own: AnySettings, folder: Path, fresh: bool = False) -> Job:
 def _discard(folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints")
     (folder / "checkpoints").mkdir()
-    for name in (results.MANIFEST, results.TRAJECTORY, results.METRICS):
+    for name in (MANIFEST, TRAJECTORY, METRICS, PLAIN_METRICS):
         for file in (folder / f"{name}.new", folder / name):
             file.unlink(missing_ok=True)
 
@@ -126,7 +126,7 @@ def check(own: AnySettings, fresh: bool = False) -> None:
     folder = folder_of(own)
     with _unless_in_use(folder) as free:
         if free and not fresh:
-            if results.load(folder) is None:
+            if results.load_of(results.here(), own) is None:
                 published_parts(folder, own)
             job = look(own, folder)
             if job.outcome is None:

@@ -1,19 +1,30 @@
-"""Publishing: this machine's results copied into those that the book ships."""
+"""Publishing: this machine's results copied into those that the book ships.
 
-from collections.abc import Sequence
+A result is published where it is published now; else in the folder of its experiment, if it has the
+settings of one; else in that of the sweep that asks most of it; else in a folder of its own.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from semantica_lib.errors import RequestError
 from semantica_lib.running.groups import read_part
-from semantica_lib.settings.catalogue import AnySettings, run_command
-from semantica_lib.store import results
+from semantica_lib.settings.catalogue import AnySettings, changes, run_command, settings
+from semantica_lib.settings.sweeps import points, read, sweeps
+from semantica_lib.store import contents, folders, results
+from semantica_lib.store.contents import Contents
+from semantica_lib.store.folders import MANIFEST, METRICS, PLAIN_METRICS, TRAJECTORY
 from semantica_lib.store.locks import holding
+from semantica_lib.store.manifest import CHECKPOINTS, key_of, of_sweep
 from semantica_lib.store.provenance import provenance
-from semantica_lib.store.results import METRICS, TRAJECTORY, Result
+from semantica_lib.store.results import Result
 
-LIMIT = 25_000_000  # bytes of all that is published: it is in everybody's checkout
+LIMIT = 40_000_000  # bytes of all that is published but checkpoints: it is in everybody's checkout
 
 
 def publish(
@@ -25,7 +36,7 @@ def publish(
 
     A partial result takes its checkpoints along, so that any machine can go on from it. A complete
     one has none, and those of its partial forerunner are removed. A kill at any moment leaves each
-    result as it was or as it is to be.
+    folder as it was or as it is to be.
 
     Args:
         bare: leave the checkpoints of partial results out.
@@ -33,78 +44,143 @@ def publish(
             schedule's last period, and of those before evenly spaced ones.
 
     Returns:
-        The folder of each.
+        The folders into which they were copied.
 
     Raises:
         RequestError: there is no such result, its checkpoints are not those of its step or are
             being trained, it or the working tree differs from any commit, or all that is published
             would be too large.
     """
-    wanted = [own for own in wanted if not _has_more(own)]
-    packed = {results.folder(results.PUBLISHED, own): _packed(own, bare, records) for own in wanted}
-    if provenance()["dirty"]:
-        raise RequestError("the working tree has changes; commit them before publishing")
-    _refuse_too_much(packed)
-    for target, files in packed.items():
-        (target / "checkpoints").mkdir(parents=True, exist_ok=True)
-        results.store(target, files)
-        for file in _replaced(target):
-            if file.relative_to(target).as_posix() not in files:
-                file.unlink()
-        if not any((target / "checkpoints").iterdir()):
-            (target / "checkpoints").rmdir()
-    return list(packed)
+    with folders.alone(results.PUBLISHED, fcntl.LOCK_EX):
+        new: dict[Path, dict[str, Contents]] = {}
+        for own in wanted:
+            if not _has_more(own):
+                path, point = _home(own)
+                new.setdefault(path, {})[point] = _taken(own, bare, records)
+        packed = {path: _packed(path, some) for path, some in new.items()}
+        if provenance()["dirty"]:
+            raise RequestError("the working tree has changes; commit them before publishing")
+        _refuse_too_much(packed)
+        for target, files in packed.items():
+            folders.store(target, files)
+            _remove_others(target, files)
+        for path, manifest in _outdated():
+            folders.store(path, {MANIFEST: folders.text_of(manifest)})
+        return list(packed)
+
+
+def told() -> str:
+    """How much is published of what may be, and what is left."""
+    done, limit = sum(_sizes().values()) / 1e6, LIMIT / 1e6
+    return f"{done:.1f} of {limit:g} MB published, {limit - done:.1f} left"
 
 
 def _has_more(own: AnySettings) -> bool:
     """Whether the published result has all trials of the one here, at its steps, and others."""
-    ours, theirs = (
-        results.load(results.folder(place, own)) for place in (results.here(), results.PUBLISHED)
-    )
+    ours, theirs = (results.load_of(place, own) for place in (results.here(), results.PUBLISHED))
     if ours is None or theirs is None:
         return False
     return ours.held < theirs.held and ours.manifest["steps_done"] <= theirs.manifest["steps_done"]
 
 
-def _packed(own: AnySettings, bare: bool, records: int | None) -> dict[str, bytes]:
-    """The files to publish, by name."""
-    result = results.load(results.folder(results.here(), own))
+def _home(own: AnySettings) -> tuple[Path, str]:
+    """The address at which a result is published."""
+    path, point = results.locate(results.PUBLISHED, own)
+    if folders.is_there(path) or path.name == own.experiment:
+        return path, point
+    asking = {
+        name: len(one.seeds) * len(one.ties) * one.steps
+        for name, file in sweeps().items()
+        for _, one in points(read(file))
+        if one.settings_hash == own.settings_hash
+    }
+    if not asking:
+        return path, point
+    return results.PUBLISHED / max(asking, key=asking.__getitem__), key_of(own)
+
+
+def _taken(own: AnySettings, bare: bool, records: int | None) -> Contents:
+    """What is to be published of this machine's result."""
+    result = results.load_of(results.here(), own)
     if result is None:
         raise RequestError(f"{own.experiment} has no result here; train it by `{run_command(own)}`")
     if result.manifest["dirty"]:
         raise RequestError(
             f"{own.experiment} was trained with uncommitted changes; train again with --fresh"
         )
-    files = results.read_files(result, (TRAJECTORY, METRICS))
+    found = results.contents_of(*result.address)
     if records is not None:
-        files |= thinned(result, records)
+        found = thinned(found, records)
     if not result.complete and not bare:
-        files |= _checkpoints(own, result)
-    return results.pack(result.manifest, files)
+        found = found._replace(checkpoints=_checkpoints(own, result))
+    return found
 
 
-def thinned(result: Result, records: int) -> dict[str, bytes]:
-    """The result's files with fewer records and measurements, by name."""
-    end, period = int(result.steps.max()), result.settings.period
-    arrays = {name: value for name, value in vars(result).items() if isinstance(value, np.ndarray)}
-    kept = result.metrics.step.isin(_kept(np.unique(result.metrics.step), end - period, records))
+def _packed(path: Path, new: Mapping[str, Contents]) -> dict[str, bytes]:
+    """The files of a published folder with its new result, or new points by their keys."""
+    if "" in new:
+        return contents.packed(new[""])
+    found = _held(path) | new
+    labels = {
+        key: ", ".join(changes(settings(one.manifest["settings"]))) for key, one in found.items()
+    }
+    labels |= {key_of(own): label for label, own in _points(path.name)}
+    manifests = {key: one.manifest for key, one in found.items()}
+    return contents.packed_points(of_sweep(path.name, manifests, labels), found)
+
+
+def _held(path: Path) -> dict[str, Contents]:
+    """What the folder of a published sweep has of its points, by their keys."""
+    found = {}
+    for where, key in results.addresses(results.PUBLISHED):
+        if where == path:
+            one, result = results.contents_of(path, key), results.load(path, key)
+            files = results.read_files(result, results.checkpoints(result))
+            kept = {Path(name).name: data for name, data in files.items()}
+            found[key] = one._replace(checkpoints=kept)
+    return found
+
+
+def _points(name: str) -> list[tuple[str, AnySettings]]:
+    """The points of a named sweep, each with its varied settings in words."""
+    found = points(read(sweeps()[name])) if name in sweeps() else []
+    return [
+        (", ".join(f"{name}={json.dumps(value)}" for name, value in varied.items()), own)
+        for varied, own in found
+    ]
+
+
+def _outdated() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Manifests of published sweeps that do not say yet where their other points lie."""
+    for path in sorted({path for path, point in results.addresses(results.PUBLISHED) if point}):
+        elsewhere = {}
+        for label, own in _points(path.name):
+            where, _ = results.locate(results.PUBLISHED, own)
+            if where != path and folders.is_there(where):
+                elsewhere[key_of(own)] = {"label": label, "folder": where.name}
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["elsewhere"] != elsewhere:
+            yield path, manifest | {"elsewhere": elsewhere}
+
+
+def thinned(found: Contents, records: int) -> Contents:
+    """The same with fewer records and measurements."""
+    arrays, table = dict(found.arrays), found.table()
+    own = settings(found.manifest["settings"])
+    last = int(arrays["steps"].max()) - own.period
+    kept = table.step.isin(_kept(np.unique(table.step), last, records))
     for steps, names in (
         ("steps", ("input_embedding", "output_embedding")),
         ("measured_steps", ("hidden_norm", "logit_gap")),
     ):
         if steps in arrays:
-            keep = np.isin(arrays[steps], _kept(arrays[steps], end - period, records))
+            keep = np.isin(arrays[steps], _kept(arrays[steps], last, records))
             if steps == "steps":  # the tables as they were when they were untied
-                keep |= arrays[steps] == (getattr(result.settings, "untie_at", None) or -1)
+                keep |= arrays[steps] == (getattr(own, "untie_at", None) or -1)
             arrays |= {name: arrays[name][:, keep] for name in names if name in arrays}
             arrays[steps] = arrays[steps][keep]
-    metrics = result.metrics[kept].assign(
-        tied=result.metrics.tied.map({True: "true", False: "false"})
-    )
-    return {
-        TRAJECTORY: results.packed_arrays(arrays),
-        METRICS: metrics.to_csv(index=False, float_format="%.6g").encode(),
-    }
+    rows = table[kept].assign(tied=table.tied.map({True: "true", False: "false"}))
+    return found._replace(arrays=arrays, metrics=rows.to_csv(index=False, float_format="%.6g"))
 
 
 def _kept(steps: np.ndarray, last: int, count: int) -> np.ndarray:
@@ -118,11 +194,11 @@ def _kept(steps: np.ndarray, last: int, count: int) -> np.ndarray:
 def _checkpoints(own: AnySettings, result: Result) -> dict[str, bytes]:
     """The checkpoints of a partial result, each at its step, together of all its trials."""
     done, files, trials = result.manifest["steps_done"], {}, set()
-    with holding(result.folder):
-        for path in sorted((result.folder / "checkpoints").glob("*.safetensors")):
+    with holding(results.folder(results.here(), own)):
+        for path in results.checkpoint_files(results.here(), own):
             part = read_part(path, own)
             if part.step == done and set(part.trials) <= result.held:
-                files[f"checkpoints/{path.name}"] = path.read_bytes()
+                files[path.name] = path.read_bytes()
                 trials |= set(part.trials)
     if trials != result.held:
         raise RequestError(
@@ -134,17 +210,37 @@ def _checkpoints(own: AnySettings, result: Result) -> dict[str, bytes]:
 
 
 def _replaced(target: Path) -> list[Path]:
-    """What a result of this code has in its folder, and what killed processes left there."""
-    names = (results.MANIFEST, TRAJECTORY, METRICS, "*.part", "*.new", "checkpoints/*")
-    return sorted({file for name in names for file in target.glob(name)})
+    """What a folder has of the files of results, and what killed processes left there."""
+    names = (MANIFEST, TRAJECTORY, METRICS, PLAIN_METRICS, "*.part", "*.new", f"{CHECKPOINTS}/**/*")
+    found = {file for name in names for file in target.glob(name) if file.is_file()}
+    return sorted(found)
 
 
-def _refuse_too_much(packed: dict[Path, dict[str, bytes]]) -> None:
-    sizes = {path: path.stat().st_size for path in results.PUBLISHED.rglob("*") if path.is_file()}
+def _remove_others(target: Path, files: Mapping[str, bytes]) -> None:
+    """Remove what results had in a folder before."""
+    for file in _replaced(target):
+        if file.relative_to(target).as_posix() not in files:
+            file.unlink()
+    for folder in sorted(target.glob(f"{CHECKPOINTS}/**"), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _sizes() -> dict[Path, int]:
+    """The bytes of each published file, without checkpoints."""
+    files = (path for path in results.PUBLISHED.rglob("*") if path.is_file())
+    return {path: path.stat().st_size for path in files if CHECKPOINTS not in path.parts}
+
+
+def _refuse_too_much(packed: Mapping[Path, Mapping[str, bytes]]) -> None:
+    sizes = _sizes()
     for target in packed:
         for path in _replaced(target):
             sizes.pop(path, None)
-    new = {path.name: sum(map(len, files.values())) for path, files in packed.items()}
+    new = {
+        path.name: sum(len(data) for name, data in files.items() if CHECKPOINTS not in name)
+        for path, files in packed.items()
+    }
     kept = sum(sizes.values())
     if kept + sum(new.values()) > LIMIT:
         added = ", ".join(f"{name} ({size / 1e6:.2f} MB)" for name, size in new.items())

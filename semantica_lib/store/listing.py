@@ -22,15 +22,15 @@ def rows() -> list[dict[str, Any]]:
         own = find(name)
         trials = len(own.seeds) * len(own.ties)
         found.append(_row(name, own.question, _model(own), trials, own.steps, [own]))
-        known |= _names([own])
+        known |= _addresses([own])
     for name, path in sweeps().items():
         sweep = read(path)
         wanted = [own for _, own in points(sweep)]
         model = f"{len(wanted)} variants of {sweep.base}"
         trials = sum(len(own.seeds) * len(own.ties) for own in wanted)
         found.append(_row(name, sweep.question, model, trials, wanted[0].steps, wanted))
-        known |= _names(wanted)
-    return found + [_other(path) for path in _others(known)]
+        known |= _addresses(wanted)
+    return found + [_other(*address) for address in _others(known)]
 
 
 def _model(own: AnySettings) -> str:
@@ -62,21 +62,21 @@ def summary(states: Sequence[str]) -> str:
     return "; ".join([f"{len(complete)} of {len(states)} complete", *others, *counts])
 
 
-def _names(wanted: Iterable[AnySettings]) -> set[str]:
-    return {results.folder(results.here(), own).name for own in wanted}
+def _addresses(wanted: Iterable[AnySettings]) -> set[tuple[Path, str]]:
+    return {results.locate(results.here(), own) for own in wanted}
 
 
-def _others(known: set[str]) -> list[Path]:
-    """Folders of results here that no experiment and no sweep asks for."""
-    found = (path.parent for path in results.here().glob(f"*/{results.MANIFEST}"))
-    return sorted(path for path in found if path.name not in known)
+def _others(known: set[tuple[Path, str]]) -> list[tuple[Path, str]]:
+    """Addresses of results here that no experiment and no sweep asks for."""
+    return [address for address in results.addresses(results.here()) if address not in known]
 
 
-def _other(path: Path) -> dict[str, Any]:
+def _other(path: Path, point: str) -> dict[str, Any]:
     """A row of a result of other settings: in which it differs, and its state."""
-    row = {"name": path.name, "question": "", "model": "", "trials": 0, "steps": 0}
+    name = path.name + f"/{point}" * bool(point)
+    row = {"name": name, "question": "", "model": "", "trials": 0, "steps": 0}
     try:
-        result = results.load(path)
+        result = results.load(path, point)
         own = result.settings
         own_values = [f"{name}={json.dumps(value)}" for name, value in own.identity.items()]
         what = f"{own.experiment} with {', '.join(changes(own) or own_values)}"

@@ -28,7 +28,7 @@ def weights(
     """
     name = f"the {'tied' if tied else 'untied'} trial of seed {seed} of {own.experiment}"
     for place in (results.here(), results.PUBLISHED):
-        for path in sorted((results.folder(place, own) / "checkpoints").glob("*.safetensors")):
+        for path in results.checkpoint_files(place, own):
             tensors, about = load_checkpoint(path)
             if about.get("tied") == str(tied).lower() and seed in tensors["seeds"].tolist():
                 trial = tensors["seeds"].tolist().index(seed)

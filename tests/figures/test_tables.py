@@ -81,10 +81,10 @@ def test_experiments_come_in_reading_order_wherever_they_are_stored(
 
 
 def test_the_list_of_results_tells_source_commit_and_what_is_partial(
-    three: list[Result], monkeypatch: pytest.MonkeyPatch
+    three: list[Result],
 ) -> None:
-    monkeypatch.setattr(results, "PUBLISHED", three[1].folder.parent)
-    rows = cells(tables.overviewed(three).partition("\n\n")[0].partition("\n- ")[0])
+    published = [replace(one, published=True) for one in three]
+    rows = cells(tables.overviewed(published).partition("\n\n")[0].partition("\n- ")[0])
     assert [row[0].partition("]")[0] for row in rows] == [
         "[transformer-small", "[lstm-small", "[mlp-medium",
     ]  # fmt: skip

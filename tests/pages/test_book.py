@@ -88,7 +88,7 @@ def test_a_page_depends_on_the_results_that_it_shows(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "PUBLISHED", places[1])
     pages = {page.target.stem: page for page in book_.pages()}
     assert {"task", "tables", *catalogue()} <= pages.keys()
-    names = ("task", "tables", "costs", "lstm-small", "mlp-small")
+    names = ("task", "tables", "costs", "lstm-small", "mlp-small", "mlm")
 
     def changed_by(path: Path) -> list[str]:
         before = {name: notebooks.key_of(pages[name]) for name in names}
@@ -101,6 +101,7 @@ def test_a_page_depends_on_the_results_that_it_shows(tmp_path, monkeypatch):
     assert changed_by(places[1] / "mlp-small") == [*both, "mlp-small"]
     assert changed_by(places[0] / "transformer-small-12345678") == both
     assert changed_by(places[1] / "mlp-small-0123abcd") == [*both, "mlp-small"]  # a variant of it
+    assert changed_by(places[1] / "mlm-variants") == [*both, "mlm"]  # several, in a sweep
     for name in ("bench.json", "bench-gpu.json"):
         before = notebooks.key_of(pages["costs"])
         (places[1] / name).write_text("{}")

@@ -1,6 +1,6 @@
 """Publishing: what is copied and what refused, and training that goes on from it elsewhere."""
 
-import io
+import json
 import os
 import shutil
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import made_language
 import numpy as np
 import pytest
+import yaml
 from stored import begin, finish
 
 from semantica_lib.errors import RequestError
@@ -20,7 +21,10 @@ from semantica_lib.running.run import run
 from semantica_lib.settings.xor import settings
 from semantica_lib.store import results
 from semantica_lib.store.checkpoint import load_checkpoint
+from semantica_lib.store.listing import rows
 from semantica_lib.store.locks import TAKEN
+from semantica_lib.store.manifest import key_of
+from semantica_lib.store.provenance import NUMERICS
 
 pytestmark = pytest.mark.usefixtures("in_process")
 OWN = settings(
@@ -33,6 +37,8 @@ OWN = settings(
         "validate_every": 10,
     }
 )
+FIXED = {"bits": 4, "steps": 40, "record_every": 10, "validate_every": 10}
+OTHER = OWN.model_copy(update={"weight_decay": 0.0})
 
 
 class Killed(BaseException):
@@ -119,8 +125,7 @@ def test_a_published_result_that_has_more_trials_is_left_as_it_is(tmp_path, monk
 
 def test_a_thinned_result_of_a_language_model_keeps_its_end(tmp_path):
     result = made_language.made(tmp_path, steps=80, schedule_period=160)
-    files = module.thinned(result, 4)
-    thin = np.load(io.BytesIO(files[results.TRAJECTORY]))
+    thin = module.thinned(results.contents_of(tmp_path), 4).arrays
     assert thin["steps"][0] == 0 and thin["steps"][-1] == result.steps[-1]
     assert len(thin["steps"]) == 4 < len(result.steps)
     assert (thin["words"] == result.words).all() and (thin["holds"] == result.holds).all()
@@ -189,9 +194,123 @@ def test_checkpoints_that_are_not_those_of_the_result_are_refused(how):
     assert "\n" not in str(error.value) and not results.PUBLISHED.exists()
 
 
+@pytest.fixture
+def made(tmp_path, monkeypatch) -> Path:
+    """A sweep whose points are ``OWN`` and ``OTHER``, and the folder in which it is published."""
+    grid = {"weight_decay": [0.1, 0.0]}
+    sweep = {"base": "transformer-small", "seeds": [1, 2], "fixed": FIXED, "grid": [grid]}
+    (tmp_path / "made.yaml").write_text(yaml.safe_dump(sweep))
+    found = {"made": tmp_path / "made.yaml"}
+    monkeypatch.setattr(module, "sweeps", lambda: found)
+    return results.PUBLISHED / "made"
+
+
+def test_the_points_of_a_sweep_are_published_in_one_folder(made, tmp_path):
+    ours = [finish(own, steps) for own, steps in ((OWN, 20), (OTHER, 30))]
+    assert publish([OWN, OTHER]) == [made]
+    for own, result in zip((OWN, OTHER), ours, strict=True):
+        point = results.load_of(results.PUBLISHED, own)
+        assert point.address == (made, own.settings_hash[:8]) and point.published
+        assert point.name == result.name and point.settings == result.settings
+        same(point, result)
+        assert {name: point.manifest[name] for name in point.manifest if name != "files"} == {
+            name: result.manifest[name] for name in result.manifest if name != "files"
+        }
+        assert results.state(results.PUBLISHED, own) == results.state(results.here(), own)
+        assert "partial" in results.state(results.PUBLISHED, own)
+    assert len({results.load_of(results.PUBLISHED, own).digest for own in (OWN, OTHER)}) == 2
+    manifest = json.loads((made / results.MANIFEST).read_text())
+    assert [one["label"] for one in manifest["points"].values()] == [
+        f"weight_decay={own.weight_decay}" for own in sorted((OWN, OTHER), key=key_of)
+    ]
+    before = results.contents_of(made, key_of(OTHER))
+    finish(OWN, 30)
+    assert publish([OWN]) == [made]  # one point alone: the other is as it was
+    after = results.contents_of(made, key_of(OTHER))
+    for name in before.arrays:
+        assert before.arrays[name].tobytes() == after.arrays[name].tobytes()
+    assert before.metrics == after.metrics
+    assert results.load_of(results.PUBLISHED, OWN).manifest["steps_done"] == 30
+    held = sorted(path.name for path in (made / "checkpoints").rglob("*.safetensors"))
+    assert held == ["tied.safetensors", "tied.safetensors"] + ["untied.safetensors"] * 2
+
+
+def test_a_point_that_sweeps_share_lies_where_most_is_asked_of_it(made, tmp_path):
+    values = yaml.safe_load((tmp_path / "made.yaml").read_text())
+    values |= {"seeds": [1, 2, 3], "grid": [{"weight_decay": [0.1]}]}
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump(values))
+    module.sweeps()["more"] = tmp_path / "more.yaml"
+    finish(OWN, 20)
+    finish(OTHER, 20)
+    assert publish([OTHER, OWN]) == [made, results.PUBLISHED / "more"]
+    (where,) = json.loads((made / results.MANIFEST).read_text())["elsewhere"].items()
+    assert where == (key_of(OWN), {"label": "weight_decay=0.1", "folder": "more"})
+    assert json.loads((made.with_name("more") / results.MANIFEST).read_text())["elsewhere"] == {}
+    made.with_name("more").rename(made.with_name("away"))  # by whatever name it is found
+    assert results.load_of(results.PUBLISHED, OWN).folder.name == "away"
+
+
+def test_training_goes_on_from_a_published_point(made, tmp_path, monkeypatch, capfd):
+    finish(OWN, 20, commit="first")
+    finish(OTHER, 20)
+    publish([OWN, OTHER])
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "elsewhere"))
+    result = run(OWN)
+    assert "training goes on from the published checkpoint at step 20" in capfd.readouterr().err
+    assert result.folder == results.folder(tmp_path / "elsewhere", OWN)
+    assert all(stack["commit"].startswith("first, ") for stack in result.manifest["stacks"])
+    file = made / "checkpoints" / key_of(OTHER) / "tied.safetensors"
+    file.write_bytes(b"")
+    assert results.state(results.PUBLISHED, OTHER).startswith("damaged: ")
+    assert results.state(results.PUBLISHED, OWN).startswith("partial, at step 20")
+    with pytest.raises(RequestError, match="damaged"):
+        run(OTHER)
+
+
+def test_a_sweep_s_folder_is_read_here_too(made, tmp_path, monkeypatch, begins):
+    monkeypatch.setattr(results, "full_steps", lambda own: 20)
+    for own in (OWN, OTHER):
+        finish(own, 20)
+    publish([OWN, OTHER])
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(results.PUBLISHED))
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "none")
+    finished = run(OWN.model_copy(update={"steps": 20}))
+    assert finished.folder == made and not finished.published and not begins
+    assert starts(begins) == {"tied": 0, "untied": 0}  # for more steps: in a folder of its own
+    assert starts(begins, steps=20, fresh=True) == {"tied": 0, "untied": 0}
+    names = [row["name"] for row in rows()]
+    assert {f"made/{key_of(own)}" for own in (OWN, OTHER)} <= set(names)
+
+
+@pytest.mark.parametrize("name", [results.MANIFEST, results.TRAJECTORY, results.METRICS])
+@pytest.mark.parametrize("damage", ["cut", "altered", "removed"])
+def test_damage_of_a_sweep_s_folder_is_named(made, name, damage, monkeypatch):
+    finish(OWN, 20)
+    publish([OWN])
+    assert results.load_of(results.PUBLISHED, OWN)  # what was read before is not taken for it
+    data = (made / name).read_bytes()
+    if damage == "removed":
+        (made / name).unlink()
+    else:
+        (made / name).write_bytes(data[: len(data) // 2] if damage == "cut" else b"-" + data)
+    monkeypatch.setattr(results, "sweeps", module.sweeps)  # one of this base may well have had it
+    state = results.state(results.PUBLISHED, OWN)
+    if damage == "removed" and name == results.MANIFEST:
+        assert state == "missing"  # a folder without a manifest holds no result
+    else:
+        assert state.startswith("damaged: ") and str(made) in state
+
+
+@pytest.mark.parametrize("swept", [False, True])
 @pytest.mark.parametrize("last", [30, 40])
-def test_a_kill_at_any_move_leaves_the_old_publication_or_the_new(tmp_path, monkeypatch, last):
+def test_a_kill_at_any_move_leaves_the_old_publication_or_the_new(
+    tmp_path, monkeypatch, last, swept, request
+):
     monkeypatch.setattr(results, "full_steps", lambda own: 40)
+    if swept:
+        request.getfixturevalue("made")
+        finish(OTHER, 40)
+        publish([OTHER])
     finish(OWN, 20)
     (target,) = publish([OWN])
     shutil.copytree(target, tmp_path / "old")
@@ -220,9 +339,11 @@ def test_a_kill_at_any_move_leaves_the_old_publication_or_the_new(tmp_path, monk
                 survived = True
             except Killed:
                 survived = False
-        result = results.load(target)
+        result = results.load_of(results.PUBLISHED, OWN)
         step = result.manifest["steps_done"]
-        assert step in (20, last)
+        assert step in (20, last) and result.address == (target, key_of(OWN) if swept else "")
+        if swept:
+            assert results.load_of(results.PUBLISHED, OTHER).manifest["steps_done"] == 40
         seen.add(step)
         names = results.checkpoints(result)
         assert len(names) == (0 if step == 40 else 2)
@@ -241,8 +362,12 @@ def test_no_more_is_published_than_a_checkout_should_hold(monkeypatch):
     (target,) = publish([OWN])
     (target / "endings.png").write_bytes(bytes(1000))  # stays when the result is replaced
     (results.PUBLISHED / "bench.json").write_bytes(bytes(1000))
-    total = sum(map(len, content(results.PUBLISHED).values()))
+    held = content(results.PUBLISHED)
+    counted = [name for name in held if not name.endswith(".safetensors")]
+    assert 0 < len(counted) < len(held)  # checkpoints are not
+    total = sum(len(held[name]) for name in counted)
     monkeypatch.setattr(module, "LIMIT", total)
+    assert module.told().endswith(" 0.0 left")
     publish([OWN])  # takes the place of what is there
     before = content(results.PUBLISHED)
     monkeypatch.setattr(module, "LIMIT", total - 1)
@@ -309,7 +434,7 @@ def test_only_what_is_asked_for_and_not_here_is_taken(elsewhere, begins, monkeyp
     assert starts(begins, seeds=(3,)) == new
     assert starts(begins, weight_decay=0.0) == new
     with monkeypatch.context() as patch:
-        patch.setattr(results, "NUMERICS", results.NUMERICS + 1)
+        patch.setattr("semantica_lib.store.result.NUMERICS", NUMERICS + 1)
         assert starts(begins) == new
     assert not checkpoints(elsewhere)
     assert starts(begins, ties=("untied",)) == {"untied": 20}

@@ -10,6 +10,7 @@ from semantica_lib import cli
 from semantica_lib.settings.catalogue import Settings, catalogue, find
 from semantica_lib.settings.sweeps import sweeps
 from semantica_lib.store import results
+from semantica_lib.store.provenance import NUMERICS
 
 ONE = [("seeds", [42]), ("ties", ["tied"]), ("device", "cpu")]
 
@@ -47,9 +48,9 @@ def test_other_settings_older_numerics_and_a_dirty_tree_are_told(
 ) -> None:
     """Each with its reason, here and published, an experiment's and a sweep's."""
     put("transformer-small", ("weight_decay", 0.0), ("zero_dst", [0.2, 0.8]))
-    put("transformer-small", place=results.PUBLISHED, numerics=results.NUMERICS - 1)
+    put("transformer-small", place=results.PUBLISHED, numerics=NUMERICS - 1)
     put("mlp-small", dirty=True)
-    put("lstm-small", ("learning_rate", 0.5), dirty=True, numerics=results.NUMERICS - 1)
+    put("lstm-small", ("learning_rate", 0.5), dirty=True, numerics=NUMERICS - 1)
     rows = listed(capsys)
     own, lstm = find("transformer-small"), find("lstm-small")
     now = f"now {json.dumps(list(own.zero_dst))}"
@@ -57,7 +58,7 @@ def test_other_settings_older_numerics_and_a_dirty_tree_are_told(
         f"(stale: made by other settings: zero_dst [0.2, 0.8], {now}, weight_decay 0.0, "
         f"now {own.weight_decay})"
     )
-    older = f"numerics {results.NUMERICS - 1}, the code's are {results.NUMERICS}"
+    older = f"numerics {NUMERICS - 1}, the code's are {NUMERICS}"
     assert rows["transformer-small"]["published"].endswith(f"1 trials (stale: {older})")
     uncommitted = "(from a tree with uncommitted changes)"
     assert rows["mlp-small"]["here"] == f"complete, 150,000 steps, 1 trials {uncommitted}"
@@ -84,7 +85,7 @@ def test_results_of_other_settings_have_rows_of_their_own(
 
 def test_what_is_stale_is_not_trained_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
     """Older numerics count as finished; other settings are refused; both until --fresh asks."""
-    put("transformer-small", numerics=results.NUMERICS - 1, dirty=True)
+    put("transformer-small", numerics=NUMERICS - 1, dirty=True)
     put("mlp-small", ("weight_decay", 0.0))
     before = {path: path.read_bytes() for path in results.here().rglob("*.*")}
     some = ["--set", "seeds=[42]", "--set", "ties=[tied]", "--device", "cpu"]

@@ -14,6 +14,7 @@ from semantica_lib.errors import RequestError
 from semantica_lib.settings.catalogue import find
 from semantica_lib.settings.xor import settings
 from semantica_lib.store import results
+from semantica_lib.store.provenance import NUMERICS
 
 
 def test_a_result_comes_back(tmp_path):
@@ -150,7 +151,7 @@ def test_states_tell_how_far_training_is(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "full_steps", lambda own: 6)
     finish(own, 6)
     assert told() == "complete, 6 steps, 2 trials"
-    monkeypatch.setattr(results, "NUMERICS", results.NUMERICS + 1)
+    monkeypatch.setattr("semantica_lib.store.result.NUMERICS", NUMERICS + 1)
     assert told().startswith("complete, 6 steps, 2 trials (stale: numerics ")
     checkpoint = folder / "checkpoints" / "tied.safetensors"
     checkpoint.write_bytes(b"")
@@ -161,7 +162,7 @@ def test_states_tell_how_far_training_is(tmp_path, monkeypatch):
 
 
 def test_older_numerics_are_stale(tmp_path):
-    store(tmp_path, numerics=results.NUMERICS - 1)
+    store(tmp_path, numerics=NUMERICS - 1)
     assert "numerics" in results.load(tmp_path).stale
     store(tmp_path)
     assert results.load(tmp_path).stale == ""

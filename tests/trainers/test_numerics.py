@@ -1,4 +1,4 @@
-"""Trajectories stored when ``results.NUMERICS`` was last raised: 100 steps, drawn data included.
+"""Trajectories stored when ``NUMERICS`` was last raised: 100 steps, drawn data included.
 
 If this fails because training was meant to change, raise ``NUMERICS`` (older results are then shown
 as stale) and store the trajectories anew: ``python tests/trainers/test_numerics.py``.
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from semantica_lib.settings.catalogue import settings
-from semantica_lib.store.results import NUMERICS
+from semantica_lib.store.provenance import NUMERICS
 from semantica_lib.trainers.stacked import Stack
 
 STORED = Path(__file__).parents[1] / "reference" / f"numerics-{NUMERICS}.npz"

@@ -220,15 +220,12 @@ def published() -> list[Result]:
         RequestError: one is damaged.
     """
     order = named()
-    found = [
-        results.load(file.parent)
-        for file in sorted(results.PUBLISHED.glob(f"*/{results.MANIFEST}"))
-    ]
+    found = [results.load(*address) for address in results.addresses(results.PUBLISHED)]
 
     def place(one: Result) -> tuple:
         name = one.settings.experiment
         known = order.index(name) if name in order else len(order)
-        return one.folder.name != name, known, one.folder.name
+        return one.name != name, known, one.name
 
     return sorted((one for one in found if one is not None), key=place)
 

@@ -149,11 +149,11 @@ def labelled(
 ) -> list[Source]:
     """The named experiments by their names, then the sweep's points that they are not."""
     named = [Source(result.settings.experiment, result) for result in found]
-    folders = [result.folder for result in found]
+    named_ones = [result.address for result in found]
     return named + [
         Source(f"decay {own.weight_decay:g}, {own.expectation} loss", result)
         for own, result in swept
-        if result is not None and result.folder not in folders
+        if result is not None and result.address not in named_ones
     ]
 
 
