@@ -1,9 +1,11 @@
 """Which encoder the settings choose."""
 
+import torch
 from torch import Tensor, nn
 
 from semantica_lib.models import lstm, mixer, transformer
 from semantica_lib.models.dropout import Dropout
+from semantica_lib.models.stack import INPUT, OUTPUT, plain_parameters
 from semantica_lib.settings.xor import Settings
 
 
@@ -16,6 +18,20 @@ def plain(own: Settings) -> nn.Module:
         return mixer.plain(own.layers, own.embedding_size, own.bits + 1, *sizes)
     sizes = own.heads, own.feedforward_size
     return transformer.plain(own.layers, own.embedding_size, *sizes, own.activation)
+
+
+def initial(own: Settings, vocabulary: int, seed: int) -> dict[str, Tensor]:
+    """Initial parameters of one trial by name, drawn by PyTorch's modules as the original does."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        tables = [nn.Embedding(vocabulary, own.embedding_size) for _ in range(2)]
+        named = plain_parameters(plain(own), tables)
+    if own.equal_start:
+        bounds = len(own.zero_dst), len(own.zero_dst) + len(own.one_dst)
+        for table in (INPUT, OUTPUT):
+            *bits, rest = named[table].detach().tensor_split(bounds)
+            named[table] = torch.cat([*(rows[:1].expand_as(rows) for rows in bits), rest])
+    return named
 
 
 def masked_hidden(

@@ -7,7 +7,7 @@ A settings file lists the values that differ from the defaults of
 
 import json
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,25 @@ from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.files import ROOT
 from semantica_lib.settings.language import MlmSettings
 from semantica_lib.settings.schema import NOT_IDENTITY, checked
-from semantica_lib.settings.xor import Settings, kind_of, settings
+from semantica_lib.settings.xor import Settings
 from semantica_lib.settings.yaml_text import parse
 
 CATALOGUE = ROOT / "notebooks" / "experiments"
 AnySettings = Settings | MlmSettings
+
+
+def settings(values: Mapping[str, Any], where: str = "") -> AnySettings:
+    """Checked settings from plain values: of a language model if they name a corpus, else of XOR.
+
+    Raises:
+        RequestError: as :func:`semantica_lib.settings.schema.checked`.
+    """
+    return checked(kind_of(values), values, where)
+
+
+def kind_of(names: Container[str]) -> type[AnySettings]:
+    """The schema that settings of these names are of."""
+    return MlmSettings if "corpus" in names else Settings
 
 
 def from_namespace(names: Mapping[str, Any]) -> AnySettings:

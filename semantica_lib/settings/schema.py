@@ -1,4 +1,4 @@
-"""What the settings of every experiment have in common: types, shared names, identity, errors."""
+"""What all experiments' settings have in common: how they are checked, and what identifies them."""
 
 import hashlib
 import json
@@ -6,30 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from semantica_lib.errors import RequestError, nearest, short
 
-# Settings that leave the trajectory of a trial as it is: the rest make up a result's identity.
-NOT_IDENTITY = {
-    "experiment",
-    "question",
-    "steps",
-    "seeds",
-    "ties",
-    "record_every",
-    "validate_every",
-    "keep_every",
-    "keep_best",
-    "device",
-}
 Tie = Literal["tied", "untied"]
 
 
@@ -105,6 +85,8 @@ class Common(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+# Settings that leave the trajectory of a trial as it is: the rest make up a result's identity.
+NOT_IDENTITY = {*Common.model_fields, "record_every", "validate_every", "keep_every", "keep_best"}
 Kind = TypeVar("Kind", bound=BaseModel)
 
 
@@ -112,7 +94,7 @@ def checked(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kin
     """Settings of a kind from plain values, checked.
 
     Args:
-        values: setting name to value; names left out keep their default.
+        values: by name; settings left out keep their default.
         where: what the values come from, put before the message.
 
     Raises:
@@ -128,6 +110,21 @@ def checked(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kin
         return kind(**values)
     except ValidationError as error:
         raise RequestError(prefix + _one_line(error.errors()[0])) from None
+
+
+def agree(own: Any) -> None:
+    """Refuse, by a ValueError, heads that do not divide the features, and a lowest rate above the
+    highest; settings of an encoder or a schedule without them have null there."""
+    if own.heads and own.embedding_size % own.heads:
+        raise ValueError(
+            f"heads must divide embedding_size, and {own.heads} does not divide "
+            f"{own.embedding_size}"
+        )
+    if own.learning_rate_min is not None and own.learning_rate_min > own.learning_rate:
+        raise ValueError(
+            f"learning_rate_min must not exceed learning_rate, and {own.learning_rate_min} "
+            f"exceeds {own.learning_rate}"
+        )
 
 
 def _one_line(detail: Mapping[str, Any]) -> str:

@@ -48,8 +48,8 @@ class History:
     """Series by name, as they stand in a checkpoint; ``best`` holds each trial's best weights.
 
     ``tables`` holds ``(trial, table, symbol, feature)`` with the input table first, ``measured``,
-    ``norms`` and ``gaps`` what ``Stack.measure`` returns, ``kept`` parameters
-    ``(trial, parameter)``, ``gradients`` what ``Stack.table_gradient`` returns.
+    ``norms`` and ``gaps`` what ``measuring.measure`` returns, ``kept`` parameters
+    ``(trial, parameter)``, ``gradients`` what ``table_gradient`` returns.
 
     Args:
         tensors: of the checkpoint to go on from; empty at the beginning.
@@ -67,6 +67,12 @@ class History:
     def tensors(self) -> dict[str, Tensor]:
         """All of it for a checkpoint."""
         return {name: torch.stack(all_) for name, all_ in self.series.items() if all_} | self.best
+
+    def due(self, series: str, step: int, every: int | None, last: int) -> bool:
+        """Whether a series of every so many steps, and of the last, takes this step up next."""
+        seen = self.series[series]
+        now = every and (step % every == 0 or step == last)
+        return bool(now and (not seen or seen[-1] < step))
 
     def add(self, **values: Tensor) -> None:
         """Another entry of the series named."""

@@ -9,16 +9,16 @@ from torch import Tensor
 S = TypeVar("S")  # a state: a dataclass of tensors
 
 
-def in_parts(
+def in_chunks(
     step: Callable[..., tuple[Tensor, ...]], trials: int, most: int
 ) -> Callable[..., tuple[Tensor, ...]]:
-    """The same step of a stack, done for at most so many of its trials at a time.
+    """The same step of a stack, done chunk by chunk: for so many of its trials at a time.
 
     Args:
         step: takes and returns tensors with a leading trial dimension, and the step's number last.
         trials: of the whole stack.
-        most: trials at a time. All parts have the same size, since each size is compiled anew: the
-            last one may begin with trials of the one before, which are left out of its results.
+        most: trials of a chunk. All chunks have the same size, since each size is compiled anew:
+            the last may begin with trials of the one before, which are left out of its results.
     """
     if trials <= most:
         return step

@@ -6,7 +6,6 @@ the step: so parameters, the optimizer's two moments and the step are all there 
 resumed run ends with the same bits as a straight one.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from semantica_lib.errors import RequestError
 from semantica_lib.models.language import MaskedLanguageModel
 from semantica_lib.settings.language import MlmSettings
 from semantica_lib.trainers.history import History
+from semantica_lib.trainers.reporting import Report
 from semantica_lib.trainers.schedule import warmed_cosine
 
 # What is measured, in the order of the stored values: the splits, and of the validation split the
@@ -29,7 +29,6 @@ from semantica_lib.trainers.schedule import warmed_cosine
 SPLITS = ("train", "validation", "test", "validation-holds", "validation-broken")
 MEASURED_ROWS = 1_024  # of each split, the same throughout a trial's training
 AT_ONCE = 64  # of those
-TELL_SECONDS, KEEP_SECONDS = 0.5, 50.0  # between reports and between checkpoints
 AGREE_EVERY = 20  # steps after which several processes ask one another whether to stop
 NAMES = {"first": "exp_avg", "second": "exp_avg_sq"}  # the optimizer's moments
 
@@ -193,34 +192,27 @@ def train(
             marks = {"seeds": torch.tensor([trial.task.seed]), "step": torch.tensor(step)}
             keep({**marks, **trial.state(), **history.tensors()})
 
-    def due(every: int, series: str) -> bool:
-        seen = history.series[series]
-        now = step % every == 0 or step == steps
-        return us.is_main_process and now and (not seen or seen[-1] < step)
-
     def observe() -> None:
-        if due(own.record_every, "record_steps"):
+        if not us.is_main_process:
+            return
+        if history.due("record_steps", step, own.record_every, steps):
             history.add(record_steps=torch.tensor(step), tables=trial.tables())
-        if due(own.validate_every, "measured_steps"):
+        if history.due("measured_steps", step, own.validate_every, steps):
             history.add(measured_steps=torch.tensor(step), measured=trial.measure())
 
+    def agreed(step: int, stop: bool) -> bool:
+        if us.num_processes == 1:
+            return stop
+        now = step % AGREE_EVERY == 0
+        return now and bool(us.reduce(torch.tensor(float(stop), device=us.device)))
+
     observe()
-    told = kept = time.monotonic()
-    stop = False
+    report = Report(checkpoint, going_on, agreed)
     while step < steps:
         trial.step(step)
         step += 1
         observe()
-        now = time.monotonic()
-        if now - told > TELL_SECONDS:
-            told, stop = now, stop or not going_on(step)
-        if us.num_processes > 1 and step % AGREE_EVERY == 0:
-            stop = bool(us.reduce(torch.tensor(float(stop), device=us.device)))
-        if stop and (us.num_processes == 1 or step % AGREE_EVERY == 0):
+        if report.stops(step):
             break
-        if now - kept > KEEP_SECONDS:
-            checkpoint()
-            kept = time.monotonic()
-    checkpoint()
-    going_on(step)
+    report.end(step)
     return step >= steps

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from semantica_lib.models.dropout import Dropout
 from semantica_lib.models.stack import plain_parameters
 from semantica_lib.models.transformer import masked_hidden
-from semantica_lib.settings.xor import settings
+from semantica_lib.settings.catalogue import settings
 
 SEEDS, ROWS = torch.tensor([42, 43]), torch.arange(20_000)
 OWN = settings(
