@@ -1,8 +1,7 @@
 """The catalogue of named experiments, and where settings come from: files, options, notebooks.
 
-A settings file lists the values that differ from the defaults of
-:class:`semantica_lib.settings.xor.Settings`, or, if it names a corpus, of
-:class:`semantica_lib.settings.language.MlmSettings`.
+A settings file lists what differs from the defaults of :class:`Settings`, or, if it names a corpus,
+of :class:`MlmSettings`.
 """
 
 import json
@@ -63,12 +62,12 @@ def _set_by_the_user(names: Mapping[str, Any], known: Collection[str]) -> dict[s
     These are modules, functions, objects, names with a leading underscore.
     """
     plain = (type(None), bool, int, float, str, list, tuple, dict)
-
-    def set_by_the_user(name: str, value: Any) -> bool:
-        own = name.startswith("_") or name in ("In", "Out") or not isinstance(value, plain)
-        return name in known or not own
-
-    return {name: value for name, value in names.items() if set_by_the_user(name, value)}
+    return {
+        name: value
+        for name, value in names.items()
+        if name in known
+        or (isinstance(value, plain) and not name.startswith("_") and name not in ("In", "Out"))
+    }
 
 
 def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySettings:
@@ -77,8 +76,7 @@ def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySett
     Raises:
         RequestError: the file cannot be read, is not a mapping, or holds a wrong setting.
     """
-    values = read_values(path)
-    values.setdefault("experiment", path.stem)
+    values = {"experiment": path.stem} | read_values(path)
     settings(values, str(path))  # so that an error of the file names the file
     return checked(kind_of(values), {**values, **(overrides or {})})
 
@@ -125,12 +123,10 @@ def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> AnySettings:
         RequestError: there is no such experiment or file, or a setting is wrong.
     """
     if name in catalogue():
-        path = catalogue()[name]
-    elif name.endswith((".yaml", ".yml")):
-        path = Path(name)
-    else:
-        raise RequestError(f"unknown experiment {name!r}{nearest(name, catalogue())}")
-    return read_file(path, dict(overrides))
+        return read_file(catalogue()[name], dict(overrides))
+    if name.endswith((".yaml", ".yml")):
+        return read_file(Path(name), dict(overrides))
+    raise RequestError(f"unknown experiment {name!r}{nearest(name, catalogue())}")
 
 
 def run_command(own: AnySettings) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from semantica_lib.errors import nearest, short
-from semantica_lib.settings.schema import Betas, Common, Count, Real, agree
+from semantica_lib.settings.schema import Betas, Common, Count, Real, refuse_contradictions
 
 CORPORA = "grammar", "documentation", "bookcorpus"
 TEXT = "text:"  # before a path: the user's own files
@@ -104,22 +104,20 @@ class MlmSettings(Common):
     @classmethod
     def _from_profile(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Give what is not set its profile's value, and refuse what does not apply."""
-        hub = values.get("corpus") == HUB
-        if hub and values.get("vocabulary_size") is not None:
-            raise ValueError(
-                f"vocabulary_size does not apply to corpus {HUB}, which has a tokenizer of its own:"
-                " leave it out or set it to null"
-            )
         profile = values.get("profile", "cpu")
-        own = PROFILES.get(profile, {}) if isinstance(profile, str) else {}
-        filled = {name: value for name, value in own.items() if values.get(name) is None}
-        if hub:
-            filled.pop("vocabulary_size", None)
-        return values | filled
+        own = dict(PROFILES.get(profile, {}) if isinstance(profile, str) else {})
+        if values.get("corpus") == HUB:
+            own.pop("vocabulary_size", None)
+            if values.get("vocabulary_size") is not None:
+                raise ValueError(
+                    f"vocabulary_size does not apply to corpus {HUB}, which has a tokenizer of its "
+                    "own: leave it out or set it to null"
+                )
+        return values | {name: value for name, value in own.items() if values.get(name) is None}
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        agree(self)
+        refuse_contradictions(self)
         shares = self.replacement
         if min(shares) < 0 or not abs(sum(shares) - 1) <= 1e-9:
             raise ValueError(f"replacement must be three shares that sum to 1, not {short(shares)}")
@@ -128,9 +126,8 @@ class MlmSettings(Common):
         if self.corpus != "grammar" and self.data_seed != 14:
             raise ValueError(f"data_seed does not apply to corpus {self.corpus}: leave it out")
         if not self.corpus.startswith(TEXT) and self.skip_unreadable:
-            raise ValueError(
-                f"skip_unreadable does not apply to corpus {self.corpus}: leave it out"
-            )
+            name = "skip_unreadable"
+            raise ValueError(f"{name} does not apply to corpus {self.corpus}: leave it out")
         return self
 
     @property

@@ -15,21 +15,17 @@ Tie = Literal["tied", "untied"]
 
 def _number(value: Any) -> Any:
     """YAML 1.1 reads 5e-4 and -.5 as text; take them for the numbers that they are."""
-    if isinstance(value, str) and re.fullmatch(
-        r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value, re.ASCII
-    ):
-        return float(value)
-    return value
+    number = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
+    is_one = isinstance(value, str) and re.fullmatch(number, value, re.ASCII)
+    return float(value) if is_one else value
 
 
 Real = Annotated[float, BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 # Free text, without the signs that a terminal could take for commands.
 Prose = Annotated[str, Field(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
-Betas = Annotated[
-    tuple[Annotated[Real, Field(ge=0, lt=1)], Annotated[Real, Field(ge=0, lt=1)]],
-    Field(strict=False),
-]
+Share = Annotated[Real, Field(ge=0, lt=1)]
+Betas = Annotated[tuple[Share, Share], Field(strict=False)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(strict=False)]
 
 
@@ -112,9 +108,8 @@ def checked(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kin
         raise RequestError(prefix + _one_line(error.errors()[0])) from None
 
 
-def agree(own: Any) -> None:
-    """Refuse, by a ValueError, heads that do not divide the features, and a lowest rate above the
-    highest; settings of an encoder or a schedule without them have null there."""
+def refuse_contradictions(own: Any) -> None:
+    """Of heads and features, of lowest and highest rate; a ValueError. Null is what has none."""
     if own.heads and own.embedding_size % own.heads:
         raise ValueError(
             f"heads must divide embedding_size, and {own.heads} does not divide "

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from semantica_lib.settings.schema import Betas, Common, Count, Real, agree
+from semantica_lib.settings.schema import Betas, Common, Count, Real, Share, refuse_contradictions
 
 # Settings that apply only where another one has a certain value, with the value that stands where
-# none is given: those of the paper's small models, and of its schedule. Elsewhere each is null.
+# none is given: those of the paper's small models and schedule. Elsewhere each is null.
 SIZES: dict[str, dict[str, Any]] = {
     "transformer": {
         "heads": 1, "feedforward_size": 4, "activation": "gelu", "dropout": 0.0,
@@ -81,7 +81,7 @@ class Settings(Common):
     """mixer: width of the part that mixes features"""
     activation: Literal["gelu", "relu"] | None = None
     """transformer and mixer"""
-    dropout: Annotated[Real, Field(ge=0, lt=1)] | None = None
+    dropout: Share | None = None
     """transformer: share of what is dropped while training, where PyTorch's layer drops"""
     near_synonym: Annotated[Real, Field(ge=0, le=1)] | None = None
     """transformer: how often the last symbol of a bit is written as that of the other bit"""
@@ -161,7 +161,7 @@ class Settings(Common):
                     f"symbols, and up to {contexts:,} contexts would have to be enumerated "
                     f"(at most {MOST_CONTEXTS:,})"
                 )
-        agree(self)
+        refuse_contradictions(self)
         if self.expectation == "exact" and (self.batch_size is not None or self.dropout):
             name = "dropout" if self.dropout else "batch_size"
             raise ValueError(
