@@ -94,11 +94,9 @@ class XorTask:
         """
         if lying:
             return [_thresholds(dst) for dst in self.written]
-        most, rows = max(len(self.zero_dst), len(self.one_dst)) - 1, []
-        for dst in (self.zero_dst, self.one_dst):
-            own = _thresholds(dst)
-            rows.append(own + [streams.WORD] * (most - len(own)))  # which no word reaches
-        return rows
+        rows = [_thresholds(dst) for dst in (self.zero_dst, self.one_dst)]
+        most = max(map(len, rows))
+        return [row + [streams.WORD] * (most - len(row)) for row in rows]  # which none reaches
 
     @property
     def synonyms(self) -> list[tuple[int, int]]:
@@ -120,12 +118,8 @@ class XorTask:
         train, validation = training_strings(self.bits), max(1, len(shuffled) // 10)
         number = torch.tensor([*shuffled, 2**self.bits - 1])
         strings = (number[:, None] >> torch.arange(self.bits - 1, -1, -1)) & 1
-        return {
-            "train": strings[:train],
-            "validation": strings[train : train + validation],
-            "test": strings[train + validation :],
-            "exact": strings,
-        }
+        parts = strings.tensor_split((train, train + validation))
+        return dict(zip(SPLITS, (*parts, strings), strict=True))
 
     def shuffled(self, strings: Tensor, size: int, seeds: Tensor, step: Tensor) -> Tensor:
         """The strings of each trial's batch at this step, ``(trial, size, bit)``.
@@ -135,7 +129,6 @@ class XorTask:
 
         Args:
             strings: ``(string, bit)`` int64.
-            size: strings a batch.
             seeds: ``(trial,)`` int64.
             step: 0-d int64.
         """
