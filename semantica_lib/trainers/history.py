@@ -1,4 +1,4 @@
-"""What a stack has recorded so far: the part of its checkpoint that results are made of."""
+"""What a training has recorded so far, in its checkpoint: what results are made of."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,12 @@ def parted(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> list[dict[str
 
 def joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The checkpoint of a stack of all their trials, from checkpoints of the same step."""
-    return {
-        name: value
-        if _of_all(name)
-        else torch.cat([part[name] for part in parts], TRIALS.get(name, 0))
-        for name, value in parts[0].items()
-    }
+
+    def whole(name: str) -> Tensor:
+        own = [part[name] for part in parts]
+        return own[0] if _of_all(name) else torch.cat(own, TRIALS.get(name, 0))
+
+    return {name: whole(name) for name in parts[0]}
 
 
 def relaid(tensors: Mapping[str, Tensor], layout: Layout, other: Layout) -> dict[str, Tensor]:

@@ -23,32 +23,23 @@ NEVER = 2**62  # the step of what does not happen
 
 @dataclass(frozen=True)
 class State:
-    """A stack of trials with these seeds ``(trial,)`` after ``step`` steps.
+    """A stack of trials between two steps."""
 
-    Parameters and AdamW's moments are ``(trial, parameter)`` each.
-    """
-
-    seeds: Tensor
-    flat: Tensor
-    first: Tensor
+    seeds: Tensor  # (trial,)
+    flat: Tensor  # (trial, parameter): the parameters
+    first: Tensor  # (trial, parameter), and second: AdamW's moments
     second: Tensor
-    step: Tensor
+    step: Tensor  # 0-d: how many are done
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What the trials of a stack differ in beside their seeds, as data: one compilation serves all.
+    """What the trials of a stack differ in beside their seeds, as data to one compiled step."""
 
-    ``scales`` ``(trial, 3)`` are the highest and the lowest rate and the weight decay, float64;
-    ``thresholds`` ``(trial, bit, threshold)`` the distributions that are drawn from; ``joint``
-    ``(trial, symbol, case)`` the expectation that is trained on, without cases where it is sampled;
-    ``untie_at`` ``(trial,)`` the step up to which two tables move as one.
-    """
-
-    scales: Tensor
-    thresholds: Tensor
-    joint: Tensor
-    untie_at: Tensor
+    scales: Tensor  # (trial, 3) float64: highest and lowest rate, weight decay
+    thresholds: Tensor  # (trial, bit, threshold): the distributions that are drawn from
+    joint: Tensor  # (trial, symbol, case): the expectation that is trained on; else no cases
+    untie_at: Tensor  # (trial,): the step up to which two tables move as one
 
 
 class Stack:
@@ -142,16 +133,13 @@ class Stack:
     def predict(
         self, views: dict[str, Tensor], tokens: Tensor, drop: Dropout | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What the model makes of masked sequences, ``(trial or 1, token, batch)``.
+        """The encoder's output ``h`` at the masked place, ``(trial, feature, batch)``, and the
+        log-probability of each symbol there, ``(trial, symbol, batch)``, by ``h @ O.T``.
 
         Args:
-            views: its parameters by name, each ``(trial, *shape)``.
+            views: the parameters by name, each ``(trial, *shape)``.
+            tokens: ``(trial or 1, token, batch)``.
             drop: a step's dropout; none while measuring.
-
-        Returns:
-            The encoder's output at the masked place, ``(trial, feature, batch)``, and the
-            log-probability of each symbol there, ``(trial, symbol, batch)``: the logits are
-            ``h @ O.T`` without a bias.
         """
         hidden = encoders.masked_hidden(self.settings, views, tokens, drop)
         return hidden, product(views[OUTPUT], hidden).log_softmax(1)
@@ -199,7 +187,7 @@ class Stack:
             gradient = torch.where(joined[:, None], self._as_one(gradient), gradient)
         if own.optimizer == "adam":
             gradient = gradient + traits.scales[:, 2:].to(self.dtype) * state.flat
-        kept, rate, scale = self.factors(state.step, traits)[:, None].unbind(-1)
+        kept, rate, scale = self._factors(state.step, traits)[:, None].unbind(-1)
         if own.optimizer == "sgd":
             flat = kept * state.flat - rate * gradient
             return State(state.seeds, flat, state.first, state.second, state.step + 1), losses
@@ -215,7 +203,7 @@ class Stack:
         views[INPUT] = views[OUTPUT] = views[INPUT] + views[OUTPUT]
         return torch.cat([views[name].flatten(1) for name in self.layout.names], 1)
 
-    def factors(self, step: Tensor, traits: Traits) -> Tensor:
+    def _factors(self, step: Tensor, traits: Traits) -> Tensor:
         """The optimizer's factors at this step under the schedule, ``(trial, 3)``."""
         own, decay = self.settings, traits.scales[:, 2]
         rate = schedule.rate(own, step, traits.scales[:, :2])
