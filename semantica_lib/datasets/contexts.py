@@ -16,12 +16,11 @@ SPLITS = ("train", "validation", "test", "exact")  # exact: all strings
 
 @dataclass(frozen=True)
 class Expectation:
-    """A whole split in the place of a batch: ``tokens`` ``(1, token, case)``, each context once,
-    and ``joint`` ``(symbol, case)``, how probable it is that it is shown and hides this symbol; or
-    ``(trial, symbol, case)``, where trials have distributions of their own."""
+    """A whole split in the place of a batch: each context once, and how probable it is that it is
+    shown and hides a symbol."""
 
-    tokens: Tensor
-    joint: Tensor
+    tokens: Tensor  # (1, token, case)
+    joint: Tensor  # (symbol, case); (trial, symbol, case) where trials have their own distributions
 
     def to(self, device: str, dtype: torch.dtype) -> "Expectation":
         return Expectation(self.tokens.to(device), self.joint.to(device, dtype))
@@ -29,14 +28,11 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Population:
-    """Every context that an encoder can tell from the others, with its exact probability.
+    """Every context that an encoder can tell from the others, and the probability that a masked
+    string of a split shows it and hides a symbol."""
 
-    ``tokens`` is ``(token, case)``; ``joint`` is ``(split, symbol, case)``: the probability that a
-    masked string of that split shows this context and hides this symbol.
-    """
-
-    tokens: Tensor
-    joint: Tensor
+    tokens: Tensor  # (token, case)
+    joint: Tensor  # (split, symbol, case)
 
     def to(self, device: str) -> "Population":
         return Population(self.tokens.to(device), self.joint.to(device))

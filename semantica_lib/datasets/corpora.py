@@ -46,22 +46,17 @@ class Rebuilt(UserWarning):
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text.
+    """A text, and what it is (``about``), as JSON values.
 
-    Attributes:
-        name: as asked for.
-        candidates: words that may be given a synonym, most common first.
-        sentences: anew at each call; lower-cased, a line each, none of them empty.
-        about: what text this is, as JSON values; ``sha256`` (of the sentences, a newline after
-            each) is missing where it is not known before the text is read.
-        tokenizer: the name of a hub's tokenizer that goes with it; None: one is trained on it.
+    Of these ``sha256`` (of the sentences, a newline after each) is missing where it is not known
+    before the text is read.
     """
 
-    name: str
-    candidates: tuple[str, ...]
-    sentences: Sentences
+    name: str  # as asked for
+    candidates: tuple[str, ...]  # words that may be given a synonym, most common first
+    sentences: Sentences  # anew at each call; lower-cased, a line each, none of them empty
     about: dict[str, Any]
-    tokenizer: str | None = None
+    tokenizer: str | None = None  # of a hub, that goes with it; None: one is trained on it
 
 
 def corpus(name: str, data_seed: int, cache: Path, skip_unreadable: bool = False) -> Corpus:

@@ -22,20 +22,13 @@ HEADING = re.compile(r"=.*=")  # as Wikipedia's text marks them
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset with a column of text.
+    """A dataset with a column of text."""
 
-    Attributes:
-        name: on the hub; or a folder of this machine that holds such files.
-        config, revision: which of its parts, and which version of it.
-        dataset_rows: of the training split, if known.
-        refused: the sources asked before it, with their reasons.
-    """
-
-    name: str
-    config: str | None = None
-    revision: str | None = None
-    dataset_rows: int | None = None
-    refused: tuple[str, ...] = ()
+    name: str  # on the hub; or a folder of this machine that holds such files
+    config: str | None = None  # which of its parts
+    revision: str | None = None  # which version of it
+    dataset_rows: int | None = None  # of the training split, if known
+    refused: tuple[str, ...] = ()  # the sources asked before it, with their reasons
 
     @property
     def local(self) -> bool:

@@ -34,27 +34,20 @@ TOKENIZER, COUNTS, ABOUT = "tokenizer.json", "counts.npy", "about.json"
 class Tokens:
     """An encoded corpus.
 
-    Attributes:
-        vocabulary: the piece of each id.
-        unknown, mask, separator: ids of the special pieces.
-        words: those that get a synonym, commonest in the text first; each is a single piece.
-        word_ids: ``(word,)``, theirs.
-        rows: of train, validation and test: ``(row, length - 1)`` ids, mapped from the disk.
-        counts: ``(vocabulary,)``, how often each id stands in the training rows.
-        about: the corpus's (see :class:`Corpus`) and, as JSON values: text_sha256 (of the text, or
-            where that was not known beforehand, of its shards' digests), tokenizer_sha256 (of the
-            vocabulary), rows_sha256 (of the three files' digests), rows of each split,
-            occurrences of the words, unknown_share of the training rows.
+    ``about`` is the corpus's (see :class:`Corpus`) and, as JSON values: text_sha256 (of the text,
+    or where that was not known beforehand, of its shards' digests), tokenizer_sha256 (of the
+    vocabulary), rows_sha256 (of the three files' digests), rows of each split, occurrences of the
+    words, unknown_share of the training rows.
     """
 
-    vocabulary: tuple[str, ...]
-    unknown: int
+    vocabulary: tuple[str, ...]  # the piece of each id
+    unknown: int  # and the next two: ids of the special pieces
     mask: int
     separator: int
-    words: tuple[str, ...]
-    word_ids: np.ndarray
-    rows: dict[str, np.ndarray]
-    counts: np.ndarray
+    words: tuple[str, ...]  # that get a synonym, a piece each, commonest in the text first
+    word_ids: np.ndarray  # (word,)
+    rows: dict[str, np.ndarray]  # of train, validation, test: (row, length - 1) ids, on the disk
+    counts: np.ndarray  # (vocabulary,): how often each id stands in the training rows
     about: dict[str, Any]
 
 
@@ -63,8 +56,7 @@ def tokens(
 ) -> Tokens:
     """A corpus as tokens, from the cache where it is there.
 
-    Sentence number i is of the training split if i % 10 < 7, of validation if it is 7, else of
-    test. What does not fill a row at the end of a split is dropped.
+    What does not fill a row at the end of a split is dropped.
 
     Args:
         words: how many get a synonym: the first of the candidates that are frequent enough.

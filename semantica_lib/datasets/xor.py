@@ -38,18 +38,14 @@ class Batch:
 class XorTask:
     """Strings, splits and sampling of one XOR problem.
 
-    Args:
-        bits: length of the strings.
-        zero_dst, one_dst: probabilities of the synonyms of bit 0 and of bit 1.
-        data_seed: chooses the split, nothing else.
-        near_synonym: how often the last symbol of each bit lies: with this probability it is
-            written as the last symbol of the other bit.
+    With probability ``near_synonym`` the last symbol of each bit lies: it is written as the last
+    one of the other bit.
     """
 
-    bits: int
-    zero_dst: tuple[float, ...]
-    one_dst: tuple[float, ...]
-    data_seed: int
+    bits: int  # length of the strings
+    zero_dst: tuple[float, ...]  # probabilities of the synonyms of bit 0
+    one_dst: tuple[float, ...]  # and of bit 1
+    data_seed: int  # chooses the split, nothing else
     near_synonym: float = 0.0
 
     @property

@@ -57,10 +57,7 @@ def only(names: Mapping[str, Any], known: Collection[str]) -> None:
 
 
 def _set_by_the_user(names: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """A notebook's variables but for what IPython and the notebook's own code define.
-
-    These are modules, functions, objects, names with a leading underscore.
-    """
+    """A notebook's variables without modules, functions, objects and ``_names`` of its own code."""
     plain = (type(None), bool, int, float, str, list, tuple, dict)
     return {
         name: value
@@ -74,7 +71,7 @@ def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySett
     """Settings of a YAML file, with some of them replaced.
 
     Raises:
-        RequestError: the file cannot be read, is not a mapping, or holds a wrong setting.
+        RequestError: as :func:`read_values`; or a setting is wrong.
     """
     values = {"experiment": path.stem} | read_values(path)
     settings(values, str(path))  # so that an error of the file names the file

@@ -47,9 +47,8 @@ def relaid(tensors: Mapping[str, Tensor], layout: Layout, other: Layout) -> dict
 class History:
     """Series by name, as they stand in a checkpoint; ``best`` holds each trial's best weights.
 
-    ``tables`` holds ``(trial, table, symbol, feature)`` with the input table first, ``measured``,
-    ``norms`` and ``gaps`` what ``measuring.measure`` returns, ``kept`` parameters
-    ``(trial, parameter)``, ``gradients`` what ``table_gradient`` returns.
+    ``tables`` holds ``(trial, table, symbol, feature)``, input first; ``kept`` parameters ``(trial,
+    parameter)``; ``measured, norms, gaps`` and ``gradients`` what ``trainers.measuring`` returns.
 
     Args:
         tensors: of the checkpoint to go on from; empty at the beginning.
