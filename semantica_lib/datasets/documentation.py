@@ -194,9 +194,10 @@ def own_files(path: Path, skip_unreadable: bool) -> tuple[list[Path], list[str]]
     """
     if not path.exists():
         raise RequestError(f"there is no file or folder {path} to be a corpus")
-    folder, files = (path, path.rglob("*")) if path.is_dir() else (path.parent, [path])
-    if folder == path:
-        files = sorted(one for one in files if one.suffix.lower() in SUFFIXES and one.is_file())
+    folder, files = path.parent, [path]
+    if path.is_dir():
+        folder, found = path, path.rglob("*")
+        files = sorted(one for one in found if one.suffix.lower() in SUFFIXES and one.is_file())
     good, bad = [], {}
     for file in files:
         try:

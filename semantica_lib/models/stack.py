@@ -32,9 +32,9 @@ class Layout:
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Named views ``(trial, *shape)`` of a buffer ``(trial, parameter)``."""
-        parts = flat.split([prod(self.shapes[name]) for name in self.names], dim=1)
-        named = zip(self.names, parts, strict=True)
-        views = {name: part.unflatten(1, self.shapes[name]) for name, part in named}
+        pieces = flat.split([prod(self.shapes[name]) for name in self.names], dim=1)
+        named = zip(self.names, pieces, strict=True)
+        views = {name: piece.unflatten(1, self.shapes[name]) for name, piece in named}
         return views | {OUTPUT: views[INPUT]} if self.tied else views
 
     def into(self, other: "Layout", flat: Tensor) -> Tensor:

@@ -26,14 +26,14 @@ def parted(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> list[dict[str
     return [{name: own[index] for name, own in pieces.items()} for index in range(len(sizes))]
 
 
-def joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def joined(checkpoints: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The checkpoint of a stack of all their trials, from checkpoints of the same step."""
 
     def whole(name: str) -> Tensor:
-        own = [part[name] for part in parts]
+        own = [one[name] for one in checkpoints]
         return own[0] if _of_all(name) else torch.cat(own, TRIALS.get(name, 0))
 
-    return {name: whole(name) for name in parts[0]}
+    return {name: whole(name) for name in checkpoints[0]}
 
 
 def relaid(tensors: Mapping[str, Tensor], layout: Layout, other: Layout) -> dict[str, Tensor]:

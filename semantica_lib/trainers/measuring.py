@@ -70,11 +70,11 @@ def measure(stack: Stack, state: State) -> tuple[Tensor, Tensor, Tensor]:
         contexts of their bit of ``<o_b - o_a, h>``, by how much b's logit exceeds a's.
     """
     task, contexts, views = stack.task, stack.contexts, stack.layout.views(state.flat)
-    chunk = max(1, AT_ONCE[stack.device == "cpu"] // len(stack.seeds))
+    cases = max(1, AT_ONCE[stack.device == "cpu"] // len(stack.seeds))
     first, second = torch.tensor(task.synonyms, dtype=torch.long).reshape(-1, 2).T
     values, norms, weights, sums, extremes = 0, [], 0, 0, []
     for tokens, joint in zip(
-        contexts.tokens.split(chunk, 1), contexts.joint.split(chunk, 3), strict=True
+        contexts.tokens.split(cases, 1), contexts.joint.split(cases, 3), strict=True
     ):
         joint = joint[stack.kind]
         hidden, log_probability = stack.predict(views, tokens[None])
@@ -83,7 +83,7 @@ def measure(stack: Stack, state: State) -> tuple[Tensor, Tensor, Tensor]:
         loss = -torch.einsum("tpsc,tsc->pt", joint, log_probability.double())
         values = values + torch.stack([accuracy, loss], 1)
         of_bit = joint[:, -1, : task.symbols].split([len(task.zero_dst), len(task.one_dst)], 1)
-        weight = torch.stack([part.sum(1) for part in of_bit], 1)  # (trial, bit, case)
+        weight = torch.stack([own.sum(1) for own in of_bit], 1)  # (trial, bit, case)
         norm = hidden.double().norm(dim=1)[:, None]  # (trial, 1, case)
         norms.append(norm.where(weight > 0, math.inf).amin(2))
         weight = weight[:, (first >= len(task.zero_dst)).long()]  # (trial, pair, case)

@@ -105,7 +105,7 @@ class Trial:
 
     def _predict(self, model: torch.nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits ``(place, vocabulary)`` and what was expected ``(place,)``."""
-        tokens, places, targets = (part.to(self.accelerator.device) for part in batch)
+        tokens, places, targets = (own.to(self.accelerator.device) for own in batch)
         return model(tokens, places).flatten(0, 1), targets.flatten()
 
     def tables(self) -> Tensor:
@@ -129,7 +129,7 @@ class Trial:
     def _scores(self, sample: Batch) -> Tensor:
         """Whether the likeliest was right, and the loss, of each place, ``(2, place)`` float64."""
         scores = []
-        for some in zip(*(part.split(AT_ONCE) for part in sample), strict=True):
+        for some in zip(*(own.split(AT_ONCE) for own in sample), strict=True):
             logits, targets = self._predict(self.model, Batch(*some))
             losses = functional.cross_entropy(logits.double(), targets, reduction="none")
             scores.append(torch.stack([(logits.argmax(1) == targets).double(), losses]).cpu())
