@@ -145,8 +145,7 @@ class XorTask:
 
         Args:
             strings: ``(batch, bit)`` int64, or ``(trial, batch, bit)``: each trial's own.
-            seeds: ``(trial,)`` int64.
-            step: 0-d int64.
+            seeds, step: as in :meth:`shuffled`.
             thresholds: ``(trial, bit, threshold)``, where trials have distributions of their own.
         """
         if thresholds is None:  # numbers are faster than tensors

@@ -24,12 +24,7 @@ def by_profile(cpu: Any, paper: Any) -> Any:
 
 
 class MlmSettings(Common):
-    """All that a masked-language-model experiment can choose.
-
-    Raises:
-        RequestError: one line naming the setting, what it was and what is allowed
-            (from :func:`semantica_lib.settings.catalogue.settings`, the way to make one).
-    """
+    """All that a masked-language-model experiment can choose."""
 
     corpus: str = "documentation"
     """grammar, documentation, bookcorpus or text:PATH: where the text comes from"""

@@ -30,7 +30,11 @@ Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(stric
 
 
 class Common(BaseModel):
-    """What an experiment of either task can choose, and how it is told from others."""
+    """What an experiment of either task can choose, and how it is told from others.
+
+    :func:`semantica_lib.settings.catalogue.settings` makes them, or raises a RequestError of one
+    line: the setting, what it was and what is allowed.
+    """
 
     model_config = ConfigDict(
         strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True

@@ -42,12 +42,7 @@ Distribution = Annotated[tuple[Real, ...], Field(strict=False)]
 
 
 class Settings(Common):
-    """All that an XOR experiment can choose. Names are fixed: files, notebooks, ``--set`` use them.
-
-    Raises:
-        RequestError: one line naming the setting, what it was and what is allowed
-            (from :func:`semantica_lib.settings.catalogue.settings`, the way to make one).
-    """
+    """All that an XOR experiment can choose; the names are fixed: files and notebooks use them."""
 
     untie_at: Count | None = None
     """step from which tied tables go their own ways; null: never"""

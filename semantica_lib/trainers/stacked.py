@@ -98,10 +98,10 @@ class Stack:
         ]
         lying = any(task.near_synonym for task in tasks)
         self.traits = Traits(
-            torch.tensor(scales, dtype=torch.float64, device=device),
-            torch.tensor([task.thresholds(lying) for task in tasks], device=device),
-            joint,
-            torch.tensor(apart, device=device),
+            scales=torch.tensor(scales, dtype=torch.float64, device=device),
+            thresholds=torch.tensor([task.thresholds(lying) for task in tasks], device=device),
+            joint=joint,
+            untie_at=torch.tensor(apart, device=device),
         )
         if own.dropout:
             most = encoders.most_dropped(own, self.batch_size)
