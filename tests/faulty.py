@@ -114,12 +114,12 @@ def _work(told: dict[str, Any]) -> tuple[int, str]:
     from semantica_lib.pages import notebooks
     from semantica_lib.running import collect as assembly
     from semantica_lib.running import processes, publish, run
-    from semantica_lib.settings.xor import settings
+    from semantica_lib.settings.catalogue import settings
     from semantica_lib.store import results
-    from semantica_lib.trainers import training
+    from semantica_lib.trainers import reporting
 
     train_here(pytest.MonkeyPatch())
-    training.KEEP_SECONDS = 0.0  # a checkpoint at every step
+    reporting.KEEP_SECONDS = 0.0  # a checkpoint at every step
     os.environ["SEMANTICA_RESULTS"] = told["runs"]
     results.PUBLISHED = Path(told["published"])
     for module in (assembly, processes, publish):  # whatever the tree is that is tested

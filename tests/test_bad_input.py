@@ -32,9 +32,9 @@ from semantica_lib.errors import RequestError, TrainingError
 from semantica_lib.figures import facts
 from semantica_lib.running.groups import parts_of
 from semantica_lib.running.plan import look
-from semantica_lib.settings.catalogue import find, parse_override, read_file
+from semantica_lib.settings.catalogue import find, parse_override, read_file, settings
 from semantica_lib.settings.sweeps import file_of, points, read
-from semantica_lib.settings.xor import Settings, settings
+from semantica_lib.settings.xor import Settings
 from semantica_lib.store import contents, folders, results
 from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import Stack

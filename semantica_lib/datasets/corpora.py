@@ -1,8 +1,7 @@
-"""Where the text of the masked-language-model experiment comes from.
+"""Where a language model's text comes from: a grammar, documentation, a hub or the user's files.
 
-Four kinds, by name: ``grammar`` (made from a seed), ``documentation`` (what is installed here),
-``bookcorpus`` (the paper's, from a hub) and ``text:PATH`` (the user's own files). A text is lines
-of lower-case words, a sentence each. What took long to get is kept in a cache, whole or not at all.
+A text is lines of lower-case words, a sentence each. What took long to get is kept in a cache,
+whole or not at all.
 """
 
 import contextlib
@@ -13,9 +12,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -37,43 +37,33 @@ want because any these give day most us
 """
 COMMON = tuple(_COMMON.split())
 Made = TypeVar("Made")
+Sentences = Callable[..., Iterator[str]]  # sentence after sentence, from number ``start=0`` on
 
 
 class Rebuilt(UserWarning):
     """Something in the cache was damaged or outdated, and was made anew."""
 
 
-class Sentences(Protocol):
-    """Opens the text: sentence after sentence, from number ``start`` on."""
-
-    def __call__(self, start: int = 0) -> Iterator[str]: ...
-
-
 @dataclass(frozen=True)
 class Corpus:
-    """A text.
+    """A text, and what it is (``about``), as JSON values.
 
-    Attributes:
-        name: as asked for.
-        candidates: words that may be given a synonym, most common first.
-        sentences: anew at each call; lower-cased, a line each, none of them empty.
-        about: what text this is, as JSON values; ``sha256`` (of the sentences, a newline after
-            each) is missing where it is not known before the text is read.
-        tokenizer: the name of a hub's tokenizer that goes with it; None: one is trained on it.
+    Of these ``sha256`` (of the sentences, a newline after each) is missing where it is not known
+    before the text is read.
     """
 
-    name: str
-    candidates: tuple[str, ...]
-    sentences: Sentences
+    name: str  # as asked for
+    candidates: tuple[str, ...]  # words that may be given a synonym, most common first
+    sentences: Sentences  # anew at each call; lower-cased, a line each, none of them empty
     about: dict[str, Any]
-    tokenizer: str | None = None
+    tokenizer: str | None = None  # of a hub, that goes with it; None: one is trained on it
 
 
 def corpus(name: str, data_seed: int, cache: Path, skip_unreadable: bool = False) -> Corpus:
     """A text by its name.
 
     Args:
-        data_seed: of the grammar; the others do not depend on it.
+        data_seed: of the grammar, the only one that depends on it.
         cache: the folder of what is kept.
         skip_unreadable: leave out those of the user's files that cannot be read as UTF-8.
 
@@ -83,10 +73,10 @@ def corpus(name: str, data_seed: int, cache: Path, skip_unreadable: bool = False
     """
     if name == "grammar":
         lines, candidates, about = grammar.grammar(data_seed)
-        return Corpus(name, candidates, _listed(lines), about)
+        return Corpus(name, candidates, partial(_from, lines), about)
     if name == "documentation":
         lines, about = _documentation(cache / name)
-        return Corpus(name, COMMON, _listed(lines), about)
+        return Corpus(name, COMMON, partial(_from, lines), about)
     if name == "bookcorpus":
         return _bookcorpus(cache / name)
     if name.startswith(TEXT) and name != TEXT:
@@ -94,8 +84,8 @@ def corpus(name: str, data_seed: int, cache: Path, skip_unreadable: bool = False
     raise RequestError(f"there is no corpus {name!r}{nearest(name, NAMES)}")
 
 
-def _listed(lines: list[str]) -> Sentences:
-    return lambda start=0: islice(lines, start, None)
+def _from(lines: Iterable[str], start: int = 0) -> Iterator[str]:
+    return islice(lines, start, None)
 
 
 def measured(lines: Iterable[str]) -> dict[str, Any]:
@@ -114,8 +104,7 @@ def _own_text(name: str, skip_unreadable: bool) -> Corpus:
 
     def sentences(start: int = 0) -> Iterator[str]:
         texts = map(documentation.read, files)
-        lines = (line.lower() for text in texts for line in documentation.sentences(text))
-        return islice(lines, start, None)
+        return _from((s.lower() for text in texts for s in documentation.sentences(text)), start)
 
     about = {"source": "own files", **measured(sentences())}
     return Corpus(name, COMMON, sentences, about | {"files": len(files), "skipped": skipped})
@@ -126,16 +115,15 @@ def _own_text(name: str, skip_unreadable: bool) -> Corpus:
 
 def _documentation(folder: Path) -> tuple[list[str], dict[str, Any]]:
     text, note = folder / "sentences.txt", folder / "about.json"
-    made_by = {"format": FORMAT, "versions": documentation.versions()}
+    versions = documentation.versions()
 
     def read() -> tuple[list[str], dict[str, Any]]:
         about = load_json(note)
         before = dict(about["versions"])
-        for name, version in made_by["versions"].items():
-            if before.get(name) != version:
-                made = before.get(name, "none")
+        for name, version in versions.items():
+            if (made := before.get(name, "none")) != version:
                 raise ValueError(f"made with {name} {made}, here is {version}")
-        if any(about[name] != value for name, value in made_by.items()):
+        if (before, about["format"]) != (versions, FORMAT):
             raise ValueError("made with other packages or an earlier version of this code")
         data = text.read_bytes() if text.exists() else b""
         if hashlib.sha256(data).hexdigest() != about["sha256"]:
@@ -145,7 +133,8 @@ def _documentation(folder: Path) -> tuple[list[str], dict[str, Any]]:
     def build() -> None:
         found = documentation.harvest(documentation.roots())
         about = {"source": "technical documentation", **measured(found.lines)}
-        about |= {"files": found.files, "skipped": found.skipped} | made_by
+        about |= {"files": found.files, "skipped": found.skipped}
+        about |= {"format": FORMAT, "versions": versions}
         data = "".join(f"{line}\n" for line in found.lines).encode()
         keep(text, data, len(data))
         keep(note, json.dumps(about, indent=1).encode(), len(data))
@@ -176,9 +165,7 @@ def load_json(path: Path) -> dict[str, Any]:
 
 
 def cached(folder: Path, what: str, read: Callable[[], Made], build: Callable[[], None]) -> Made:
-    """What ``read`` returns, once it is there and sound; else ``build`` makes it.
-
-    Of several processes one builds and the others wait for it.
+    """What ``read`` returns; where there is nothing sound, one process builds it, the others wait.
 
     Args:
         what: in words, for people.
@@ -196,17 +183,22 @@ def cached(folder: Path, what: str, read: Callable[[], Made], build: Callable[[]
         except FileNotFoundError:
             pass
         except (OSError, KeyError, TypeError, ValueError) as error:
-            reason = " ".join(f"{error}".split())
-            warnings.warn(f"{what} in {folder} is made anew: {reason}", Rebuilt, stacklevel=3)
+            rebuilt(f"{what} in {folder}", error)
         build()
         return read()
+
+
+def rebuilt(what: str, error: Exception) -> None:
+    """Warn that something is made anew, and why."""
+    reason = " ".join(str(error).split())
+    warnings.warn(f"{what} is made anew: {reason}", Rebuilt, stacklevel=4)
 
 
 def keep(path: Path, data: bytes, needed: int = 0) -> None:
     """Write a file whole.
 
     Args:
-        needed: bytes that all that is to be kept there takes, at least those of this file.
+        needed: bytes that all takes that is to be kept there; at least this file's.
 
     Raises:
         RequestError: it cannot be written.
@@ -214,15 +206,10 @@ def keep(path: Path, data: bytes, needed: int = 0) -> None:
     try:
         write_whole(path, data)
     except OSError as error:
-        raise no_room(path, error, max(needed, len(data))) from None
-
-
-def no_room(path: Path, error: OSError, needed: int) -> RequestError:
-    """What to tell of a file that cannot be written."""
-    megabytes = max(1, round(needed / 1e6))
-    return RequestError(
-        f"cannot write {path}: {error.strerror}; about {megabytes} MB are needed there"
-    )
+        megabytes = max(1, round(max(needed, len(data)) / 1e6))
+        raise RequestError(
+            f"cannot write {path}: {error.strerror}; about {megabytes} MB are needed there"
+        ) from None
 
 
 @contextlib.contextmanager

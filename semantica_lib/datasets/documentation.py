@@ -141,8 +141,8 @@ def _value(literal: str) -> str:
 def harvest(roots: Sequence[Path]) -> Harvest:
     """The prose in and below some folders, in the order of the files' paths.
 
-    Of ``.py`` files strings and comments; ``.md``, ``.rst`` and ``.txt`` files as they are. Other
-    environments' packages, which a folder may hold, are left out, and so is this package.
+    Of ``.py`` files strings and comments, of the others all. Other environments' packages, which a
+    folder may hold, are left out, and so is this package.
     """
     lines: dict[str, None] = {}  # in order, each once
     files = skipped = 0
@@ -194,24 +194,25 @@ def own_files(path: Path, skip_unreadable: bool) -> tuple[list[Path], list[str]]
     """
     if not path.exists():
         raise RequestError(f"there is no file or folder {path} to be a corpus")
-    folder = path.is_dir()
-    found = path.rglob("*") if folder else ()
-    files = sorted(one for one in found if one.suffix.lower() in SUFFIXES and one.is_file())
-    good, bad, reasons = [], [], []
-    for file in files if folder else (path,):
+    folder, files = path.parent, [path]
+    if path.is_dir():
+        folder, found = path, path.rglob("*")
+        files = sorted(one for one in found if one.suffix.lower() in SUFFIXES and one.is_file())
+    good, bad = [], {}
+    for file in files:
         try:
             read(file)
             good.append(file)
         except RequestError as error:
             if not skip_unreadable:
                 raise
-            bad.append(file.relative_to(path).as_posix() if folder else file.name)
-            reasons.append(str(error))
+            bad[file.relative_to(folder).as_posix()] = error
     if bad:
-        warnings.warn(f"files left out of the corpus: {len(bad)}; {reasons[0]}", stacklevel=2)
+        first = next(iter(bad.values()))
+        warnings.warn(f"files left out of the corpus: {len(bad)}; {first}", stacklevel=2)
     if not good:
         raise RequestError(f"{path} has no text file ({', '.join(SUFFIXES)}) that can be read")
-    return good, bad
+    return good, list(bad)
 
 
 def read(file: Path) -> str:

@@ -11,6 +11,7 @@ probabilities are known: they stand in this file.
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,117 +38,77 @@ COMMON = {
     "with": "with",
     "preposition": "in near behind outside beside inside",
 }
-# Commonest topic first; of each class the commonest word first. A topic's two frames have verbs,
-# things and their qualities of their own.
-TOPICS: tuple[dict[str, Any], ...] = (
-    {
-        "person": "cook baker waiter grandmother guest",
-        "tool": "knife spoon bowl whisk", "place": "kitchen cellar restaurant pantry",
-        "manner": "slowly neatly gently hungrily",
-        "frames": (
-            {"verb": "baked kneaded tasted served burned",
-             "thing": "bread cake soup dough pudding pie",
-             "quality": "fresh sweet salty warm stale"},
-            {"verb": "washed dried stacked filled scrubbed",
-             "thing": "plate cup kettle pan jug oven",
-             "quality": "dirty clean copper greasy chipped"},
-        ),
-    },
-    {
-        "person": "sailor captain fisherman pilot diver",
-        "tool": "rope net anchor compass", "place": "harbour bay lighthouse dock",
-        "manner": "bravely silently boldly steadily",
-        "frames": (
-            {"verb": "steered repaired launched anchored painted",
-             "thing": "ship boat raft ferry yacht canoe",
-             "quality": "wooden leaky fast rusty sturdy"},
-            {"verb": "caught chased spotted netted released",
-             "thing": "fish crab whale seal turtle shark",
-             "quality": "slippery grey huge striped rare"},
-        ),
-    },
-    {
-        "person": "farmer shepherd milkmaid gardener ploughman",
-        "tool": "spade bucket rake fork", "place": "barn field orchard stable",
-        "manner": "early daily busily calmly",
-        "frames": (
-            {"verb": "planted watered harvested picked weeded",
-             "thing": "wheat apple potato carrot bean pumpkin",
-             "quality": "ripe green muddy golden sour"},
-            {"verb": "fed milked sheltered herded brushed",
-             "thing": "cow sheep horse goat hen donkey",
-             "quality": "fat woolly lame gentle hungry"},
-        ),
-    },
-    {
-        "person": "singer violinist composer drummer pianist",
-        "tool": "microphone baton bow metronome", "place": "theatre studio chapel ballroom",
-        "manner": "loudly softly perfectly badly",
-        "frames": (
-            {"verb": "sang composed rehearsed hummed recorded",
-             "thing": "song melody opera hymn waltz ballad",
-             "quality": "sad merry solemn popular forgotten"},
-            {"verb": "tuned played practised carried polished",
-             "thing": "violin piano drum flute guitar trumpet",
-             "quality": "silver antique borrowed broken shiny"},
-        ),
-    },
-    {
-        "person": "doctor nurse surgeon patient dentist",
-        "tool": "needle bandage syringe thermometer", "place": "hospital clinic ward pharmacy",
-        "manner": "carefully urgently skilfully painfully",
-        "frames": (
-            {"verb": "treated cured examined diagnosed suffered",
-             "thing": "fever cough wound rash infection headache",
-             "quality": "severe mild chronic sudden mysterious"},
-            {"verb": "prescribed swallowed prepared injected mixed",
-             "thing": "medicine pill syrup vaccine ointment powder",
-             "quality": "bitter strong new harmless costly"},
-        ),
-    },
-    {
-        "person": "teacher pupil professor librarian student",
-        "tool": "pencil ruler dictionary magnifier", "place": "school library classroom museum",
-        "manner": "eagerly thoroughly twice secretly",
-        "frames": (
-            {"verb": "read wrote translated copied published",
-             "thing": "book letter poem essay novel diary",
-             "quality": "long dull brilliant ancient thin"},
-            {"verb": "solved explained discussed understood answered",
-             "thing": "problem question riddle theorem puzzle equation",
-             "quality": "difficult easy strange important tricky"},
-        ),
-    },
-    {
-        "person": "traveller driver conductor tourist porter",
-        "tool": "map ticket torch umbrella", "place": "station airport tunnel hotel",
-        "manner": "quickly nervously late again",
-        "frames": (
-            {"verb": "drove parked boarded missed stopped",
-             "thing": "train bus taxi tram lorry coach",
-             "quality": "crowded red delayed electric noisy"},
-            {"verb": "packed lost lifted opened forgot",
-             "thing": "suitcase bag parcel passport trunk wallet",
-             "quality": "heavy leather small empty battered"},
-        ),
-    },
-    {
-        "person": "mason carpenter builder architect plumber",
-        "tool": "hammer ladder drill chisel", "place": "workshop quarry cottage attic",
-        "manner": "roughly precisely cheaply soon",
-        "frames": (
-            {"verb": "built measured demolished plastered insulated",
-             "thing": "wall roof bridge chimney tower fence",
-             "quality": "high narrow crooked solid brick"},
-            {"verb": "sawed varnished assembled sanded glued",
-             "thing": "table chair shelf door cupboard bench",
-             "quality": "oak round wobbly elegant plain"},
-        ),
-    },
-)  # fmt: skip
+# Topics, the commonest first, and of each the words of its classes, the commonest word first:
+# person; tool; place; manner; and of each of its two frames verb; thing; quality.
+_TABLE = """
+cook baker waiter grandmother guest; knife spoon bowl whisk; kitchen cellar restaurant pantry;
+slowly neatly gently hungrily;
+baked kneaded tasted served burned; bread cake soup dough pudding pie; fresh sweet salty warm stale;
+washed dried stacked filled scrubbed; plate cup kettle pan jug oven; dirty clean copper greasy
+chipped
+
+sailor captain fisherman pilot diver; rope net anchor compass; harbour bay lighthouse dock; bravely
+silently boldly steadily;
+steered repaired launched anchored painted; ship boat raft ferry yacht canoe; wooden leaky fast
+rusty sturdy;
+caught chased spotted netted released; fish crab whale seal turtle shark; slippery grey huge striped
+rare
+
+farmer shepherd milkmaid gardener ploughman; spade bucket rake fork; barn field orchard stable;
+early daily busily calmly;
+planted watered harvested picked weeded; wheat apple potato carrot bean pumpkin; ripe green muddy
+golden sour;
+fed milked sheltered herded brushed; cow sheep horse goat hen donkey; fat woolly lame gentle hungry
+
+singer violinist composer drummer pianist; microphone baton bow metronome; theatre studio chapel
+ballroom; loudly softly perfectly badly;
+sang composed rehearsed hummed recorded; song melody opera hymn waltz ballad; sad merry solemn
+popular forgotten;
+tuned played practised carried polished; violin piano drum flute guitar trumpet; silver antique
+borrowed broken shiny
+
+doctor nurse surgeon patient dentist; needle bandage syringe thermometer; hospital clinic ward
+pharmacy; carefully urgently skilfully painfully;
+treated cured examined diagnosed suffered; fever cough wound rash infection headache; severe mild
+chronic sudden mysterious;
+prescribed swallowed prepared injected mixed; medicine pill syrup vaccine ointment powder; bitter
+strong new harmless costly
+
+teacher pupil professor librarian student; pencil ruler dictionary magnifier; school library
+classroom museum; eagerly thoroughly twice secretly;
+read wrote translated copied published; book letter poem essay novel diary; long dull brilliant
+ancient thin;
+solved explained discussed understood answered; problem question riddle theorem puzzle equation;
+difficult easy strange important tricky
+
+traveller driver conductor tourist porter; map ticket torch umbrella; station airport tunnel hotel;
+quickly nervously late again;
+drove parked boarded missed stopped; train bus taxi tram lorry coach; crowded red delayed electric
+noisy;
+packed lost lifted opened forgot; suitcase bag parcel passport trunk wallet; heavy leather small
+empty battered
+
+mason carpenter builder architect plumber; hammer ladder drill chisel; workshop quarry cottage
+attic; roughly precisely cheaply soon;
+built measured demolished plastered insulated; wall roof bridge chimney tower fence; high narrow
+crooked solid brick;
+sawed varnished assembled sanded glued; table chair shelf door cupboard bench; oak round wobbly
+elegant plain
+"""
 FRAMES = 2  # of each topic
 
-Class = tuple[list[str], np.ndarray]  # words, and how much of the mass the words up to each have
+
+def _topics() -> Iterator[dict[str, Any]]:
+    for topic in _TABLE.strip().split("\n\n"):
+        lists = (" ".join(words.split()) for words in topic.split(";"))
+        own = {name: next(lists) for name in ("person", "tool", "place", "manner")}
+        frames = [
+            {name: next(lists) for name in ("verb", "thing", "quality")} for _ in range(FRAMES)
+        ]
+        yield own | {"frames": frames}
+
+
+TOPICS = tuple(_topics())
 
 
 def probabilities(name: str, topic: int, frame: int) -> dict[str, float]:

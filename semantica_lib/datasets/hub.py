@@ -22,24 +22,16 @@ HEADING = re.compile(r"=.*=")  # as Wikipedia's text marks them
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset with a column of text.
+    """A dataset with a column of text."""
 
-    Attributes:
-        name: on the hub; or a folder of this machine that holds such files.
-        config, revision: which of its parts, and which version of it.
-        dataset_rows: of the training split, if known.
-        refused: the sources asked before it, with their reasons.
-    """
-
-    name: str
-    config: str | None = None
-    revision: str | None = None
-    dataset_rows: int | None = None
-    refused: tuple[str, ...] = ()
+    name: str  # on the hub; or a folder of this machine that holds such files
+    config: str | None = None  # which of its parts
+    revision: str | None = None  # which version of it
+    dataset_rows: int | None = None  # of the training split, if known
+    refused: tuple[str, ...] = ()  # the sources asked before it, with their reasons
 
     @property
     def local(self) -> bool:
-        """Whether it is a folder of this machine."""
         return Path(self.name).is_dir()
 
     @property
@@ -50,7 +42,7 @@ class Source:
 
     @property
     def about(self) -> dict[str, Any]:
-        """As JSON values."""
+        """All of it as JSON values."""
         return {"source": self.words, **asdict(self), "refused": list(self.refused)}
 
     def sentences(self, start: int = 0) -> Iterator[str]:
@@ -74,16 +66,11 @@ class Source:
     def _open(self) -> Any:
         from datasets import load_dataset
 
-        return load_dataset(
-            self.name, self.config, revision=self.revision, streaming=True, split="train"
-        )
+        how = {"revision": self.revision, "streaming": True, "split": "train"}
+        return load_dataset(self.name, self.config, **how)
 
     def resolved(self) -> "Source":
-        """The same at the commit where it stands now, after a look at its first row.
-
-        Raises:
-            Exception: of any kind; it cannot be read.
-        """
+        """The same at its present commit, after a look at its first row; any Exception if not."""
         found = self
         if not self.local:
             from huggingface_hub import HfApi
@@ -93,9 +80,8 @@ class Source:
         stream = found._open()
         if "text" not in next(iter(stream)):
             raise ValueError("it has no column 'text'")
-        splits = stream.info.splits or {}
-        rows = splits["train"].num_examples if "train" in splits else None
-        return replace(found, dataset_rows=rows or None)
+        train = (stream.info.splits or {}).get("train")
+        return replace(found, dataset_rows=(train and train.num_examples) or None)
 
 
 # To ask in this order.
@@ -118,14 +104,14 @@ def first_that_answers(sources: Sequence[Source] = SOURCES) -> Source:
         try:
             if silence and not source.local:
                 raise ConnectionError(silence)
-            found = source.resolved()
+            found = replace(source.resolved(), refused=tuple(refused))
         except Exception as error:  # of several libraries, which have no common class
             refused.append(f"{source.words} ({_short(error)})")
             continue
         if refused:
             told = f"corpus bookcorpus is {found.words}, for lack of {'; '.join(refused)}"
             warnings.warn(told, stacklevel=2)
-        return replace(found, refused=tuple(refused))
+        return found
     raise RequestError(
         f"corpus bookcorpus cannot be had: {'; '.join(refused)}; go online, or use your own text "
         "(corpus=text:PATH)"
@@ -152,10 +138,7 @@ def hub_tokenizer(name: str) -> Any:
 
 
 def _silence() -> str:
-    """Why the hub does not answer; empty if it does.
-
-    One request, so that where there is no network it shows at once, not after many retries.
-    """
+    """Why the hub does not answer one request, without many retries; empty if it does."""
     from huggingface_hub import constants, get_session
 
     try:

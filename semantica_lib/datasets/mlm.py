@@ -7,8 +7,8 @@ place depends on the word's class, drawn for each trial:
 
 - DH holds: a fair coin again. Equally likely in every context, so conditionally equivalent;
 - DH broken: the sequence's tag decides, which stands in front of it and at the end of each of its
-  sentences and is never masked. Same meaning, other company. The original has no such pairs; those
-  that it calls "DH no" are two different words.
+  sentences and is never masked. Same meaning, other company (the original's "DH no" pairs are two
+  different words).
 
 So what is expected is drawn apart from what is shown. In the original the two are one, which
 leaks: where a place is to be predicted but shows what stood there, one synonym points to itself,
@@ -43,21 +43,14 @@ class MlmTask:
     """What one trial sees.
 
     Ids: the tokenizer's, then a synonym of each word in the words' order, then the two tags.
-
-    Attributes:
-        seed: of the trial.
-        broken: how many of the words are of the class for which DH is broken.
-        masked: places predicted in each sequence.
-        replacement: shares of those that show the mask, a random token, what stood there.
-        labels: ``drawn`` or ``shown``, see above.
     """
 
     tokens: Tokens
     seed: int
-    broken: int
-    masked: int
-    replacement: tuple[float, float, float]
-    labels: str
+    broken: int  # how many of the words are of the class for which DH is broken
+    masked: int  # places predicted in each sequence
+    replacement: tuple[float, float, float]  # shares of those: the mask, a random token, as it was
+    labels: str  # drawn or shown, see above
 
     @property
     def base(self) -> int:

@@ -1,8 +1,8 @@
-"""Counter-based random numbers: the words at (seed, stream, step, place), with no state to carry.
+"""Random numbers by counter: each is a pure function of (seed, stream, step, place), no state.
 
-Every word is a pure function of where it stands, so what a trial draws depends neither on the other
-trials of its stack, nor on resuming, nor on the device. The function is Philox4x32 with ten rounds
-(Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+So what a trial draws depends neither on the other trials of its stack, nor on resuming, nor on the
+device. The function is Philox4x32 with ten rounds (Salmon, Moraes, Dror and Shaw, "Parallel random
+numbers: as easy as 1, 2, 3", SC 2011).
 """
 
 import torch
@@ -48,7 +48,7 @@ def words(seeds: Tensor, stream: int, step: Tensor, rows: Tensor, columns: int) 
     Args:
         seeds: ``(trial,)`` int64, each in ``[0, 2**32)``.
         stream: the purpose of the words, such as ``TRAINING``.
-        step: a 0-d int64 tensor.
+        step: 0-d int64.
         rows: ``(row,)`` int64, what tells the rows apart, each in ``[0, 2**32)``; or each trial's
             own, ``(trial, row)``.
         columns: how many words each row needs.

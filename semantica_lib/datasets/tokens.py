@@ -1,4 +1,4 @@
-"""A corpus as rows of ids, with the words that get a synonym, kept in a cache.
+"""A corpus as rows of token ids, with the words that get a synonym, kept in a cache.
 
 The text is encoded in shards of so many sentences, each written whole, so that a run that was
 killed goes on behind the last one. A shard holds a stream of ids for each split, a separator after
@@ -8,7 +8,6 @@ each sentence; the streams are joined, and cut in rows, when all shards are ther
 import hashlib
 import io
 import json
-import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from semantica_lib.datasets.corpora import Corpus, Rebuilt, cached, keep, load_json
+from semantica_lib.datasets.corpora import Corpus, cached, keep, load_json, rebuilt
 from semantica_lib.datasets.wordpiece import SPECIAL, choose, tokenizer, told, vocabulary
 from semantica_lib.errors import RequestError
 
@@ -35,27 +34,20 @@ TOKENIZER, COUNTS, ABOUT = "tokenizer.json", "counts.npy", "about.json"
 class Tokens:
     """An encoded corpus.
 
-    Attributes:
-        vocabulary: the piece of each id.
-        unknown, mask, separator: ids of the special pieces.
-        words: those that get a synonym, commonest in the text first; each is a single piece.
-        word_ids: ``(word,)``, theirs.
-        rows: of train, validation and test: ``(row, length - 1)`` ids, mapped from the disk.
-        counts: ``(vocabulary,)``, how often each id stands in the training rows.
-        about: the corpus's (see :class:`Corpus`) and, as JSON values: text_sha256 (of the text, or
-            where that was not known beforehand, of its shards' digests), tokenizer_sha256 (of the
-            vocabulary), rows_sha256 (of the three files' digests), rows of each split,
-            occurrences of the words, unknown_share of the training rows.
+    ``about`` is the corpus's (see :class:`Corpus`) and, as JSON values: text_sha256 (of the text,
+    or where that was not known beforehand, of its shards' digests), tokenizer_sha256 (of the
+    vocabulary), rows_sha256 (of the three files' digests), rows of each split, occurrences of the
+    words, unknown_share of the training rows.
     """
 
-    vocabulary: tuple[str, ...]
-    unknown: int
+    vocabulary: tuple[str, ...]  # the piece of each id
+    unknown: int  # and the next two: ids of the special pieces
     mask: int
     separator: int
-    words: tuple[str, ...]
-    word_ids: np.ndarray
-    rows: dict[str, np.ndarray]
-    counts: np.ndarray
+    words: tuple[str, ...]  # that get a synonym, a piece each, commonest in the text first
+    word_ids: np.ndarray  # (word,)
+    rows: dict[str, np.ndarray]  # of train, validation, test: (row, length - 1) ids, on the disk
+    counts: np.ndarray  # (vocabulary,): how often each id stands in the training rows
     about: dict[str, Any]
 
 
@@ -64,8 +56,7 @@ def tokens(
 ) -> Tokens:
     """A corpus as tokens, from the cache where it is there.
 
-    Sentence number i is of the training split if i % 10 < 7, of validation if it is 7, else of
-    test. What does not fill a row at the end of a split is dropped.
+    What does not fill a row at the end of a split is dropped.
 
     Args:
         words: how many get a synonym: the first of the candidates that are frequent enough.
@@ -130,8 +121,7 @@ def _encode(corpus: Corpus, coder: Any, folder: Path) -> list[Path]:
                 raise ValueError("made with another tokenizer or an earlier version of this code")
             sentences = int(shard["sentences"])
         except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-            reason = " ".join(str(error).split())
-            warnings.warn(f"{path} and what follows is made anew: {reason}", Rebuilt, stacklevel=2)
+            rebuilt(f"{path} and what follows", error)
             break
         shards.append(path)
     if sentences < SHARD:
@@ -192,22 +182,13 @@ def _join(
             f"corpus {corpus.name} is too short: of the rows of {length - 1} pieces that are "
             f"needed it has {has}; take more text or a smaller length"
         )
-    counts = np.zeros(len(pieces), np.int64)
     for split in LEAST_ROWS:
-        data, left, kind = io.BytesIO(), rows[split] * (length - 1), ids.dtype
-        header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False}
-        header["shape"] = (rows[split], length - 1)
-        np.lib.format.write_array_header_1_0(data, header)
-        for shard in map(_read, shards):
-            ids = shard[split][:left]
-            left -= ids.size
-            data.write(ids.tobytes())
-            if split == "train":
-                counts += np.bincount(ids, minlength=len(pieces))
-        keep(folder / f"{split}.npy", data.getbuffer(), sum(sizes.values()) * kind.itemsize)
-    data = io.BytesIO()
-    np.save(data, counts)
-    keep(folder / COUNTS, data.getvalue())
+        ids = np.concatenate([_read(shard)[split] for shard in shards])
+        ids = ids[: rows[split] * (length - 1)].reshape(-1, length - 1)
+        _save(folder / f"{split}.npy", ids, sum(sizes.values()) * ids.itemsize)
+        if split == "train":
+            counts = np.bincount(ids.ravel(), minlength=len(pieces))
+    _save(folder / COUNTS, counts)
     names = (*(f"{split}.npy" for split in LEAST_ROWS), COUNTS, TOKENIZER)
     files = {name: _file_sha256(folder / name) for name in names}
     about = corpus.about | {
@@ -220,6 +201,12 @@ def _join(
         "unknown_share": float(counts[coder.token_to_id(SPECIAL[1])] / counts.sum()),
     }
     keep(folder / ABOUT, json.dumps({"format": FORMAT, "about": about, "files": files}).encode())
+
+
+def _save(path: Path, array: np.ndarray, needed: int = 0) -> None:
+    data = io.BytesIO()
+    np.save(data, array)
+    keep(path, data.getbuffer(), needed)
 
 
 def _sha256(lines: Iterable[str]) -> str:

@@ -36,17 +36,15 @@ def tokenizer(corpus: Corpus, words: int, least: int, size: int, path: Path) -> 
 
     with contextlib.suppress(Exception):  # the library has no class of its own
         return Tokenizer.from_file(str(path))
-    if corpus.tokenizer:
-        made = hub_tokenizer(corpus.tokenizer)
+    if (name := corpus.tokenizer) is None:
+        made = _trained(corpus, words, least, size)
+    else:
+        made = hub_tokenizer(name)
         made.no_padding()
         made.no_truncation()
         for piece in (*SPECIAL, *corpus.candidates[:words]):
             if made.token_to_id(piece) is None:
-                raise RequestError(
-                    f"{piece} is no single piece of the tokenizer {corpus.tokenizer}"
-                )
-    else:
-        made = _trained(corpus, words, least, size)
+                raise RequestError(f"{piece} is no single piece of the tokenizer {name}")
     keep(path, made.to_str().encode())
     return made
 
@@ -107,10 +105,8 @@ def _trained(corpus: Corpus, words: int, least: int, size: int) -> Any:
     model = Tokenizer(models.WordPiece(unk_token=SPECIAL[1]))
     model.pre_tokenizer = split
     most = size + len(letters)  # it adds characters that begin no word, which are not taken
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=most, special_tokens=[*SPECIAL, *letters], limit_alphabet=most,
-        show_progress=False,
-    )  # fmt: skip
+    limits = {"vocab_size": most, "limit_alphabet": most, "show_progress": False}
+    trainer = trainers.WordPieceTrainer(special_tokens=[*SPECIAL, *letters], **limits)
     model.train_from_iterator(told(corpus, "pieces of"), trainer)
     for piece in vocabulary(model):
         if len(pieces) < size and len(piece.removeprefix("##")) > 1:

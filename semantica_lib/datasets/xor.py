@@ -14,8 +14,6 @@ synonym is not (Bertolotti & Cazzola 2024, the XOR experiments).
 
 import math
 import random
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -24,9 +22,8 @@ import torch
 from torch import Tensor
 
 from semantica_lib.datasets import streams
-from semantica_lib.settings.xor import training_strings
-
-SPLITS = ("train", "validation", "test", "exact")  # exact: all strings
+from semantica_lib.datasets.contexts import SPLITS, Population, in_order, without_order
+from semantica_lib.settings.xor import Settings, training_strings
 
 
 @dataclass(frozen=True)
@@ -38,67 +35,17 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Population:
-    """Every context that an encoder can tell from the others, with its exact probability.
-
-    ``tokens`` is ``(token, case)``; ``joint`` is ``(split, symbol, case)``: the probability that a
-    masked string of that split shows this context and hides this symbol.
-    """
-
-    tokens: Tensor
-    joint: Tensor
-
-    def expectation(self, split: str) -> "Expectation":
-        """The contexts that occur in a split."""
-        joint = self.joint[SPLITS.index(split)]
-        occur = joint.sum(0) > 0
-        return Expectation(self.tokens[None, :, occur], joint[:, occur])
-
-    @classmethod
-    def of_all(cls, populations: Sequence["Population"]) -> "Population":
-        """The contexts of any of them; ``joint`` is ``(population, split, symbol, case)``."""
-        first, *others = populations
-        if all(torch.equal(one.tokens, first.tokens) for one in others):
-            return cls(first.tokens, torch.stack([one.joint for one in populations]))
-        tokens, place = torch.cat([one.tokens for one in populations], 1).unique(
-            dim=1, return_inverse=True
-        )
-        joint = first.joint.new_zeros(len(populations), *first.joint.shape[:2], tokens.shape[1])
-        places = place.split([one.tokens.shape[1] for one in populations])
-        for own, one, where in zip(joint, populations, places, strict=True):
-            own[:, :, where] = one.joint
-        return cls(tokens, joint)
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """A whole split in the place of a batch: ``tokens`` ``(1, token, case)``, each context once,
-    and ``joint`` ``(symbol, case)``, how probable it is that it is shown and hides this symbol; or
-    ``(trial, symbol, case)``, where trials have distributions of their own."""
-
-    tokens: Tensor
-    joint: Tensor
-
-    def to(self, device: str, dtype: torch.dtype) -> "Expectation":
-        return Expectation(self.tokens.to(device), self.joint.to(device, dtype))
-
-
-@dataclass(frozen=True)
 class XorTask:
     """Strings, splits and sampling of one XOR problem.
 
-    Args:
-        bits: length of the strings.
-        zero_dst, one_dst: probabilities of the synonyms of bit 0 and of bit 1.
-        data_seed: chooses the split, nothing else.
-        near_synonym: how often the last symbol of each bit lies: with this probability it is
-            written as the last symbol of the other bit.
+    With probability ``near_synonym`` the last symbol of each bit lies: it is written as the last
+    one of the other bit.
     """
 
-    bits: int
-    zero_dst: tuple[float, ...]
-    one_dst: tuple[float, ...]
-    data_seed: int
+    bits: int  # length of the strings
+    zero_dst: tuple[float, ...]  # probabilities of the synonyms of bit 0
+    one_dst: tuple[float, ...]  # and of bit 1
+    data_seed: int  # chooses the split, nothing else
     near_synonym: float = 0.0
 
     @property
@@ -129,11 +76,9 @@ class XorTask:
         """Probability of every bit symbol where the bit is 0, and where it is 1."""
         zero = [*self.zero_dst, *(0.0 for _ in self.one_dst)]
         one = [*(0.0 for _ in self.zero_dst), *self.one_dst]
-        last = len(self.zero_dst) - 1, self.symbols - 1
-        for row, own, other in ((zero, *last), (one, *reversed(last))):
-            row[own], row[other] = (
-                row[own] * (1 - self.near_synonym), row[own] * self.near_synonym,
-            )  # fmt: skip
+        lies, last_zero, last_one = self.near_synonym, len(self.zero_dst) - 1, self.symbols - 1
+        for row, own, other in ((zero, last_zero, last_one), (one, last_one, last_zero)):
+            row[own], row[other] = row[own] * (1 - lies), row[own] * lies
         return tuple(zero), tuple(one)
 
     def thresholds(self, lying: bool) -> list[list[int]]:
@@ -145,11 +90,9 @@ class XorTask:
         """
         if lying:
             return [_thresholds(dst) for dst in self.written]
-        most, rows = max(len(self.zero_dst), len(self.one_dst)) - 1, []
-        for dst in (self.zero_dst, self.one_dst):
-            own = _thresholds(dst)
-            rows.append(own + [streams.WORD] * (most - len(own)))  # which no word reaches
-        return rows
+        rows = [_thresholds(dst) for dst in (self.zero_dst, self.one_dst)]
+        most = max(map(len, rows))
+        return [row + [streams.WORD] * (most - len(row)) for row in rows]  # which none reaches
 
     @property
     def synonyms(self) -> list[tuple[int, int]]:
@@ -171,12 +114,8 @@ class XorTask:
         train, validation = training_strings(self.bits), max(1, len(shuffled) // 10)
         number = torch.tensor([*shuffled, 2**self.bits - 1])
         strings = (number[:, None] >> torch.arange(self.bits - 1, -1, -1)) & 1
-        return {
-            "train": strings[:train],
-            "validation": strings[train : train + validation],
-            "test": strings[train + validation :],
-            "exact": strings,
-        }
+        parts = strings.tensor_split((train, train + validation))
+        return dict(zip(SPLITS, (*parts, strings), strict=True))
 
     def shuffled(self, strings: Tensor, size: int, seeds: Tensor, step: Tensor) -> Tensor:
         """The strings of each trial's batch at this step, ``(trial, size, bit)``.
@@ -186,7 +125,6 @@ class XorTask:
 
         Args:
             strings: ``(string, bit)`` int64.
-            size: strings a batch.
             seeds: ``(trial,)`` int64.
             step: 0-d int64.
         """
@@ -207,8 +145,7 @@ class XorTask:
 
         Args:
             strings: ``(batch, bit)`` int64, or ``(trial, batch, bit)``: each trial's own.
-            seeds: ``(trial,)`` int64.
-            step: 0-d int64.
+            seeds, step: as in :meth:`shuffled`.
             thresholds: ``(trial, bit, threshold)``, where trials have distributions of their own.
         """
         if thresholds is None:  # numbers are faster than tensors
@@ -251,68 +188,13 @@ class XorTask:
 
     @cached_property
     def population(self) -> Population:
-        """The enumerated contexts of an encoder that does not see the order of its tokens."""
-        joint: dict[tuple[int, ...], Tensor] = {}
-        written = torch.tensor(self.written, dtype=torch.float64)
-        for split_index, split in enumerate(SPLITS):
-            strings = self.splits[split]
-            kinds = Counter()  # (zeros beside the mask, ones beside it, masked bit) -> how often
-            for ones, times in Counter(strings.sum(1).tolist()).items():
-                kinds[self.bits - ones - 1, ones, 0] += times * (self.bits - ones)
-                kinds[self.bits - ones, ones - 1, 1] += times * ones
-            total = sum(kinds.values())
-            for (zeros, ones, bit), times in kinds.items():
-                if not times:
-                    continue
-                parity = self.parity + (ones + bit) % 2
-                for symbols, probability in self._writings(zeros, ones):
-                    context = (*symbols, self.mask, parity)
-                    cell = joint.setdefault(
-                        context, torch.zeros(len(SPLITS), self.vocabulary, dtype=torch.float64)
-                    )
-                    cell[split_index, : self.symbols] += times / total * probability * written[bit]
-        tokens = torch.tensor(sorted(joint)).T.contiguous()
-        return Population(tokens, torch.stack([joint[case] for case in sorted(joint)], 2))
+        """The contexts of an encoder that does not see the order of its tokens."""
+        return without_order(self.splits, self.written)
 
     @cached_property
     def contexts(self) -> Population:
-        """The enumerated contexts of an encoder that sees the order of its tokens.
-
-        A context (the other symbols, the masked place, the parity) belongs to one string, since the
-        others and the parity fix the masked bit: those of held-out strings occur in no other. Of
-        symbols that lie there are none here, for then they fix nothing.
-        """
-        occurring = torch.tensor([s for s, p in enumerate(self.probability) if p > 0])
-        beside = torch.cartesian_prod(*[occurring] * (self.bits - 1)).reshape(-1, self.bits - 1)
-        bit = (beside >= len(self.zero_dst)).long()
-        written = torch.tensor(self.probability, dtype=torch.float64)[beside].prod(1)
-        share = torch.zeros(len(SPLITS), 2**self.bits, dtype=torch.float64)  # of each string
-        power = 2 ** torch.arange(self.bits - 1, -1, -1)
-        for row, split in zip(share, SPLITS, strict=True):
-            row[self.splits[split] @ power] = 1 / len(self.splits[split])
-        hidden = torch.zeros(2, self.vocabulary, dtype=torch.float64)  # symbols, given the bit
-        for row, start, dst in zip(
-            hidden, (0, len(self.zero_dst)), (self.zero_dst, self.one_dst), strict=True
-        ):
-            row[start : start + len(dst)] = torch.tensor(dst, dtype=torch.float64)
-        tokens, joint = [], []
-        for place in range(self.bits):
-            for parity in (0, 1):
-                masked = (bit.sum(1) + parity) % 2
-                string = torch.cat([bit[:, :place], masked[:, None], bit[:, place:]], 1) @ power
-                weight = share[:, string] * written / self.bits  # (split, case)
-                joint.append(weight[:, None] * hidden[masked].T)
-                mask, last = (torch.full_like(string, s) for s in (self.mask, self.parity + parity))
-                own = [*beside[:, :place].T, mask, *beside[:, place:].T, last]
-                tokens.append(torch.stack(own))
-        return Population(torch.cat(tokens, 1), torch.cat(joint, 2))
-
-    def _writings(self, zeros: int, ones: int) -> Iterator[tuple[tuple[int, ...], float]]:
-        """Sorted symbols of so many zeros and ones, each with its probability."""
-        zero, one = self.written
-        for low, p in _multisets(zeros, zero):
-            for high, q in _multisets(ones, one):
-                yield tuple(sorted(low + high)), p * q
+        """The contexts of an encoder that sees the order of its tokens; no symbol lies in them."""
+        return in_order(self.splits, self.zero_dst, self.one_dst)
 
 
 def _numbers(strings: Tensor) -> Tensor:
@@ -329,13 +211,7 @@ def _thresholds(dst: tuple[float, ...]) -> list[int]:
     return result
 
 
-def _multisets(draws: int, dst: tuple[float, ...]) -> Iterator[tuple[tuple[int, ...], float]]:
-    """Every outcome of ``draws`` draws regardless of order, with its multinomial probability."""
-    if len(dst) == 1:
-        yield (0,) * draws, dst[0] ** draws
-        return
-    for first in range(draws + 1):
-        share = math.comb(draws, first) * dst[0] ** first
-        for rest, probability in _multisets(draws - first, dst[1:]):
-            if share * probability > 0:
-                yield (0,) * first + tuple(symbol + 1 for symbol in rest), share * probability
+def xor_task(own: Settings) -> XorTask:
+    """The task that the settings describe."""
+    near = own.near_synonym or 0.0
+    return XorTask(own.bits, own.zero_dst, own.one_dst, own.data_seed, near)

@@ -11,48 +11,38 @@ import torch
 from torch import Tensor, nn
 
 from semantica_lib.models.stack import INPUT, linear
+from semantica_lib.settings.xor import Settings
 
 
-def plain(layers: int, embedding_size: int, hidden_size: int, bidirectional: bool) -> nn.Module:
-    """PyTorch's own modules of this encoder for one trial: they draw the initial weights,
-    in the original's order."""
-    encoder = nn.Module()
-    encoder.feed_forward = nn.Linear((1 + bidirectional) * hidden_size, embedding_size)
-    encoder.lstm = nn.LSTM(
-        embedding_size, hidden_size, layers, batch_first=True, bidirectional=bidirectional
-    )
+def plain(own: Settings) -> nn.Module:
+    """PyTorch's modules of one trial, in the order in which the original draws their weights."""
+    encoder, size, hidden_size = nn.Module(), own.embedding_size, own.hidden_size
+    encoder.feed_forward = nn.Linear((1 + own.bidirectional) * hidden_size, size)
+    encoder.lstm = nn.LSTM(size, hidden_size, own.layers, bidirectional=own.bidirectional)
     return encoder
 
 
-def masked_hidden(
-    parameters: dict[str, Tensor], tokens: Tensor, layers: int, bidirectional: bool
-) -> Tensor:
-    """The encoder's output at the masked place.
+def widest(own: Settings, symbols: int, batch: int) -> int:
+    """As :func:`semantica_lib.models.encoders.widest`: the gates."""
+    return (1 + own.bidirectional) * 4 * own.hidden_size * (own.bits + 1) * batch
 
-    Args:
-        parameters: named, each ``(trial, *shape)``; the mask is the last symbol.
-        tokens: ``(trial or 1, token, batch)`` int64; each sequence holds one mask.
 
-    Returns:
-        ``(trial, feature, batch)``.
-    """
+def masked_hidden(settings: Settings, parameters: dict[str, Tensor], tokens: Tensor) -> Tensor:
+    """As :func:`semantica_lib.models.encoders.masked_hidden`."""
+    bidirectional = settings.bidirectional
     table = parameters[INPUT]  # (trial, symbol, feature)
     trials, size, _ = table.shape
     symbols = torch.arange(size, device=tokens.device)
     orders = [tokens, tokens.flip(1)][: 1 + bidirectional]
     read = torch.stack(orders).expand(-1, trials, -1, -1)  # (direction, trial, step, batch)
     shown = (read[:, :, :, None] == symbols[:, None]).to(table.dtype).flatten(0, 1)
+    ways = ("", "_reverse")[: 1 + bidirectional]
     inputs = shown.unbind(1)  # of each step, (direction and trial, symbol, batch)
-    for index in range(layers):
+    for index in range(settings.layers):
         own = {
-            name: torch.stack(
-                [
-                    parameters[f"encoder.lstm.{name}_l{index}{suffix}"]
-                    for suffix in ("", "_reverse")[: 1 + bidirectional]
-                ]
-            )  # (direction, trial, 4 gates x feature, ...)
+            name: torch.stack([parameters[f"encoder.lstm.{name}_l{index}{way}"] for way in ways])
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        }
+        }  # each (direction, trial, 4 gates x feature, ...)
         if index == 0:
             own["weight_ih"] = own["weight_ih"] @ table.transpose(1, 2)
         weight = torch.cat([own["weight_ih"], own["weight_hh"]], 3).flatten(0, 1)

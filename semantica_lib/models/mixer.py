@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from semantica_lib.models.stack import INPUT, layer_norm, linear, looked_up, of_layer
+from semantica_lib.settings.xor import Settings
 
 
 class _Part(nn.Module):
@@ -20,44 +21,37 @@ class _Part(nn.Module):
 
 
 class _Layer(nn.Module):
-    def __init__(self, length: int, embedding_size: int, token_size: int, channel_size: int):
+    def __init__(self, own: Settings) -> None:
         super().__init__()
-        self.tokenwise_layer = _Part(length, token_size)
-        self.channelwise_layer = _Part(embedding_size, channel_size)
-        self.pre_norm = nn.LayerNorm(embedding_size)
-        self.post_norm = nn.LayerNorm(embedding_size)
+        self.tokenwise_layer = _Part(own.bits + 1, own.token_feedforward_size)
+        self.channelwise_layer = _Part(own.embedding_size, own.channel_feedforward_size)
+        self.pre_norm = nn.LayerNorm(own.embedding_size)
+        self.post_norm = nn.LayerNorm(own.embedding_size)
 
 
-def plain(
-    layers: int, embedding_size: int, length: int, token_size: int, channel_size: int
-) -> nn.Module:
-    """Modules that draw the initial weights of one trial, for sequences of ``length`` symbols."""
+def plain(own: Settings) -> nn.Module:
+    """PyTorch's modules of one trial, in the order in which the original draws their weights."""
     encoder = nn.Module()
-    encoder.layers = nn.ModuleList(
-        _Layer(length, embedding_size, token_size, channel_size) for _ in range(layers)
-    )
+    encoder.layers = nn.ModuleList(_Layer(own) for _ in range(own.layers))
     return encoder
 
 
-def masked_hidden(
-    parameters: dict[str, Tensor], tokens: Tensor, layers: int, activation: str
-) -> Tensor:
-    """The encoder's output at the masked place.
+def widest(own: Settings, symbols: int, batch: int) -> int:
+    """As :func:`semantica_lib.models.encoders.widest`: what mixes places, or features."""
+    places = own.bits + 1
+    inner = own.embedding_size * max(places, own.token_feedforward_size)
+    return batch * max(inner, places * own.channel_feedforward_size)
 
-    Args:
-        parameters: named, each ``(trial, *shape)``; the mask is the last symbol.
-        tokens: ``(trial or 1, token, batch)`` int64; each sequence holds one mask.
 
-    Returns:
-        ``(trial, feature, batch)``.
-    """
+def masked_hidden(settings: Settings, parameters: dict[str, Tensor], tokens: Tensor) -> Tensor:
+    """As :func:`semantica_lib.models.encoders.masked_hidden`."""
     table = parameters[INPUT].transpose(1, 2)  # (trial, feature, symbol)
     masked = (tokens == table.shape[2] - 1).to(table.dtype)  # (trial or 1, place, batch)
-    act = getattr(torch.nn.functional, activation)
-    hidden = None  # (trial, feature, place, batch)
+    act = getattr(torch.nn.functional, settings.activation)
+    layers, hidden = settings.layers, None  # (trial, feature, place, batch)
     for index in range(layers):
         own = of_layer(parameters, index)
-        norm = own["pre_norm.weight"], own["pre_norm.bias"]
+        norm = _of(own, "pre_norm")
         if index == 0:
             normed = looked_up(layer_norm(*norm, table), tokens)
         else:
@@ -73,7 +67,7 @@ def masked_hidden(
             mixed = (row[:, :, None] * inner).sum(1) + (bias[..., None] * masked).sum(1)[:, None]
             own_place = table[:, :, -1:] if hidden is None else (hidden * masked[:, None]).sum(2)
             hidden = own_place + mixed
-        normed = layer_norm(own["post_norm.weight"], own["post_norm.bias"], hidden)
+        normed = layer_norm(*_of(own, "post_norm"), hidden)
         inner = act(linear(*_of(own, "channelwise_layer.fc0"), normed))
         hidden = hidden + linear(*_of(own, "channelwise_layer.fc1"), inner)
     return hidden

@@ -1,7 +1,6 @@
-"""The parameters of a stack of trials: one flat ``(trial, parameter)`` buffer with named views.
+"""The parameters of a stack of trials, in one flat ``(trial, parameter)`` buffer with named views.
 
-The optimizer works on the buffer, the model on the views. Initial weights are those that PyTorch's
-own modules draw, so a seed means here what it means in a plain PyTorch program.
+The optimizer works on the buffer, the model on the views. Below: what encoders are made of.
 """
 
 from collections.abc import Iterable
@@ -33,14 +32,10 @@ class Layout:
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Named views ``(trial, *shape)`` of a buffer ``(trial, parameter)``."""
-        parts = flat.split([prod(self.shapes[name]) for name in self.names], dim=1)
-        views = {
-            name: part.unflatten(1, self.shapes[name])
-            for name, part in zip(self.names, parts, strict=True)
-        }
-        if self.tied:
-            views[OUTPUT] = views[INPUT]
-        return views
+        pieces = flat.split([prod(self.shapes[name]) for name in self.names], dim=1)
+        named = zip(self.names, pieces, strict=True)
+        views = {name: piece.unflatten(1, self.shapes[name]) for name, piece in named}
+        return views | {OUTPUT: views[INPUT]} if self.tied else views
 
     def into(self, other: "Layout", flat: Tensor) -> Tensor:
         """The same parameters ``(..., parameter)`` in the other layout's order."""
@@ -72,8 +67,7 @@ def of_layer(parameters: dict[str, Tensor], index: int) -> dict[str, Tensor]:
 def looked_up(table: Tensor, tokens: Tensor) -> Tensor:
     """Each place's column of a table over symbols, ``(trial, feature, place, batch)``.
 
-    As a product with ones and zeros: its gradient is a product too, which is faster here than
-    adding up rows one by one.
+    As a product with ones and zeros, whose gradient is a product too and faster than sums of rows.
 
     Args:
         table: ``(trial, feature, symbol)``.
@@ -92,8 +86,7 @@ def linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
 def product(weight: Tensor, x: Tensor) -> Tensor:
     """``weight @ x`` for ``(trial, out, in)`` and ``(trial, in, ...)``.
 
-    Of few features it is written as a product and a sum: the compiler makes one pass of it together
-    with what comes before and after, which a library's matrix product would not allow.
+    Of few features as a product and a sum: one pass, compiled with what comes before and after.
     """
     if weight.shape[2] > FUSED:
         return torch.bmm(weight, x.flatten(2)).unflatten(2, x.shape[2:])

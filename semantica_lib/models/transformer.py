@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from semantica_lib.models.stack import INPUT, layer_norm, linear, looked_up, of_layer
+from semantica_lib.settings.xor import Settings
 
 Drop = Callable[[Tensor], Tensor]
 Parameters = dict[str, Tensor]
@@ -23,34 +24,27 @@ def _nothing(x: Tensor) -> Tensor:
     return x
 
 
-def plain(
-    layers: int, embedding_size: int, heads: int, feedforward_size: int, activation: str
-) -> nn.Module:
-    """PyTorch's own module of this encoder for one trial: it draws the initial weights."""
-    layer = nn.TransformerEncoderLayer(
-        embedding_size, heads, feedforward_size, 0.0, activation, batch_first=True
-    )
-    return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+def plain(own: Settings) -> nn.Module:
+    """PyTorch's module of one trial, which draws its initial weights."""
+    sizes = own.embedding_size, own.heads, own.feedforward_size
+    layer = nn.TransformerEncoderLayer(*sizes, activation=own.activation, batch_first=True)
+    return nn.TransformerEncoder(layer, own.layers, enable_nested_tensor=False)
+
+
+def widest(own: Settings, symbols: int, batch: int) -> int:
+    """As :func:`semantica_lib.models.encoders.widest`: features or scores of all symbols."""
+    return batch * symbols * max(own.embedding_size, own.feedforward_size, own.heads * symbols)
 
 
 def masked_hidden(
-    parameters: Parameters,
-    tokens: Tensor,
-    layers: int,
-    heads: int,
-    activation: str,
-    drop: Drop | None = None,
+    settings: Settings, parameters: Parameters, tokens: Tensor, drop: Drop | None = None
 ) -> Tensor:
-    """The encoder's output at the masked place.
+    """As :func:`semantica_lib.models.encoders.masked_hidden`.
 
     Args:
-        parameters: named, each ``(trial, *shape)``; the mask is the last symbol.
-        tokens: ``(trial or 1, token, batch)`` int64; each sequence holds one mask.
         drop: drops numbers of what it is given, where PyTorch's layer does while it trains.
-
-    Returns:
-        ``(trial, feature, batch)``.
     """
+    layers, heads, activation = settings.layers, settings.heads, settings.activation
     table = parameters[INPUT].transpose(1, 2)  # (trial, feature, symbol)
     symbols = torch.arange(table.shape[2], device=tokens.device)
     if drop is not None:

@@ -1,13 +1,12 @@
 """The catalogue of named experiments, and where settings come from: files, options, notebooks.
 
-A settings file lists the values that differ from the defaults of
-:class:`semantica_lib.settings.xor.Settings`, or, if it names a corpus, of
-:class:`semantica_lib.settings.language.MlmSettings`.
+A settings file lists what differs from the defaults of :class:`Settings`, or, if it names a corpus,
+of :class:`MlmSettings`.
 """
 
 import json
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,25 @@ from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.files import ROOT
 from semantica_lib.settings.language import MlmSettings
 from semantica_lib.settings.schema import NOT_IDENTITY, checked
-from semantica_lib.settings.xor import Settings, kind_of, settings
+from semantica_lib.settings.xor import Settings
 from semantica_lib.settings.yaml_text import parse
 
 CATALOGUE = ROOT / "notebooks" / "experiments"
 AnySettings = Settings | MlmSettings
+
+
+def settings(values: Mapping[str, Any], where: str = "") -> AnySettings:
+    """Checked settings from plain values: of a language model if they name a corpus, else of XOR.
+
+    Raises:
+        RequestError: as :func:`semantica_lib.settings.schema.checked`.
+    """
+    return checked(kind_of(values), values, where)
+
+
+def kind_of(names: Container[str]) -> type[AnySettings]:
+    """The schema that settings of these names are of."""
+    return MlmSettings if "corpus" in names else Settings
 
 
 def from_namespace(names: Mapping[str, Any]) -> AnySettings:
@@ -44,27 +57,23 @@ def only(names: Mapping[str, Any], known: Collection[str]) -> None:
 
 
 def _set_by_the_user(names: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """A notebook's variables but for what IPython and the notebook's own code define.
-
-    These are modules, functions, objects, names with a leading underscore.
-    """
+    """A notebook's variables without modules, functions, objects and ``_names`` of its own code."""
     plain = (type(None), bool, int, float, str, list, tuple, dict)
-
-    def set_by_the_user(name: str, value: Any) -> bool:
-        own = name.startswith("_") or name in ("In", "Out") or not isinstance(value, plain)
-        return name in known or not own
-
-    return {name: value for name, value in names.items() if set_by_the_user(name, value)}
+    return {
+        name: value
+        for name, value in names.items()
+        if name in known
+        or (isinstance(value, plain) and not name.startswith("_") and name not in ("In", "Out"))
+    }
 
 
 def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySettings:
     """Settings of a YAML file, with some of them replaced.
 
     Raises:
-        RequestError: the file cannot be read, is not a mapping, or holds a wrong setting.
+        RequestError: as :func:`read_values`; or a setting is wrong.
     """
-    values = read_values(path)
-    values.setdefault("experiment", path.stem)
+    values = {"experiment": path.stem} | read_values(path)
     settings(values, str(path))  # so that an error of the file names the file
     return checked(kind_of(values), {**values, **(overrides or {})})
 
@@ -111,12 +120,10 @@ def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> AnySettings:
         RequestError: there is no such experiment or file, or a setting is wrong.
     """
     if name in catalogue():
-        path = catalogue()[name]
-    elif name.endswith((".yaml", ".yml")):
-        path = Path(name)
-    else:
-        raise RequestError(f"unknown experiment {name!r}{nearest(name, catalogue())}")
-    return read_file(path, dict(overrides))
+        return read_file(catalogue()[name], dict(overrides))
+    if name.endswith((".yaml", ".yml")):
+        return read_file(Path(name), dict(overrides))
+    raise RequestError(f"unknown experiment {name!r}{nearest(name, catalogue())}")
 
 
 def run_command(own: AnySettings) -> str:

@@ -1,4 +1,4 @@
-"""Settings of a masked-language-model experiment, checked at the boundary."""
+"""Settings of an experiment on a masked language model."""
 
 import re
 from typing import Annotated, Any, Literal, Self
@@ -6,41 +6,25 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from semantica_lib.errors import nearest, short
-from semantica_lib.settings.schema import Betas, Common, Count, Real
+from semantica_lib.settings.schema import Betas, Common, Count, Real, refuse_contradictions
 
 CORPORA = "grammar", "documentation", "bookcorpus"
 TEXT = "text:"  # before a path: the user's own files
 HUB = "bookcorpus"  # comes with a tokenizer of its own
 
-# What stands where a setting is not given: on a scale at which a processor shows the effect in a
-# minute or two, and the paper's own (section and code of the original: its language model).
-PROFILES: dict[str, dict[str, Any]] = {
-    "cpu": {
-        "vocabulary_size": 4096, "length": 16, "batch_size": 128,
-        "synonyms": 12, "broken_synonyms": 12, "labels": "drawn",
-        "layers": 2, "embedding_size": 64, "heads": 4, "feedforward_size": 256,
-        "norm": "before", "positions": True, "embedding_std": 0.02,
-        "learning_rate": 3e-3, "warmup_steps": 100, "schedule_period": 2_400,
-        "learning_rate_min": 0.0,
-    },
-    "paper": {
-        "vocabulary_size": 30_522, "length": 128, "batch_size": 128,
-        "synonyms": 100, "broken_synonyms": 0, "labels": "shown",
-        "layers": 3, "embedding_size": 128, "heads": 4, "feedforward_size": 512,
-        "norm": "after", "positions": False, "embedding_std": 0.3,
-        "learning_rate": 1e-4, "warmup_steps": 0, "schedule_period": 20_000,
-        "learning_rate_min": 1e-5,
-    },
-}  # fmt: skip
+
+def by_profile(cpu: Any, paper: Any) -> Any:
+    """A setting that is its profile's where it is not given.
+
+    Args:
+        cpu: on a scale at which a processor shows the effect in a minute or two.
+        paper: the paper's own (section and code of the original: its language model).
+    """
+    return Field(None, json_schema_extra={"cpu": cpu, "paper": paper})
 
 
 class MlmSettings(Common):
-    """All that a masked-language-model experiment can choose.
-
-    Raises:
-        RequestError: one line naming the setting, what it was and what is allowed
-            (from :func:`semantica_lib.settings.xor.settings`, the way to make one).
-    """
+    """All that a masked-language-model experiment can choose."""
 
     corpus: str = "documentation"
     """grammar, documentation, bookcorpus or text:PATH: where the text comes from"""
@@ -50,45 +34,45 @@ class MlmSettings(Common):
     """what stands where one of the settings below it is null"""
     steps: Count = 1_200
     """optimizer steps"""
-    vocabulary_size: Count | None = None
+    vocabulary_size: Count | None = by_profile(4096, 30_522)
     """most pieces of the tokenizer trained on the corpus; bookcorpus has one of its own"""
-    length: Annotated[int, Field(ge=4, le=4096)] | None = None
+    length: Annotated[int, Field(ge=4, le=4096)] | None = by_profile(16, 128)
     """tokens of a sequence, the tag in front included"""
-    batch_size: Count | None = None
+    batch_size: Count | None = by_profile(128, 128)
     """sequences a step, of all processes together"""
-    synonyms: Annotated[int, Field(ge=0, le=1000)] | None = None
+    synonyms: Annotated[int, Field(ge=0, le=1000)] | None = by_profile(12, 100)
     """words whose synonym is drawn by a fair coin: the distributional hypothesis (DH) holds"""
-    broken_synonyms: Annotated[int, Field(ge=0, le=1000)] | None = None
+    broken_synonyms: Annotated[int, Field(ge=0, le=1000)] | None = by_profile(12, 0)
     """words whose synonym is read as the word itself, but expected by the tag: DH fails"""
     least_occurrences: Count = 300
     """how often a word must occur in the text to be given a synonym"""
-    labels: Literal["drawn", "shown"] | None = None
+    labels: Literal["drawn", "shown"] | None = by_profile("drawn", "shown")
     """of words for which DH holds: drawn anew, or the one that stands there before masking"""
     masked_share: Annotated[Real, Field(gt=0, lt=1)] = 0.15
     """of the tokens, predicted"""
     replacement: Annotated[tuple[Real, Real, Real], Field(strict=False)] = (0.8, 0.1, 0.1)
     """shares of the masked places that show the mask, a random token, what stood there"""
-    layers: Count | None = None
+    layers: Count | None = by_profile(2, 3)
     """of the encoder"""
-    embedding_size: Count | None = None
+    embedding_size: Count | None = by_profile(64, 128)
     """features of a row, in both tables"""
-    heads: Count | None = None
+    heads: Count | None = by_profile(4, 4)
     """attention heads"""
-    feedforward_size: Count | None = None
+    feedforward_size: Count | None = by_profile(256, 512)
     """width of each layer's feed-forward part"""
-    norm: Literal["before", "after"] | None = None
+    norm: Literal["before", "after"] | None = by_profile("before", "after")
     """where a layer normalises: before each part (and once at the end), or after it"""
-    positions: bool | None = None
+    positions: bool | None = by_profile(True, False)
     """whether a learned embedding of the place is added"""
-    embedding_std: Annotated[Real, Field(gt=0)] | None = None
+    embedding_std: Annotated[Real, Field(gt=0)] | None = by_profile(0.02, 0.3)
     """standard deviation of both tables' initial values"""
-    learning_rate: Annotated[Real, Field(gt=0)] | None = None
+    learning_rate: Annotated[Real, Field(gt=0)] | None = by_profile(3e-3, 1e-4)
     """highest rate of the schedule"""
-    warmup_steps: Annotated[int, Field(ge=0, le=10**9)] | None = None
+    warmup_steps: Annotated[int, Field(ge=0, le=10**9)] | None = by_profile(100, 0)
     """steps of a linear rise"""
-    schedule_period: Annotated[int, Field(ge=2, le=10**9)] | None = None
+    schedule_period: Annotated[int, Field(ge=2, le=10**9)] | None = by_profile(2_400, 20_000)
     """cosine: steps from one peak to the next; a run of half of it ends at the lowest rate"""
-    learning_rate_min: Annotated[Real, Field(ge=0)] | None = None
+    learning_rate_min: Annotated[Real, Field(ge=0)] | None = by_profile(0.0, 1e-5)
     """lowest rate"""
     weight_decay: Annotated[Real, Field(ge=0)] = 0.01
     """of every parameter"""
@@ -115,31 +99,20 @@ class MlmSettings(Common):
     @classmethod
     def _from_profile(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Give what is not set its profile's value, and refuse what does not apply."""
-        hub = values.get("corpus") == HUB
-        if hub and values.get("vocabulary_size") is not None:
-            raise ValueError(
-                f"vocabulary_size does not apply to corpus {HUB}, which has a tokenizer of its own:"
-                " leave it out or set it to null"
-            )
         profile = values.get("profile", "cpu")
-        own = PROFILES.get(profile, {}) if isinstance(profile, str) else {}
-        filled = {name: value for name, value in own.items() if values.get(name) is None}
-        if hub:
-            filled.pop("vocabulary_size", None)
-        return values | filled
+        own = dict(PROFILES.get(profile, {}) if isinstance(profile, str) else {})
+        if values.get("corpus") == HUB:
+            own.pop("vocabulary_size", None)
+            if values.get("vocabulary_size") is not None:
+                raise ValueError(
+                    f"vocabulary_size does not apply to corpus {HUB}, which has a tokenizer of its "
+                    "own: leave it out or set it to null"
+                )
+        return values | {name: value for name, value in own.items() if values.get(name) is None}
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.embedding_size % self.heads:
-            raise ValueError(
-                f"heads must divide embedding_size, and {self.heads} does not divide "
-                f"{self.embedding_size}"
-            )
-        if self.learning_rate_min > self.learning_rate:
-            raise ValueError(
-                f"learning_rate_min must not exceed learning_rate, and {self.learning_rate_min} "
-                f"exceeds {self.learning_rate}"
-            )
+        refuse_contradictions(self)
         shares = self.replacement
         if min(shares) < 0 or not abs(sum(shares) - 1) <= 1e-9:
             raise ValueError(f"replacement must be three shares that sum to 1, not {short(shares)}")
@@ -148,9 +121,8 @@ class MlmSettings(Common):
         if self.corpus != "grammar" and self.data_seed != 14:
             raise ValueError(f"data_seed does not apply to corpus {self.corpus}: leave it out")
         if not self.corpus.startswith(TEXT) and self.skip_unreadable:
-            raise ValueError(
-                f"skip_unreadable does not apply to corpus {self.corpus}: leave it out"
-            )
+            name = "skip_unreadable"
+            raise ValueError(f"{name} does not apply to corpus {self.corpus}: leave it out")
         return self
 
     @property
@@ -181,3 +153,14 @@ class MlmSettings(Common):
     @property
     def tokens_a_step(self) -> int:
         return self.batch_size * self.length
+
+
+# What each profile gives.
+PROFILES: dict[str, dict[str, Any]] = {
+    profile: {
+        name: field.json_schema_extra[profile]
+        for name, field in MlmSettings.model_fields.items()
+        if field.json_schema_extra
+    }
+    for profile in ("cpu", "paper")
+}

@@ -1,4 +1,4 @@
-"""What the settings of every experiment have in common: types, shared names, identity, errors."""
+"""What all experiments' settings have in common: how they are checked, and what identifies them."""
 
 import hashlib
 import json
@@ -6,55 +6,35 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from semantica_lib.errors import RequestError, nearest, short
 
-# Settings that leave the trajectory of a trial as it is: the rest make up a result's identity.
-NOT_IDENTITY = {
-    "experiment",
-    "question",
-    "steps",
-    "seeds",
-    "ties",
-    "record_every",
-    "validate_every",
-    "keep_every",
-    "keep_best",
-    "device",
-}
 Tie = Literal["tied", "untied"]
 
 
 def _number(value: Any) -> Any:
     """YAML 1.1 reads 5e-4 and -.5 as text; take them for the numbers that they are."""
-    if isinstance(value, str) and re.fullmatch(
-        r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value, re.ASCII
-    ):
-        return float(value)
-    return value
+    number = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
+    is_one = isinstance(value, str) and re.fullmatch(number, value, re.ASCII)
+    return float(value) if is_one else value
 
 
 Real = Annotated[float, BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 # Free text, without the signs that a terminal could take for commands.
 Prose = Annotated[str, Field(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
-Betas = Annotated[
-    tuple[Annotated[Real, Field(ge=0, lt=1)], Annotated[Real, Field(ge=0, lt=1)]],
-    Field(strict=False),
-]
+Share = Annotated[Real, Field(ge=0, lt=1)]
+Betas = Annotated[tuple[Share, Share], Field(strict=False)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(strict=False)]
 
 
 class Common(BaseModel):
-    """What an experiment of either task can choose, and how it is told from others."""
+    """What an experiment of either task can choose, and how it is told from others.
+
+    :func:`semantica_lib.settings.catalogue.settings` makes them, or raises a RequestError of one
+    line: the setting, what it was and what is allowed.
+    """
 
     model_config = ConfigDict(
         strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
@@ -105,6 +85,8 @@ class Common(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+# Settings that leave the trajectory of a trial as it is: the rest make up a result's identity.
+NOT_IDENTITY = {*Common.model_fields, "record_every", "validate_every", "keep_every", "keep_best"}
 Kind = TypeVar("Kind", bound=BaseModel)
 
 
@@ -112,7 +94,7 @@ def checked(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kin
     """Settings of a kind from plain values, checked.
 
     Args:
-        values: setting name to value; names left out keep their default.
+        values: by name; settings left out keep their default.
         where: what the values come from, put before the message.
 
     Raises:
@@ -128,6 +110,20 @@ def checked(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kin
         return kind(**values)
     except ValidationError as error:
         raise RequestError(prefix + _one_line(error.errors()[0])) from None
+
+
+def refuse_contradictions(own: Any) -> None:
+    """Of heads and features, of lowest and highest rate; a ValueError. Null is what has none."""
+    if own.heads and own.embedding_size % own.heads:
+        raise ValueError(
+            f"heads must divide embedding_size, and {own.heads} does not divide "
+            f"{own.embedding_size}"
+        )
+    if own.learning_rate_min is not None and own.learning_rate_min > own.learning_rate:
+        raise ValueError(
+            f"learning_rate_min must not exceed learning_rate, and {own.learning_rate_min} "
+            f"exceeds {own.learning_rate}"
+        )
 
 
 def _one_line(detail: Mapping[str, Any]) -> str:

@@ -1,8 +1,7 @@
 """Sweeps: a named experiment with its settings varied, each combination a result of its own.
 
-A sweep is a file ``notebooks/sweeps/NAME.yaml``, or a YAML file anywhere else. What came of it is
-told by the chapter ``notebooks/NAME.ipynb`` where there is one, else by ``notebooks/sweep.ipynb``.
-Its grid is a list of blocks, each the product of its lists::
+A sweep is a file ``notebooks/sweeps/NAME.yaml``, or a YAML file anywhere else. Its grid is a list
+of blocks, each the product of its lists::
 
     base: transformer-small
     question: Who closes the gap between synonyms?
@@ -28,7 +27,6 @@ from semantica_lib.settings.catalogue import AnySettings, catalogue, find, read_
 from semantica_lib.settings.schema import Prose, Seeds, checked
 
 FOLDER = ROOT / "notebooks" / "sweeps"
-SEEDS = "seeds"
 RECORDED = ("record_every", "validate_every")
 MOST_POINTS = 10_000
 
@@ -55,24 +53,22 @@ class Sweep(BaseModel):
 
 @cache
 def sweeps() -> dict[str, Path]:
-    """Sweeps and their files, in the order of their names."""
+    """Sweeps and their files, by name."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 
 
 def file_of(name: str) -> Path | None:
     """The file of a sweep, by its name or its path; None if the name is an experiment's.
 
-    A path ends in ``.yaml`` or ``.yml``; the file is a sweep's if it holds a grid or a base, which
-    no settings do.
+    A file is a sweep's if it holds a grid or a base, which no settings do.
 
     Raises:
         RequestError: there is no such name, or the file cannot be read.
     """
     if name.endswith((".yaml", ".yml")):
         return Path(name) if {"grid", "base"} & read_values(Path(name)).keys() else None
-    if name not in sweeps() and name not in catalogue():
-        hint = nearest(name, [*catalogue(), *sweeps()])
-        raise RequestError(f"unknown experiment or sweep {name!r}{hint}")
+    if name not in (known := [*catalogue(), *sweeps()]):
+        raise RequestError(f"unknown experiment or sweep {name!r}{nearest(name, known)}")
     return sweeps().get(name)
 
 
@@ -103,19 +99,17 @@ def points(
     count = sum(prod(map(len, block.values())) for block in sweep.grid)
     if count > MOST_POINTS:
         raise RequestError(f"a sweep has at most {MOST_POINTS:,} points, not {short(count)}")
-    found: list[tuple[Mapping[str, Any], AnySettings]] = []
-    seeds, overrides, hashes = list(sweep.seeds), list(overrides), set()
-    own_base = find(sweep.base, [(SEEDS, seeds), *overrides])
+    found: dict[str, tuple[Mapping[str, Any], AnySettings]] = {}  # by their hashes
+    seeds, overrides = {"seeds": list(sweep.seeds)}, dict(overrides)
+    base = find(sweep.base, (seeds | overrides).items())
     for block in sweep.grid:
         for values in product(*block.values()):
             varied = dict(zip(block, values, strict=True))
-            changes = {**sweep.fixed, **varied, SEEDS: seeds}
-            own = find(sweep.base, [*changes.items(), *overrides])
-            if own.settings_hash == own_base.settings_hash:
-                own = own.model_copy(update={name: getattr(own_base, name) for name in RECORDED})
-            if own.settings_hash in hashes:
+            own = find(sweep.base, (sweep.fixed | varied | seeds | overrides).items())
+            if own.settings_hash == base.settings_hash:
+                own = own.model_copy(update={name: getattr(base, name) for name in RECORDED})
+            if own.settings_hash in found:
                 told = ", ".join(f"{name}={short(value)}" for name, value in varied.items())
                 raise RequestError(f"the point {told} of the sweep stands in its grid twice")
-            hashes.add(own.settings_hash)
-            found.append((varied, own))
-    return found
+            found[own.settings_hash] = varied, own
+    return list(found.values())

@@ -1,19 +1,17 @@
-"""Settings of an experiment, checked at the boundary.
+"""Settings of an experiment on the XOR task.
 
 The defaults are those of the paper's main experiment and never change once a result is published,
 because a result is known by the settings in which it differs from them.
 """
 
-from collections.abc import Container, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from semantica_lib.settings.language import MlmSettings
-from semantica_lib.settings.schema import Betas, Common, Count, Real, checked
+from semantica_lib.settings.schema import Betas, Common, Count, Real, Share, refuse_contradictions
 
 # Settings that apply only where another one has a certain value, with the value that stands where
-# none is given: those of the paper's small models, and of its schedule. Elsewhere each is null.
+# none is given: those of the paper's small models and schedule. Elsewhere each is null.
 SIZES: dict[str, dict[str, Any]] = {
     "transformer": {
         "heads": 1, "feedforward_size": 4, "activation": "gelu", "dropout": 0.0,
@@ -40,17 +38,11 @@ MAY_DIFFER = {
 USUAL_PERIOD = 20_000  # of the paper's schedule, and what a run's end is where there is none
 MOST_CONTEXTS = 2**20  # more cannot be enumerated in reasonable time and memory
 
-
 Distribution = Annotated[tuple[Real, ...], Field(strict=False)]
 
 
 class Settings(Common):
-    """All that an XOR experiment can choose. Names are fixed: files, notebooks, ``--set`` use them.
-
-    Raises:
-        RequestError: one line naming the setting, what it was and what is allowed
-            (from :func:`settings`, the way to make one).
-    """
+    """All that an XOR experiment can choose; the names are fixed: files and notebooks use them."""
 
     untie_at: Count | None = None
     """step from which tied tables go their own ways; null: never"""
@@ -84,7 +76,7 @@ class Settings(Common):
     """mixer: width of the part that mixes features"""
     activation: Literal["gelu", "relu"] | None = None
     """transformer and mixer"""
-    dropout: Annotated[Real, Field(ge=0, lt=1)] | None = None
+    dropout: Share | None = None
     """transformer: share of what is dropped while training, where PyTorch's layer drops"""
     near_synonym: Annotated[Real, Field(ge=0, le=1)] | None = None
     """transformer: how often the last symbol of a bit is written as that of the other bit"""
@@ -164,16 +156,7 @@ class Settings(Common):
                     f"symbols, and up to {contexts:,} contexts would have to be enumerated "
                     f"(at most {MOST_CONTEXTS:,})"
                 )
-        elif self.embedding_size % self.heads:
-            raise ValueError(
-                f"heads must divide embedding_size, and {self.heads} does not divide "
-                f"{self.embedding_size}"
-            )
-        if self.schedule == "cosine" and self.learning_rate_min > self.learning_rate:
-            raise ValueError(
-                f"learning_rate_min must not exceed learning_rate, and {self.learning_rate_min} "
-                f"exceeds {self.learning_rate}"
-            )
+        refuse_contradictions(self)
         if self.expectation == "exact" and (self.batch_size is not None or self.dropout):
             name = "dropout" if self.dropout else "batch_size"
             raise ValueError(
@@ -212,17 +195,3 @@ class Settings(Common):
 def training_strings(bits: int) -> int:
     """How many strings of so many bits train: nine tenths of all but one (see ``datasets.xor``)."""
     return 9 * (2**bits - 1) // 10
-
-
-def settings(values: Mapping[str, Any], where: str = "") -> Settings | MlmSettings:
-    """Checked settings from plain values: of a language model if they name a corpus, else of XOR.
-
-    Raises:
-        RequestError: as :func:`semantica_lib.settings.schema.checked`.
-    """
-    return checked(kind_of(values), values, where)
-
-
-def kind_of(names: Container[str]) -> type[Settings] | type[MlmSettings]:
-    """The schema that settings of these names are of."""
-    return MlmSettings if "corpus" in names else Settings

@@ -12,7 +12,7 @@ MOST_CHARACTERS, DEEPEST = 200_000, 20
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without code, in which a name may stand once only."""
+    """YAML without code, in which a name stands once only."""
 
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:
         if self.flow_level >= DEEPEST:

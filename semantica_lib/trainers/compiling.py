@@ -16,7 +16,6 @@ UNCOMPILED = (
     "training uncompiled, which is slower: compiling failed ({}); "
     "it needs a C++ compiler and Python's headers"
 )
-
 RECOMPILE_LIMIT = 64  # at least so many stacks of a process, where each counts against one limit
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of glibc's malloc.h
 
@@ -30,16 +29,13 @@ def compiled(
 ) -> Callable[..., tuple[Tensor, ...]]:
     """The same function compiled at its first call; as it is, with a warning, if that fails.
 
-    On a processor what calls the kernels is compiled as well, apart from them and less thoroughly,
-    since it is long.
-
     Args:
         step: to be called with tensors of the same shapes, kinds and device each time, under the
             same settings of PyTorch (whether it keeps gradients, say): no call asks again.
         device: where the tensors are.
     """
     keep_memory()
-    on_processor = device == "cpu"
+    on_processor = device == "cpu"  # there what calls the kernels is compiled too, apart from them
     options = {"cpp_wrapper": on_processor, "cpp_wrapper_build_separate": on_processor}
     apart = _for_many_stacks()
     if apart:  # what is compiled serves this function alone, so what it assumed needs no guard
@@ -64,8 +60,8 @@ def compiled(
 
 
 def _for_many_stacks() -> dict[str, bool]:
-    """What lets the ninth stack of a process compile, which by default is one recompilation too
-    many: an argument that isolates each, or, before PyTorch had it, a higher limit for all."""
+    """What lets a process compile more than eight stacks: an argument of ``torch.compile`` that
+    isolates each, or, before PyTorch had it, a higher limit for all."""
     if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
         return {"isolate_recompiles": True}
     config = torch._dynamo.config
@@ -74,10 +70,9 @@ def _for_many_stacks() -> dict[str, bool]:
 
 
 def keep_memory() -> None:
-    """Have the C library keep the memory that is freed for the next step.
+    """Have the GNU C library keep for the next step what is freed.
 
-    By default the GNU library returns large pieces to the system and takes them anew, page by page,
-    at every step. Other libraries are left as they are.
+    By default it returns large pieces to the system and takes them anew, page by page.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

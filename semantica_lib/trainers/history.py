@@ -1,4 +1,4 @@
-"""What a stack has recorded so far: the part of its checkpoint that results are made of."""
+"""What a training has recorded so far, in its checkpoint: what results are made of."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,14 +26,14 @@ def parted(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> list[dict[str
     return [{name: own[index] for name, own in pieces.items()} for index in range(len(sizes))]
 
 
-def joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def joined(checkpoints: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The checkpoint of a stack of all their trials, from checkpoints of the same step."""
-    return {
-        name: value
-        if _of_all(name)
-        else torch.cat([part[name] for part in parts], TRIALS.get(name, 0))
-        for name, value in parts[0].items()
-    }
+
+    def whole(name: str) -> Tensor:
+        own = [one[name] for one in checkpoints]
+        return own[0] if _of_all(name) else torch.cat(own, TRIALS.get(name, 0))
+
+    return {name: whole(name) for name in checkpoints[0]}
 
 
 def relaid(tensors: Mapping[str, Tensor], layout: Layout, other: Layout) -> dict[str, Tensor]:
@@ -47,9 +47,8 @@ def relaid(tensors: Mapping[str, Tensor], layout: Layout, other: Layout) -> dict
 class History:
     """Series by name, as they stand in a checkpoint; ``best`` holds each trial's best weights.
 
-    ``tables`` holds ``(trial, table, symbol, feature)`` with the input table first, ``measured``,
-    ``norms`` and ``gaps`` what ``Stack.measure`` returns, ``kept`` parameters
-    ``(trial, parameter)``, ``gradients`` what ``Stack.table_gradient`` returns.
+    ``tables`` holds ``(trial, table, symbol, feature)``, input first; ``kept`` parameters ``(trial,
+    parameter)``; ``measured, norms, gaps`` and ``gradients`` what ``trainers.measuring`` returns.
 
     Args:
         tensors: of the checkpoint to go on from; empty at the beginning.
@@ -67,6 +66,12 @@ class History:
     def tensors(self) -> dict[str, Tensor]:
         """All of it for a checkpoint."""
         return {name: torch.stack(all_) for name, all_ in self.series.items() if all_} | self.best
+
+    def due(self, series: str, step: int, every: int | None, last: int) -> bool:
+        """Whether a series of every so many steps, and of the last, takes this step up next."""
+        seen = self.series[series]
+        now = every and (step % every == 0 or step == last)
+        return bool(now and (not seen or seen[-1] < step))
 
     def add(self, **values: Tensor) -> None:
         """Another entry of the series named."""

@@ -9,16 +9,16 @@ from torch import Tensor
 S = TypeVar("S")  # a state: a dataclass of tensors
 
 
-def in_parts(
+def in_chunks(
     step: Callable[..., tuple[Tensor, ...]], trials: int, most: int
 ) -> Callable[..., tuple[Tensor, ...]]:
-    """The same step of a stack, done for at most so many of its trials at a time.
+    """The same step of a stack, done chunk by chunk: for so many of its trials at a time.
 
     Args:
         step: takes and returns tensors with a leading trial dimension, and the step's number last.
         trials: of the whole stack.
-        most: trials at a time. All parts have the same size, since each size is compiled anew: the
-            last one may begin with trials of the one before, which are left out of its results.
+        most: trials of a chunk. All chunks have the same size, since each size is compiled anew:
+            the last may begin with trials of the one before, which are left out of its results.
     """
     if trials <= most:
         return step
@@ -26,29 +26,25 @@ def in_parts(
     starts = [*range(0, trials - size, size), trials - size]
     rest = trials - size * (len(starts) - 1)
 
-    def whole(pieces: tuple[Tensor, ...]) -> Tensor:
-        return torch.cat([*pieces[:-1], pieces[-1][-rest:]])
-
     def call(*arguments: Tensor) -> tuple[Tensor, ...]:
         *each, done = arguments
         results = [step(*(own[start : start + size] for own in each), done) for start in starts]
         *columns, numbers = zip(*results, strict=True)
-        return *map(whole, columns), numbers[0]
+        return *(torch.cat([*some, last[-rest:]]) for *some, last in columns), numbers[0]
 
     return call
 
 
 def steps_a_launch(device: str) -> int:
-    """How many steps are done at once where nothing is recorded between them."""
+    """How many steps are one launch where nothing is recorded between them."""
     return 1 if device == "cpu" else 100
 
 
 def launched(step: Callable[[S], S], steps: int, device: str) -> Callable[[S], S]:
     """So many steps as one call.
 
-    On a GPU they are captured at the first call, once, as a graph of kernels, which the device runs
-    through without being told of each. The state that is returned is then overwritten by the next
-    call.
+    On a GPU they are captured at the first call as a graph of kernels, which the device runs
+    through without being told of each. The next call overwrites the state that is returned.
 
     Args:
         step: one step of a state, a dataclass of tensors; on a GPU it must not wait for the device.

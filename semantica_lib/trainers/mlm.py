@@ -1,12 +1,10 @@
 """Training a masked language model: one trial, by one process or by several that share its steps.
 
-Accelerate puts model and optimizer on the device and averages gradients over the processes that
-``torchrun`` started. What a step sees is a function of (seed, step, row), and the rate of
-the step: so parameters, the optimizer's two moments and the step are all there is to keep, and a
-resumed run ends with the same bits as a straight one.
+Accelerate averages gradients over the processes that ``torchrun`` started. What a step sees is a
+function of (seed, step, row), and its rate one of the step: so parameters, the optimizer's two
+moments and the step are all there is to keep, and a resumed run ends with a straight one's bits.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from semantica_lib.errors import RequestError
 from semantica_lib.models.language import MaskedLanguageModel
 from semantica_lib.settings.language import MlmSettings
 from semantica_lib.trainers.history import History
+from semantica_lib.trainers.reporting import Report
 from semantica_lib.trainers.schedule import warmed_cosine
 
 # What is measured, in the order of the stored values: the splits, and of the validation split the
@@ -29,7 +28,6 @@ from semantica_lib.trainers.schedule import warmed_cosine
 SPLITS = ("train", "validation", "test", "validation-holds", "validation-broken")
 MEASURED_ROWS = 1_024  # of each split, the same throughout a trial's training
 AT_ONCE = 64  # of those
-TELL_SECONDS, KEEP_SECONDS = 0.5, 50.0  # between reports and between checkpoints
 AGREE_EVERY = 20  # steps after which several processes ask one another whether to stop
 NAMES = {"first": "exp_avg", "second": "exp_avg_sq"}  # the optimizer's moments
 
@@ -41,8 +39,8 @@ def text_of(own: MlmSettings, cache: Path) -> Tokens:
         RequestError: the corpus cannot be had, or is too small.
     """
     source = corpus(own.corpus, own.data_seed, cache, own.skip_unreadable)
-    size = own.vocabulary_size or 0
-    return tokens(source, own.words, own.least_occurrences, size, own.length, cache)
+    sizes = own.words, own.least_occurrences, own.vocabulary_size or 0, own.length
+    return tokens(source, *sizes, cache)
 
 
 def mlm_task(own: MlmSettings, text: Tokens, seed: int) -> MlmTask:
@@ -57,8 +55,7 @@ def unigram(task: MlmTask) -> dict[str, float]:
     """
     counts = torch.ones(task.vocabulary, dtype=torch.float64)
     counts[: task.base] += torch.from_numpy(task.tokens.counts.astype("float64"))
-    words = len(task.tokens.words)
-    counts[task.tracked] = counts[task.tracked[:words]].repeat(2) / 2
+    counts[task.tracked] = counts[task.tracked.chunk(2)[0]].repeat(2) / 2
     targets = task.sample("validation", MEASURED_ROWS).targets
     loss = -(counts / counts.sum()).log()[targets].mean()
     return {"accuracy": float((targets == counts.argmax()).double().mean()), "loss": float(loss)}
@@ -69,7 +66,7 @@ class Trial:
 
     Args:
         text: the corpus of the settings.
-        device: where the arithmetic is done: cpu, cuda or cuda:N.
+        device: cpu, cuda or cuda:N.
 
     Raises:
         RequestError: the processes cannot share the steps equally.
@@ -108,7 +105,7 @@ class Trial:
 
     def _predict(self, model: torch.nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits ``(place, vocabulary)`` and what was expected ``(place,)``."""
-        tokens, places, targets = (part.to(self.accelerator.device) for part in batch)
+        tokens, places, targets = (own.to(self.accelerator.device) for own in batch)
         return model(tokens, places).flatten(0, 1), targets.flatten()
 
     def tables(self) -> Tensor:
@@ -123,31 +120,26 @@ class Trial:
 
         A class that has no word has no value: nan.
         """
-        values, samples = {}, {split: self.sample(split) for split in SPLITS[:3]}
-        for split, sample in samples.items():
-            parts = zip(*(part.split(AT_ONCE) for part in sample), strict=True)
-            hits, losses = zip(*(self._score(Batch(*part)) for part in parts), strict=True)
-            values[split] = torch.stack([torch.cat(hits), torch.cat(losses)])
-        classes = self.task.class_of(samples["validation"].targets).flatten()
-        for name, kind in zip(SPLITS[3:], (HOLDS, BROKEN), strict=True):
-            values[name] = values["validation"][:, classes == kind]
-        return torch.stack([values[name].mean(1) for name in SPLITS])[..., None]
+        samples = [self.task.sample(split, MEASURED_ROWS) for split in SPLITS[:3]]
+        values = [self._scores(sample) for sample in samples]
+        classes = self.task.class_of(samples[1].targets).flatten()
+        values += [values[1][:, classes == kind] for kind in (HOLDS, BROKEN)]
+        return torch.stack([value.mean(1) for value in values])[..., None]
 
-    def _score(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Whether the likeliest was right, and the loss, of each place, float64."""
-        logits, targets = self._predict(self.model, batch)
-        losses = functional.cross_entropy(logits.double(), targets, reduction="none")
-        return (logits.argmax(1) == targets).double().cpu(), losses.cpu()
-
-    def sample(self, split: str) -> Batch:
-        return self.task.sample(split, MEASURED_ROWS)
+    def _scores(self, sample: Batch) -> Tensor:
+        """Whether the likeliest was right, and the loss, of each place, ``(2, place)`` float64."""
+        scores = []
+        for some in zip(*(own.split(AT_ONCE) for own in sample), strict=True):
+            logits, targets = self._predict(self.model, Batch(*some))
+            losses = functional.cross_entropy(logits.double(), targets, reduction="none")
+            scores.append(torch.stack([(logits.argmax(1) == targets).double(), losses]).cpu())
+        return torch.cat(scores, 1)
 
     def state(self) -> dict[str, Tensor]:
         """Parameters and moments, by name."""
-        found = {f"model.{n}": p for n, p in self.model.named_parameters()}
-        kept = self.optimizer.state_dict()["state"]
-        for short, name in NAMES.items():
-            found |= {f"{short}.{self.names[i]}": kept[i][name] for i in kept}
+        found = {f"model.{name}": value for name, value in self.model.named_parameters()}
+        for i, kept in self.optimizer.state_dict()["state"].items():
+            found |= {f"{short}.{self.names[i]}": kept[name] for short, name in NAMES.items()}
         return found
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -173,15 +165,8 @@ def train(
 ) -> bool:
     """Train a trial to ``steps``, from a checkpoint's tensors or from the beginning.
 
-    Of several processes all call it alike; the first measures and keeps.
-
-    Args:
-        keep: stores the tensors of a checkpoint: called about once a minute and at the end.
-        going_on: told the step now and then; answering False in any process stops all of them,
-            with a checkpoint.
-
-    Returns:
-        Whether ``steps`` was reached.
+    As :func:`semantica_lib.trainers.training.train`. Of several processes all call it alike; the
+    first measures and keeps, and ``going_on`` answering False in any of them stops all.
     """
     own, us, step, history = trial.own, trial.accelerator, 0, History(start or {})
     if start is not None:
@@ -193,34 +178,27 @@ def train(
             marks = {"seeds": torch.tensor([trial.task.seed]), "step": torch.tensor(step)}
             keep({**marks, **trial.state(), **history.tensors()})
 
-    def due(every: int, series: str) -> bool:
-        seen = history.series[series]
-        now = step % every == 0 or step == steps
-        return us.is_main_process and now and (not seen or seen[-1] < step)
-
     def observe() -> None:
-        if due(own.record_every, "record_steps"):
+        if not us.is_main_process:
+            return
+        if history.due("record_steps", step, own.record_every, steps):
             history.add(record_steps=torch.tensor(step), tables=trial.tables())
-        if due(own.validate_every, "measured_steps"):
+        if history.due("measured_steps", step, own.validate_every, steps):
             history.add(measured_steps=torch.tensor(step), measured=trial.measure())
 
+    def agreed(step: int, stop: bool) -> bool:
+        if us.num_processes == 1:
+            return stop
+        now = step % AGREE_EVERY == 0
+        return now and bool(us.reduce(torch.tensor(float(stop), device=us.device)))
+
     observe()
-    told = kept = time.monotonic()
-    stop = False
+    report = Report(checkpoint, going_on, agreed)
     while step < steps:
         trial.step(step)
         step += 1
         observe()
-        now = time.monotonic()
-        if now - told > TELL_SECONDS:
-            told, stop = now, stop or not going_on(step)
-        if us.num_processes > 1 and step % AGREE_EVERY == 0:
-            stop = bool(us.reduce(torch.tensor(float(stop), device=us.device)))
-        if stop and (us.num_processes == 1 or step % AGREE_EVERY == 0):
+        if report.stops(step):
             break
-        if now - kept > KEEP_SECONDS:
-            checkpoint()
-            kept = time.monotonic()
-    checkpoint()
-    going_on(step)
+    report.end(step)
     return step >= steps

@@ -46,10 +46,7 @@ def adamw_factors(
     The columns: what decay leaves of a parameter; the rate over the first moment's bias
     correction; one over the root of the second's (Loshchilov & Hutter 2019, algorithm 2).
     """
-    first, second = (1 - torch.exp((step + 1).double() * _log(beta)) for beta in betas)
+    logs = (math.log(beta) if beta else -math.inf for beta in betas)
+    first, second = (1 - torch.exp((step + 1).double() * log) for log in logs)
     columns = 1 - rate * weight_decay, rate / first, second.rsqrt()
     return torch.stack(torch.broadcast_tensors(*columns), -1)
-
-
-def _log(beta: float) -> float:
-    return math.log(beta) if beta else -math.inf

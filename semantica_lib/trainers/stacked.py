@@ -1,56 +1,45 @@
-"""A stack of XOR trials: one pure function a step, data included, compiled as a whole."""
+"""A stack: XOR trials that train together as one program, compiled, their data included."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from semantica_lib.datasets.xor import SPLITS, Batch, Expectation, Population, XorTask
+from semantica_lib.datasets.contexts import SPLITS, Expectation, Population
+from semantica_lib.datasets.xor import Batch, xor_task
 from semantica_lib.models import encoders
 from semantica_lib.models.dropout import Dropout
-from semantica_lib.models.stack import INPUT, OUTPUT, Layout, plain_parameters, product
+from semantica_lib.models.stack import INPUT, OUTPUT, Layout, product
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers import schedule
 from semantica_lib.trainers.compiling import compiled
-from semantica_lib.trainers.launching import in_parts
+from semantica_lib.trainers.launching import in_chunks
 
 EAGER_BELOW = 300  # runs of fewer steps end sooner than the compiler does
 IN_CACHE = 600_000  # numbers of a tensor that a processor's level-2 cache holds beside others
-# Sequences of all trials that are measured together: on a processor more leave the cache.
-AT_ONCE = {True: 10_000, False: 1_000_000}
 NEVER = 2**62  # the step of what does not happen
 
 
 @dataclass(frozen=True)
 class State:
-    """A stack of trials with these seeds ``(trial,)`` after ``step`` steps.
+    """A stack of trials between two steps."""
 
-    Parameters and AdamW's moments are ``(trial, parameter)`` each.
-    """
-
-    seeds: Tensor
-    flat: Tensor
-    first: Tensor
+    seeds: Tensor  # (trial,)
+    flat: Tensor  # (trial, parameter): the parameters
+    first: Tensor  # (trial, parameter), and second: AdamW's moments
     second: Tensor
-    step: Tensor
+    step: Tensor  # 0-d: how many are done
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What the trials of a stack differ in beside their seeds, as data: one compilation serves all.
+    """What the trials of a stack differ in beside their seeds, as data to one compiled step."""
 
-    ``scales`` ``(trial, 3)`` are the highest and the lowest rate and the weight decay, float64;
-    ``thresholds`` ``(trial, bit, threshold)`` the distributions that are drawn from; ``joint``
-    ``(trial, symbol, case)`` the expectation that is trained on, without cases where it is sampled;
-    ``untie_at`` ``(trial,)`` the step up to which two tables move as one.
-    """
-
-    scales: Tensor
-    thresholds: Tensor
-    joint: Tensor
-    untie_at: Tensor
+    scales: Tensor  # (trial, 3) float64: highest and lowest rate, weight decay
+    thresholds: Tensor  # (trial, bit, threshold): the distributions that are drawn from
+    joint: Tensor  # (trial, symbol, case): the expectation that is trained on; else no cases
+    untie_at: Tensor  # (trial,): the step up to which two tables move as one
 
 
 class Stack:
@@ -77,48 +66,46 @@ class Stack:
         self.ties = [tied] * count if isinstance(tied, bool) else list(tied)
         if len({own.shape for own in self.each}) > 1 or {count} != {len(self.each), len(self.ties)}:
             raise ValueError("the trials of a stack have one shape, and settings and a tie each")
-        self.settings, self.tied = self.each[0], all(self.ties)
-        self.device, self.dtype = device, dtype
-        own, tasks = self.settings, [xor_task(own) for own in self.each]
+        own = self.settings = self.each[0]
+        self.tied, self.device, self.dtype = all(self.ties), device, dtype
+        tasks = [xor_task(one) for one in self.each]
         self.task = tasks[0]
+        self.strings = self.task.splits["train"].to(device)
+        self.batch_size = own.batch_size or len(self.strings)
+        kinds = list(dict.fromkeys(tasks))
+        self.kind = torch.tensor([kinds.index(task) for task in tasks], device=device)
+        ordered = encoders.sees_order(own)
+        populations = [task.contexts if ordered else task.population for task in kinds]
+        self.contexts = Population.of_all(populations).to(device)
+        self.whole: Expectation | None = None  # what each step trains on, in the place of a batch
+        joint = torch.zeros(count, 0, 0, dtype=dtype, device=device)
+        if own.expectation == "exact":
+            self.whole = self._whole()
+            self.batch_size = self.whole.tokens.shape[2]
+            joint = self.whole.joint.expand(count, -1, -1)
         # Tables that are untied on the way are two from the start, and move as one until then; so
         # are all of a stack in which some are tied and some are not.
         apart = [
             (one.untie_at or NEVER) if tie else 0
             for one, tie in zip(self.each, self.ties, strict=True)
         ]
-        shapes = {name: tuple(value.shape) for name, value in self._plain(own, 0).items()}
+        weights = encoders.initial(own, self.task.vocabulary, 0)
+        shapes = {name: tuple(value.shape) for name, value in weights.items()}
         self.layout = Layout(shapes, tied=set(apart) == {NEVER})
         self.as_one = any(apart) and not self.layout.tied
-        self.strings = self.task.splits["train"].to(device)
-        self.batch_size = own.batch_size or len(self.strings)
-        kinds = list(dict.fromkeys(tasks))
-        self.kind = torch.tensor([kinds.index(task) for task in tasks], device=device)
-        contexts = Population.of_all([self._population(task) for task in kinds])
-        self.contexts = Population(contexts.tokens.to(device), contexts.joint.to(device))
-        joint = torch.zeros(count, 0, 0)
-        self.whole: Expectation | None = None  # what each step trains on, in the place of a batch
-        if own.expectation == "exact":
-            self.whole = self._whole()
-            self.batch_size = self.whole.tokens.shape[2]
-            joint = self.whole.joint.expand(count, -1, -1)
-        lying = any(task.near_synonym for task in tasks)
         scales = [
             (one.learning_rate, one.learning_rate_min or 0.0, one.weight_decay) for one in self.each
         ]
+        lying = any(task.near_synonym for task in tasks)
         self.traits = Traits(
-            torch.tensor(scales, dtype=torch.float64, device=device),
-            torch.tensor([task.thresholds(lying) for task in tasks], device=device),
-            joint.to(device, dtype),
-            torch.tensor(apart, device=device),
+            scales=torch.tensor(scales, dtype=torch.float64, device=device),
+            thresholds=torch.tensor([task.thresholds(lying) for task in tasks], device=device),
+            joint=joint,
+            untie_at=torch.tensor(apart, device=device),
         )
         if own.dropout:
             most = encoders.most_dropped(own, self.batch_size)
             self.dropout_rows = torch.arange(-(-most // 4), device=device)
-
-    def _population(self, task: XorTask) -> Population:
-        """The contexts that this encoder can tell apart."""
-        return task.contexts if encoders.sees_order(self.settings) else task.population
 
     def _whole(self) -> Expectation:
         """The training strings' contexts; ``joint`` of all trials at once if theirs is the same."""
@@ -128,28 +115,11 @@ class Stack:
         whole = Expectation(self.contexts.tokens[None, :, occur], joint)
         return whole.to(self.device, self.dtype)
 
-    def _plain(self, own: Settings, seed: int) -> dict[str, Tensor]:
-        """Initial parameters of one trial, drawn by PyTorch's modules in the original's order."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            tables = [
-                torch.nn.Embedding(self.task.vocabulary, own.embedding_size) for _ in range(2)
-            ]
-            encoder = encoders.plain(own)
-        named = plain_parameters(encoder, tables)
-        if own.equal_start:
-            first = len(own.zero_dst)
-            for table in (INPUT, OUTPUT):
-                zeros, ones, rest = named[table].detach().tensor_split((first, self.task.symbols))
-                rows = [of_bit[:1].expand_as(of_bit) for of_bit in (zeros, ones)]
-                named[table] = torch.cat([*rows, rest])
-        return named
-
     def initial(self) -> State:
         """The state before the first step."""
         rows = []
         for own, seed, tie in zip(self.each, self.seeds.tolist(), self.ties, strict=True):
-            named = self._plain(own, seed)
+            named = encoders.initial(own, self.task.vocabulary, seed)
             rows.append(self.layout.flat(named | ({OUTPUT: named[INPUT]} if tie else {})))
         flat = torch.stack(rows).to(self.device, self.dtype)
         zero = torch.zeros_like(flat)
@@ -163,16 +133,13 @@ class Stack:
     def predict(
         self, views: dict[str, Tensor], tokens: Tensor, drop: Dropout | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What the model makes of masked sequences, ``(trial or 1, token, batch)``.
+        """The encoder's output ``h`` at the masked place, ``(trial, feature, batch)``, and the
+        log-probability of each symbol there, ``(trial, symbol, batch)``, by ``h @ O.T``.
 
         Args:
-            views: its parameters by name, each ``(trial, *shape)``.
+            views: the parameters by name, each ``(trial, *shape)``.
+            tokens: ``(trial or 1, token, batch)``.
             drop: a step's dropout; none while measuring.
-
-        Returns:
-            The encoder's output at the masked place, ``(trial, feature, batch)``, and the
-            log-probability of each symbol there, ``(trial, symbol, batch)``: the logits are
-            ``h @ O.T`` without a bias.
         """
         hidden = encoders.masked_hidden(self.settings, views, tokens, drop)
         return hidden, product(views[OUTPUT], hidden).log_softmax(1)
@@ -195,11 +162,11 @@ class Stack:
         strings, size = self.strings, self.settings.batch_size
         if size:
             strings = self.task.shuffled(strings, size, state.seeds, state.step)
-        several = len(self.contexts.joint) > 1
-        thresholds = traits.thresholds if several else None
+        thresholds = traits.thresholds if len(self.contexts.joint) > 1 else None
         return self.task.draw(strings, state.seeds, state.step, thresholds)
 
-    def _drop(self, state: State) -> Dropout | None:
+    def dropout(self, state: State) -> Dropout | None:
+        """That of the next step, where the settings have any."""
         if not self.settings.dropout:
             return None
         return Dropout(self.settings.dropout, state.seeds, state.step, self.dropout_rows)
@@ -208,7 +175,7 @@ class Stack:
         self, state: State, batch: Batch | Expectation, traits: Traits
     ) -> tuple[State, Tensor]:
         """One step of the optimizer on a given batch; the losses are those before the step."""
-        own, drop = self.settings, self._drop(state)
+        own, drop = self.settings, self.dropout(state)
 
         def total(flat: Tensor) -> tuple[Tensor, Tensor]:
             losses = self.loss(self.layout.views(flat), batch, drop)
@@ -220,7 +187,7 @@ class Stack:
             gradient = torch.where(joined[:, None], self._as_one(gradient), gradient)
         if own.optimizer == "adam":
             gradient = gradient + traits.scales[:, 2:].to(self.dtype) * state.flat
-        kept, rate, scale = self.factors(state.step, traits)[:, None].unbind(-1)
+        kept, rate, scale = self._factors(state.step, traits)[:, None].unbind(-1)
         if own.optimizer == "sgd":
             flat = kept * state.flat - rate * gradient
             return State(state.seeds, flat, state.first, state.second, state.step + 1), losses
@@ -236,7 +203,7 @@ class Stack:
         views[INPUT] = views[OUTPUT] = views[INPUT] + views[OUTPUT]
         return torch.cat([views[name].flatten(1) for name in self.layout.names], 1)
 
-    def factors(self, step: Tensor, traits: Traits) -> Tensor:
+    def _factors(self, step: Tensor, traits: Traits) -> Tensor:
         """The optimizer's factors at this step under the schedule, ``(trial, 3)``."""
         own, decay = self.settings, traits.scales[:, 2]
         rate = schedule.rate(own, step, traits.scales[:, :2])
@@ -247,90 +214,25 @@ class Stack:
     def stepper(self, steps: int) -> Callable[[State], tuple[State, Tensor]]:
         """The whole step, drawing its batch included, compiled where that is possible and pays.
 
-        On a processor a stack is cut into smaller ones that pass through its cache one by one.
+        On a processor a stack is cut into chunks that pass through its cache one by one.
 
         Args:
             steps: how long the run will be in all; it decides whether compiling pays.
         """
         own, count = self.settings, len(vars(self.traits))
 
-        def step(*parts: Tensor) -> tuple[Tensor, ...]:
-            traits, state = Traits(*parts[:count]), State(*parts[count:])
+        def step(*tensors: Tensor) -> tuple[Tensor, ...]:
+            traits, state = Traits(*tensors[:count]), State(*tensors[count:])
             state, losses = self.update(state, self.batch(state, traits), traits)
             return losses, state.flat, state.first, state.second, state.step
 
         run = compiled(step, self.device) if steps >= EAGER_BELOW else step
         if self.device == "cpu":
             widest = encoders.widest(own, self.task.vocabulary, self.batch_size)
-            run = in_parts(run, len(self.seeds), max(1, IN_CACHE // widest))
+            run = in_chunks(run, len(self.seeds), max(1, IN_CACHE // widest))
 
         def call(state: State) -> tuple[State, Tensor]:
-            losses, *parts = run(*vars(self.traits).values(), *vars(state).values())
-            return State(state.seeds, *parts), losses
+            losses, *rest = run(*vars(self.traits).values(), *vars(state).values())
+            return State(state.seeds, *rest), losses
 
         return call
-
-    def table_gradient(self, state: State) -> Tensor:
-        """How the gradient of the step to come reaches the tables, ``(trial, 3)``.
-
-        Its norm through the input, that through the output, and the cosine between the two. In a
-        tied table their sum is the gradient.
-        """
-        batch, drop = self.batch(state, self.traits), self._drop(state)
-        views = self.layout.views(state.flat)
-
-        def total(table: Tensor, output: Tensor) -> Tensor:
-            return self.loss(views | {INPUT: table, OUTPUT: output}, batch, drop).sum()
-
-        pulls = torch.func.grad(total, (0, 1))(views[INPUT], views[OUTPUT])
-        one, other = (pull.flatten(1).double() for pull in pulls)
-        cosine = torch.nn.functional.cosine_similarity(one, other)
-        return torch.stack([one.norm(dim=1), other.norm(dim=1), cosine], 1)
-
-    @torch.no_grad()
-    def measure(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
-        """Exact expectations over the strings of each split, masked places and synonyms.
-
-        Returns:
-            Accuracy and cross-entropy (nats), ``(split, quantity, trial)``; ``(trial, bit)``, the
-            least norm of the encoder's output over all contexts whose masked bit is 0, is 1 (where
-            symbols lie, in which one of 0's, of 1's symbols may have stood); and
-            ``(trial, pair, 3)``, of each pair of synonyms mean, least and greatest over the
-            contexts of their bit of ``<o_b - o_a, h>``, by how much b's logit exceeds a's.
-        """
-        task, own, contexts = self.task, self.settings, self.contexts
-        chunk = max(1, AT_ONCE[self.device == "cpu"] // len(self.seeds))
-        views = self.layout.views(state.flat)
-        first, second = torch.tensor(task.synonyms, dtype=torch.long).reshape(-1, 2).T
-        values, norms, weights, sums, extremes = 0, [], 0, 0, []
-        for tokens, joint in zip(
-            contexts.tokens.split(chunk, 1), contexts.joint.split(chunk, 3), strict=True
-        ):
-            tokens, joint = tokens[None], joint[self.kind]
-            hidden, log_probability = self.predict(views, tokens)
-            best = log_probability.argmax(1)[:, None, None].expand(-1, len(SPLITS), -1, -1)
-            accuracy = joint.gather(2, best).sum((2, 3)).T  # (split, trial)
-            loss = -torch.einsum("tpsc,tsc->pt", joint, log_probability.double())
-            values = values + torch.stack([accuracy, loss], 1)
-            of_bit = joint[:, -1, : task.symbols].split([len(task.zero_dst), len(task.one_dst)], 1)
-            weight = torch.stack([part.sum(1) for part in of_bit], 1)  # (trial, bit, case)
-            norm = hidden.double().norm(dim=1)[:, None]  # (trial, 1, case)
-            norms.append(norm.where(weight > 0, math.inf).amin(2))
-            weight = weight[:, (first >= len(task.zero_dst)).long()]  # (trial, pair, case)
-            gap = (log_probability[:, second] - log_probability[:, first]).double()
-            weights, sums = weights + weight.sum(2), sums + (weight * gap).sum(2)
-            least, greatest = (gap.where(weight > 0, end) for end in (math.inf, -math.inf))
-            extremes.append(torch.stack([least.amin(2), -greatest.amax(2)]))
-        if own.validation == "as-published":
-            values[SPLITS.index("validation")] = values[SPLITS.index("train")]
-        least, greatest = torch.stack(extremes).amin(0)
-        gaps = torch.stack([sums / weights, least, -greatest], 2)
-        return values, torch.stack(norms).amin(0), gaps
-
-
-def xor_task(settings: Settings) -> XorTask:
-    """The data that the settings describe."""
-    return XorTask(
-        settings.bits, settings.zero_dst, settings.one_dst, settings.data_seed,
-        settings.near_synonym or 0.0,
-    )  # fmt: skip

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
-from semantica_lib.settings.catalogue import find, xor_experiments
-from semantica_lib.settings.xor import Settings, settings
+from semantica_lib.settings.catalogue import find, settings, xor_experiments
+from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers.stacked import Stack, xor_task
 
 Step = tuple[str, int, float]

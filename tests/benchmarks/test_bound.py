@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from semantica_lib.models import stack as models
 from semantica_lib.models.dropout import Dropout
-from semantica_lib.settings.catalogue import find, xor_experiments
-from semantica_lib.settings.xor import Settings, settings
+from semantica_lib.settings.catalogue import find, settings, xor_experiments
+from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers.stacked import Stack
 
 OTHERS = {

@@ -18,8 +18,8 @@ from semantica_lib.chapters.sweep import tables
 from semantica_lib.chapters.sweep.measures import attained, axis, chosen, ends, lines, varied, words
 from semantica_lib.errors import RequestError
 from semantica_lib.figures.style import png
-from semantica_lib.settings.catalogue import find
-from semantica_lib.settings.xor import Settings, settings
+from semantica_lib.settings.catalogue import find, settings
+from semantica_lib.settings.xor import Settings
 from semantica_lib.store import results
 
 SEEDS = 1, 2, 3

@@ -18,7 +18,8 @@ from scipy import stats
 from torch import Tensor
 
 from semantica_lib.datasets import streams
-from semantica_lib.datasets.xor import SPLITS, Population, XorTask
+from semantica_lib.datasets.contexts import SPLITS, Population
+from semantica_lib.datasets.xor import XorTask
 
 FAIR = (1e-4, 1 - 1e-4)
 MAIN = XorTask(7, (0.1, 0.9), (0.5, 0.5), 14)

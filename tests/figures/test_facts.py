@@ -9,8 +9,8 @@ from semantica_lib.analysis.distances import of_pairs
 from semantica_lib.analysis.markdown import NONE
 from semantica_lib.analysis.verdicts import verdicts
 from semantica_lib.figures import facts
-from semantica_lib.settings.catalogue import run_command
-from semantica_lib.settings.xor import Settings, settings
+from semantica_lib.settings.catalogue import run_command, settings
+from semantica_lib.settings.xor import Settings
 from semantica_lib.store.results import Result
 
 Make = Callable[..., Result]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from semantica_lib.models.dropout import Dropout
 from semantica_lib.models.stack import plain_parameters
 from semantica_lib.models.transformer import masked_hidden
-from semantica_lib.settings.xor import settings
+from semantica_lib.settings.catalogue import settings
 
 SEEDS, ROWS = torch.tensor([42, 43]), torch.arange(20_000)
 OWN = settings(
@@ -67,8 +67,7 @@ class Model:
 
     def ours(self, drop: Callable[[Tensor], Tensor]) -> Tensor:
         """``(feature, batch)``."""
-        sizes = OWN.layers, OWN.heads, OWN.activation
-        return masked_hidden(self.parameters, self.tokens.T[None], *sizes, drop)[0]
+        return masked_hidden(OWN, self.parameters, self.tokens.T[None], drop)[0]
 
     def theirs(self) -> Tensor:
         hidden = self.plain.encoder(self.plain.input_embedding(self.tokens))
@@ -77,8 +76,7 @@ class Model:
 
 def test_over_places_the_encoder_is_what_it_is_over_symbols(plain_model: type[nn.Module]) -> None:
     model = Model(plain_model)
-    sizes = OWN.layers, OWN.heads, OWN.activation
-    over_symbols = masked_hidden(model.parameters, model.tokens.T[None], *sizes)[0]
+    over_symbols = masked_hidden(OWN, model.parameters, model.tokens.T[None])[0]
     torch.testing.assert_close(model.ours(lambda x: x), over_symbols, **EXACT)
 
 

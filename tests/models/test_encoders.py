@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from semantica_lib.models.encoders import masked_hidden
 from semantica_lib.models.stack import plain_parameters
+from semantica_lib.settings.catalogue import settings as checked
 from semantica_lib.settings.xor import Settings
-from semantica_lib.settings.xor import settings as checked
 
 EXACT = {"rtol": 1e-11, "atol": 1e-11}  # float64, for values of about 1
 sizes, some_layers = st.integers(1, 9), st.integers(1, 3)

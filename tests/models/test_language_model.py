@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from semantica_lib.models.language import MaskedLanguageModel
-from semantica_lib.settings.xor import settings
+from semantica_lib.settings.catalogue import settings
 
 SMALL = {
     "corpus": "grammar", "length": 7, "layers": 2, "embedding_size": 8, "heads": 2,

@@ -9,9 +9,9 @@ import yaml
 
 from semantica_lib.files import ROOT
 from semantica_lib.pages import notebooks
-from semantica_lib.settings.catalogue import CATALOGUE, catalogue, find
+from semantica_lib.settings.catalogue import CATALOGUE, catalogue, find, settings
 from semantica_lib.settings.language import MlmSettings
-from semantica_lib.settings.xor import Settings, settings
+from semantica_lib.settings.xor import Settings
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SCREEN = 25  # lines

@@ -18,7 +18,7 @@ from semantica_lib.running import run as running
 from semantica_lib.running.plan import check
 from semantica_lib.running.publish import publish
 from semantica_lib.running.run import run
-from semantica_lib.settings.xor import settings
+from semantica_lib.settings.catalogue import settings
 from semantica_lib.store import results
 from semantica_lib.store.checkpoint import load_checkpoint
 from semantica_lib.store.listing import rows

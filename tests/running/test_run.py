@@ -22,6 +22,7 @@ from semantica_lib.settings.catalogue import settings
 from semantica_lib.store import results
 from semantica_lib.store.checkpoint import load_checkpoint, save_checkpoint
 from semantica_lib.store.locks import InUse, holding
+from semantica_lib.trainers.measuring import table_gradient
 from semantica_lib.trainers.stacked import Stack
 from semantica_lib.trainers.training import train
 
@@ -59,7 +60,7 @@ def trained(own, stop_at=None, start=None):
 
 
 def test_stopped_and_resumed_is_bit_for_bit_the_straight_run(monkeypatch, tmp_path):
-    monkeypatch.setattr("semantica_lib.trainers.training.TELL_SECONDS", 0)
+    monkeypatch.setattr("semantica_lib.trainers.reporting.TELL_SECONDS", 0)
     own = settings(SMALL)
     straight, reached = trained(own)
     assert reached
@@ -92,7 +93,7 @@ def test_a_result_grows_by_trials_and_steps_and_is_otherwise_kept():
     assert first.table_gradient.shape == (4, 7, 3)
     for trial, (seed, tie) in enumerate(zip(first.seed, tied, strict=True)):
         stack = Stack(settings(SMALL), [int(seed)], bool(tie))
-        pulls = stack.table_gradient(stack.initial())[0]
+        pulls = table_gradient(stack, stack.initial())[0]
         np.testing.assert_allclose(first.table_gradient[trial, 0], pulls, rtol=1e-4)
     stamp = (first.folder / results.MANIFEST).stat().st_mtime_ns
     fewer = settings(SMALL | {"seeds": [2], "steps": 10})

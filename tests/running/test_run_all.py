@@ -124,7 +124,7 @@ def test_a_stack_is_of_many_results(stacks_trained: list, alone: dict[str, Resul
 def test_stopped_together_they_end_bit_for_bit_as_if_they_had_not_been(
     stacks_trained: list, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("semantica_lib.trainers.training.TELL_SECONDS", 0)
+    monkeypatch.setattr("semantica_lib.trainers.reporting.TELL_SECONDS", 0)
     straight = run_all(THREE)
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "disturbed"))
     parts = []

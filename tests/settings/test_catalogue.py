@@ -23,9 +23,10 @@ from semantica_lib.settings.catalogue import (
     parse_override,
     read_file,
     run_command,
+    settings,
 )
 from semantica_lib.settings.schema import NOT_IDENTITY
-from semantica_lib.settings.xor import Settings, settings
+from semantica_lib.settings.xor import Settings
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),

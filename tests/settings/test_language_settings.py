@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from test_settings import refusal, values
 
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import find
+from semantica_lib.settings.catalogue import find, settings
 from semantica_lib.settings.language import PROFILES, MlmSettings
-from semantica_lib.settings.xor import Settings, settings
+from semantica_lib.settings.xor import Settings
 
 # For every setting that makes a trial what it is, a value that differs from its default.
 OTHER: dict[str, Any] = {

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import read_file
-from semantica_lib.settings.xor import APPLY, Settings, settings, training_strings
+from semantica_lib.settings.catalogue import read_file, settings
+from semantica_lib.settings.xor import APPLY, Settings, training_strings
 
 DEFAULT_HASH = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 

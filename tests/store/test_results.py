@@ -11,8 +11,7 @@ from made import store
 from stored import begin, finish
 
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import find
-from semantica_lib.settings.xor import settings
+from semantica_lib.settings.catalogue import find, settings
 from semantica_lib.store import results
 from semantica_lib.store.provenance import NUMERICS
 

@@ -13,8 +13,7 @@ from torch import nn
 from semantica_lib.errors import RequestError
 from semantica_lib.files import ROOT
 from semantica_lib.running.run import run
-from semantica_lib.settings.catalogue import find
-from semantica_lib.settings.xor import settings
+from semantica_lib.settings.catalogue import find, settings
 from semantica_lib.store import results
 from semantica_lib.store.weights import weights
 from semantica_lib.trainers.stacked import xor_task

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from semantica_lib.settings.xor import settings
-from semantica_lib.trainers.launching import in_parts, launched, steps_a_launch
+from semantica_lib.settings.catalogue import settings
+from semantica_lib.trainers.launching import in_chunks, launched, steps_a_launch
+from semantica_lib.trainers.measuring import measure, table_gradient
 from semantica_lib.trainers.stacked import Stack
 
 
 @given(trials=st.integers(1, 40), most=st.integers(1, 45))
-def test_parts_have_one_size_and_give_every_trial_once(trials: int, most: int) -> None:
+def test_chunks_have_one_size_and_give_every_trial_once(trials: int, most: int) -> None:
     taken = []
 
     def step(own: Tensor, done: Tensor) -> tuple[Tensor, ...]:
@@ -22,11 +23,11 @@ def test_parts_have_one_size_and_give_every_trial_once(trials: int, most: int) -
         return own * 10, own + done, done + 1
 
     own = torch.arange(trials)
-    losses, after, done = in_parts(step, trials, most)(own, torch.tensor(3))
+    losses, after, done = in_chunks(step, trials, most)(own, torch.tensor(3))
     assert torch.equal(losses, own * 10) and torch.equal(after, own + 3) and done == 4
-    (size,) = {len(part) for part in taken}
+    (size,) = {len(chunk) for chunk in taken}
     assert size <= most
-    assert sum(map(len, taken)) < trials + size  # less than a part is done twice
+    assert sum(map(len, taken)) < trials + size  # less than a chunk is done twice
     assert 2 * size >= min(most, trials)
 
 
@@ -60,7 +61,7 @@ def test_a_graph_of_steps_trains_as_the_processor_does(
         for _ in range(3):
             state, losses[device] = advance(state)
         assert state.step == 25
-        measured[device] = [*stack.measure(state), stack.table_gradient(state)]
+        measured[device] = [*measure(stack, state), table_gradient(stack, state)]
     torch.testing.assert_close(losses["cuda"].cpu(), losses["cpu"], rtol=0, atol=1e-5)
     for ours, theirs in zip(measured["cuda"], measured["cpu"], strict=True):
         torch.testing.assert_close(ours.cpu(), theirs, rtol=0, atol=1e-3, equal_nan=True)

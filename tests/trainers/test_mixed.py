@@ -11,9 +11,11 @@ from test_stacked import Run, assert_same_parameters, parameters, uncompiled
 from torch import Tensor
 
 from semantica_lib.models.stack import INPUT, OUTPUT, Layout
-from semantica_lib.settings.xor import MAY_DIFFER, Settings, settings
-from semantica_lib.trainers import stacked, training
+from semantica_lib.settings.catalogue import settings
+from semantica_lib.settings.xor import MAY_DIFFER, Settings
+from semantica_lib.trainers import reporting, stacked
 from semantica_lib.trainers.history import History, joined, parted, relaid
+from semantica_lib.trainers.measuring import measure, table_gradient
 from semantica_lib.trainers.stacked import Stack
 from semantica_lib.trainers.training import train
 
@@ -107,9 +109,9 @@ def test_a_trial_of_a_mixed_stack_trains_as_it_does_alone(runs: Runs) -> None:
 
 def test_a_mixed_stack_is_measured_trial_by_trial(runs: Runs) -> None:
     stack, together, alone = runs
-    measured = stack.measure(together.state)
+    measured = measure(stack, together.state)
     for trial, (one, run) in enumerate(alone):
-        values, norms, gaps = one.measure(run.state)
+        values, norms, gaps = measure(one, run.state)
         ours = measured[0][:, :, trial], measured[1][trial], measured[2][trial]
         for mine, its in zip(ours, (values[:, :, 0], norms[0], gaps[0]), strict=True):
             torch.testing.assert_close(mine, its, rtol=0, atol=1e-8, equal_nan=True)
@@ -117,9 +119,9 @@ def test_a_mixed_stack_is_measured_trial_by_trial(runs: Runs) -> None:
 
 def test_gradients_of_a_mixed_stack_are_those_of_each_trial(runs: Runs) -> None:
     stack, together, alone = runs
-    pulls = stack.table_gradient(together.state)
+    pulls = table_gradient(stack, together.state)
     for trial, (one, run) in enumerate(alone):
-        its = one.table_gradient(run.state)[0]
+        its = table_gradient(one, run.state)[0]
         torch.testing.assert_close(pulls[trial], its, rtol=1e-6, atol=1e-9)
 
 
@@ -223,7 +225,7 @@ def test_parts_go_on_in_another_stack(
     trials: list[tuple[Settings, int, bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With other trials, in another order, some of them no longer there."""
-    monkeypatch.setattr(training, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(reporting, "TELL_SECONDS", 0.0)
     straight = ended(trials)
     parts = parted(ended(trials, stop=7), [2, 1, 2, 1])
     order, places = [3, 1], [5, 2]

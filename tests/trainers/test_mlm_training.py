@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from semantica_lib.datasets.mlm import BROKEN, HOLDS
 from semantica_lib.models.language import MaskedLanguageModel
-from semantica_lib.settings.xor import settings
+from semantica_lib.settings.catalogue import settings
 from semantica_lib.store.checkpoint import load_checkpoint, save_checkpoint
-from semantica_lib.trainers import mlm
+from semantica_lib.trainers import mlm, reporting
 from semantica_lib.trainers.schedule import warmed_cosine
 
 TEXT = small_text()
@@ -71,7 +71,7 @@ def test_training_is_that_of_plain_pytorch(tied):
 
 
 def test_stopped_and_resumed_is_bit_for_bit_the_straight_run(monkeypatch, tmp_path):
-    monkeypatch.setattr(mlm, "TELL_SECONDS", -1)
+    monkeypatch.setattr(reporting, "TELL_SECONDS", -1)
     straight, _ = trained()
     for stop_at in (1, 4, 11):
         stopped, reached = trained(going_on=lambda step, stop_at=stop_at: step < stop_at)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from semantica_lib.settings.xor import settings as checked
+from semantica_lib.settings.catalogue import settings as checked
 from semantica_lib.trainers.schedule import adamw_factors, cosine, rate
 
 

@@ -20,13 +20,14 @@ import torch
 from plain import optimizer_and_schedule
 from torch import Tensor, nn
 
-from semantica_lib.datasets.xor import SPLITS, Batch, XorTask
+from semantica_lib.datasets.xor import SPLITS, Batch, XorTask, xor_task
 from semantica_lib.models import encoders
 from semantica_lib.models.stack import plain_parameters
-from semantica_lib.settings.catalogue import find
-from semantica_lib.settings.xor import SIZES, Settings, settings
-from semantica_lib.trainers import stacked, training
+from semantica_lib.settings.catalogue import find, settings
+from semantica_lib.settings.xor import SIZES, Settings
+from semantica_lib.trainers import measuring, reporting, stacked, training
 from semantica_lib.trainers.compiling import Uncompiled
+from semantica_lib.trainers.measuring import measure, table_gradient
 from semantica_lib.trainers.stacked import Stack, State
 from semantica_lib.trainers.training import train
 
@@ -212,7 +213,7 @@ def test_the_bias_of_the_keys_has_no_true_gradient(
 ) -> None:
     """What the comparisons of parameters here leave out is noise, and only that."""
     plain = PlainTrial(plain_model, DEEP, 42, tied)
-    for batch in batches(stacked.xor_task(DEEP), 42):
+    for batch in batches(xor_task(DEEP), 42):
         plain.step(*batch)
     for layer in plain.model.encoder.layers:
         query, key, value = layer.self_attn.in_proj_bias.grad.abs().chunk(3)
@@ -375,10 +376,10 @@ def test_a_trial_trains_the_same_alone_and_in_a_stack(tied: bool) -> None:
 
 @TIES
 @pytest.mark.parametrize("architecture", ["transformer", "lstm", "mixer"])
-def test_a_stack_cut_into_parts_trains_the_same(
+def test_a_stack_cut_into_chunks_trains_the_same(
     architecture: str, tied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Into parts of three of five trials, the last of which begins with one of the part before."""
+    """Chunks of three of five trials, the last of which begins with one of the chunk before."""
     own = settings({"architecture": architecture, "bits": 4, "batch_size": 6})
     stack = Stack(own, range(42, 47), tied, dtype=torch.float64)
     whole = uncompiled(stack, 8)
@@ -390,12 +391,12 @@ def test_a_stack_cut_into_parts_trains_the_same(
         return update(self, state, *rest)
 
     monkeypatch.setattr(Stack, "update", noted)
-    parts = uncompiled(stack, 8)
+    chunks = uncompiled(stack, 8)
     assert trials == 8 * [[42, 43, 44], [44, 45, 46]]
-    torch.testing.assert_close(parts.losses, whole.losses, rtol=0, atol=1e-12)
-    assert parts.state.seeds.tolist() == [*range(42, 47)] and parts.state.step == 8
+    torch.testing.assert_close(chunks.losses, whole.losses, rtol=0, atol=1e-12)
+    assert chunks.state.seeds.tolist() == [*range(42, 47)] and chunks.state.step == 8
     for trial in range(5):
-        ours, theirs = (parameters(stack, run.state, trial) for run in (parts, whole))
+        ours, theirs = (parameters(stack, run.state, trial) for run in (chunks, whole))
         assert_same_parameters(ours, theirs, 1e-10)
 
 
@@ -489,7 +490,7 @@ def test_dropout_changes_training_and_not_what_is_measured() -> None:
     stacks = [Stack(own, [42], False, dtype=torch.float64) for own in (without, with_)]
     first, second = (uncompiled(stack, 3) for stack in stacks)
     assert not torch.allclose(first.losses, second.losses)
-    for one, other in zip(*(stack.measure(first.state) for stack in stacks), strict=True):
+    for one, other in zip(*(measure(stack, first.state) for stack in stacks), strict=True):
         assert torch.equal(one, other)
     assert torch.equal(uncompiled(stacks[1], 3).losses, second.losses)  # by the step alone
 
@@ -535,10 +536,10 @@ def test_measured_are_the_expectations_over_all_masked_writings(
     at_once: int,
 ) -> None:
     """Of PyTorch's model, one sequence at a time as it is written, on every split."""
-    monkeypatch.setattr(stacked, "AT_ONCE", {True: at_once})
+    monkeypatch.setattr(measuring, "AT_ONCE", {True: at_once})
     seeds = [42, 43, 44]
     stack = Stack(own, seeds, tied, dtype=torch.float64)
-    measured, norms, gaps = stack.measure(stack.initial())
+    measured, norms, gaps = measure(stack, stack.initial())
     for split, values in zip(SPLITS, measured, strict=True):
         columns = zip(*masked_writings(stack.task, split), strict=True)
         tokens, target, probability = (torch.from_numpy(np.array(column)) for column in columns)
@@ -569,9 +570,9 @@ def test_a_context_of_probability_zero_has_no_part_in_the_least_norm() -> None:
         changed = settings(own.model_dump(exclude=set(SIZE_NAMES)) | {"architecture": architecture})
         stack = Stack(changed, [42], False)
         state = stack.initial()
-        _, *before = stack.measure(state)
+        _, *before = measure(stack, state)
         stack.layout.views(state.flat)["input_embedding.weight"][:, [1, 2]] = 1e3
-        _, *after = stack.measure(state)
+        _, *after = measure(stack, state)
         assert all(map(torch.equal, before, after))
 
 
@@ -580,7 +581,7 @@ def test_validation_as_published_measures_on_the_training_strings() -> None:
     published = Stack(settings({"validation": "as-published"}), [42, 43], False)
     state = held_out.initial()
     train_, validation = (SPLITS.index(name) for name in ("train", "validation"))
-    ours, other = published.measure(state)[0], held_out.measure(state)[0]
+    ours, other = measure(published, state)[0], measure(held_out, state)[0]
     assert torch.equal(ours[validation], ours[train_])
     assert not torch.equal(ours[validation], other[validation])
     assert torch.equal(ours[train_], other[train_])
@@ -603,7 +604,7 @@ def test_the_gradient_of_the_tables_is_that_of_torchs_untied_model(
     if expectation == "exact":
         columns = zip(*masked_writings(stack.task, "train"), strict=True)
         tokens, target, weight = (torch.from_numpy(np.array(column)) for column in columns)
-    for trial, pulls in enumerate(stack.table_gradient(state)):
+    for trial, pulls in enumerate(table_gradient(stack, state)):
         plain = PlainTrial(plain_model, own, stack.seeds[trial].item(), False)
         plain.model.load_state_dict(parameters(stack, state, trial))
         if expectation == "sampled":
@@ -645,14 +646,14 @@ def test_training_records_at_its_steps_and_at_the_last() -> None:
         assert torch.equal(tables, torch.stack(stack.tables(states[step]), 1))
     series = (checkpoint[name] for name in ("measured", "norms", "gaps"))
     for step, *stored in zip(measured, *series, strict=True):
-        for one, expected in zip(stored, stack.measure(states[step]), strict=True):
+        for one, expected in zip(stored, measure(stack, states[step]), strict=True):
             assert torch.equal(one, expected.to(one.dtype))
     assert torch.equal(checkpoint["flat"], states[10].flat)
     pulled = checkpoint["gradient_steps"].tolist()
     assert pulled == [0, 1, 2, 4, 8]
     assert checkpoint["gradients"].shape == (5, 2, 3)
     for step, pulls in zip(pulled, checkpoint["gradients"], strict=True):
-        assert torch.equal(pulls, stack.table_gradient(states[step]).float())
+        assert torch.equal(pulls, table_gradient(stack, states[step]).float())
 
 
 def test_weights_are_kept_at_the_steps_asked_for_and_where_each_trial_was_best() -> None:
@@ -668,7 +669,7 @@ def test_weights_are_kept_at_the_steps_asked_for_and_where_each_trial_was_best()
     assert checkpoint["kept_steps"].tolist() == [0, 4, 8, 10]
     for step, flat in zip([0, 4, 8, 10], checkpoint["kept"], strict=True):
         assert torch.equal(flat, states[step].flat)
-    measured = [stack.measure(states[step])[0] for step in range(0, 11, 2)]
+    measured = [measure(stack, states[step])[0] for step in range(0, 11, 2)]
     loss = torch.stack(measured)[:, SPLITS.index("validation"), 1]  # (measurement, trial)
     best = (2 * loss.argmin(0)).tolist()
     assert checkpoint["best_step"].tolist() == best and len(set(best)) > 1 and set(best) != {10}
@@ -695,7 +696,7 @@ def test_steps_launched_together_train_and_record_the_same(
 def test_stopped_training_goes_on_bit_for_bit(
     stop: int, tied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(reporting, "TELL_SECONDS", 0.0)
     own = settings(
         {"bits": 3, "record_every": 4, "validate_every": 6, "keep_every": 5, "keep_best": True}
         | {"batch_size": 2, "dropout": 0.1}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from semantica_lib.analysis.distances import Pair
-from semantica_lib.datasets.xor import Expectation
+from semantica_lib.datasets.contexts import Expectation
 from semantica_lib.models.stack import INPUT, OUTPUT
 from semantica_lib.trainers.stacked import Stack
 
