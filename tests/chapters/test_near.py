@@ -16,7 +16,7 @@ from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.chapters.near import claims as near
 from semantica_lib.chapters.near import measures as near_points
-from semantica_lib.chapters.near import nearness
+from semantica_lib.chapters.near import theory as nearness
 from semantica_lib.chapters.near.measures import Near
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.settings.catalogue import Settings

@@ -16,7 +16,7 @@ from semantica_lib.analysis.claims import EXPLORATORY
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.chapters.shaping import measures as shaping
-from semantica_lib.chapters.shaping import pulls
+from semantica_lib.chapters.shaping import claims as pulls
 from semantica_lib.chapters.shaping.measures import EXPERIMENTS, Nearness
 from semantica_lib.chapters.shaping.procrustes import factor, jackknifed, residual
 from semantica_lib.settings.catalogue import Settings

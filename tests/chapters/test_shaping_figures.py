@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping import figures as shaping
-from semantica_lib.chapters.shaping import pull_figures as pulls
+from semantica_lib.chapters.shaping import tables as pulls
 from semantica_lib.chapters.shaping.measures import EXPERIMENTS, Nearness, ratios
 from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings

@@ -1,6 +1,6 @@
 """What the sweep over symbols that almost mean the same claims.
 
-The predictions follow from :mod:`semantica_lib.chapters.near.nearness` and from the decay clock,
+The predictions follow from :mod:`semantica_lib.chapters.near.theory` and from the decay clock,
 and were written down before any result of the sweep was looked at. Primary are few; of the points
 at which less than 0.25 nats can be learned little is predicted, for there hardly anything is.
 """
@@ -16,7 +16,7 @@ from semantica_lib.analysis.distances import Pair
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, PLACES, TIED, Place, Point, name_of
 from semantica_lib.chapters.near.measures import SMALL, Key, Near, words
-from semantica_lib.chapters.near.nearness import LIARS, MIRROR, NEAR, input_law, output_law
+from semantica_lib.chapters.near.theory import LIARS, MIRROR, NEAR, input_law, output_law
 
 HALF_WAY = (0.25, 0.75)  # what counts as about half of the control's distance
 

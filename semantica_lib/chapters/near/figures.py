@@ -18,7 +18,7 @@ from semantica_lib.chapters.near.measures import (
     Near,
     key_of,
 )
-from semantica_lib.chapters.near.nearness import (
+from semantica_lib.chapters.near.theory import (
     CONTROL,
     LIARS,
     MIRROR,

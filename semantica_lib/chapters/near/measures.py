@@ -11,7 +11,7 @@ from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN, Measured
 from semantica_lib.analysis.distances import RESOLUTION, Pair
 from semantica_lib.analysis.statistics import Claim, geometric_interval
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, Place, Point
-from semantica_lib.chapters.near.nearness import CONTROL, NEAR, learnable, trivial
+from semantica_lib.chapters.near.theory import CONTROL, NEAR, learnable, trivial
 from semantica_lib.trainers.stacked import xor_task
 
 SMALL = (0.01, 0.02, 0.05)  # q at which outputs are predicted to part further than inputs

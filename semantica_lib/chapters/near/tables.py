@@ -10,7 +10,7 @@ from semantica_lib.analysis.statistics import geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import OUTPUT, PLACES, Point, name_of
 from semantica_lib.chapters.near.figures import LAWS, tasks
 from semantica_lib.chapters.near.measures import LEARNED, Key, Near, key_of, threshold, words
-from semantica_lib.chapters.near.nearness import (
+from semantica_lib.chapters.near.theory import (
     CONTROL,
     LIARS,
     MIRROR,

@@ -14,7 +14,7 @@ from semantica_lib.analysis.markdown import markdown_table, number, with_interva
 from semantica_lib.analysis.statistics import geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping.measures import EXPERIMENTS, TABLES, Nearness, ratios
-from semantica_lib.chapters.shaping.pulls import pulls
+from semantica_lib.chapters.shaping.claims import pulls
 from semantica_lib.figures.facts import facts_of_run
 from semantica_lib.figures.style import (
     BLACK,

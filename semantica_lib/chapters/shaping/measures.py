@@ -1,7 +1,7 @@
 """Who shapes a tied table, its use as the input table or as the output table.
 
 Two things tell: which use sends it the larger gradient
-(:mod:`semantica_lib.chapters.shaping.pulls`), and which of the untied tables it ends up like, which
+(:mod:`semantica_lib.chapters.shaping.claims`), and which of the untied tables it ends up like, which
 is measured here. Lopardo, Harish, Arnett & Gupta (2026, arXiv 2603.26663) say in their abstract
 that tied tables are nearer to untied output tables than to untied input ones, and that output
 gradients dominate early in training. Only these two statements are compared: how they measure

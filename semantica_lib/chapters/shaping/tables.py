@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from semantica_lib.analysis.markdown import markdown_table, number
 from semantica_lib.analysis.statistics import mean_interval
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.chapters.shaping.pulls import (
+from semantica_lib.chapters.shaping.claims import (
     CHOSEN,
     EARLY,
     HALF,
