@@ -7,6 +7,7 @@ experiment, which is always tied and always untied.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -39,30 +40,29 @@ def untying_claims(found: Sequence[Point]) -> tuple[list[Claim], list[Claim]]:
         if way.until <= EARLY:
             primary.append(_gets_back(way, never, always))
         if way.until == steps[-1]:
-            primary.append(_difference(way, always, ALWAYS, "loss", "under", 0.0))
+            less = measures.difference(way, always, "loss") if always else ()
+            text = f"{way.label}: loss over all strings minus {ALWAYS}'s, nats"
+            primary.append(_claim([way, always], text, less, "difference", **_aim("under", 0.0)))
         for base in filter(None, (never, always)):
             others += _against(way, base)
     return primary, exploratory(others)
 
 
 def _claim(
-    ways: Sequence[Way | None],
-    text: str,
-    values: np.ndarray,
-    measure: str = "ratio",
-    side: Side = "",
-    margin: float = np.nan,
-    prediction: str = "",
-    obstacle: str = "",
+    ways: Sequence[Way | None], text: str, values: Any, measure: str = "ratio", **about: Any
 ) -> Claim:
     """Like :meth:`Measured.claim`, which is not for trials that are untied on the way."""
     there = [way for way in ways if way]
-    obstacle = next((way.lacks for way in there if way.lacks), obstacle)
+    lacks = [way.lacks for way in there if way.lacks]
     if len(there) < len(ways):
-        obstacle = "There are no trials of the main experiment to compare with."
-    prediction = prediction or (f"{side} {margin:g}" if side else "none")
+        lacks = ["There are no trials of the main experiment to compare with."]
+    about = {"prediction": "none"} | about | ({"obstacle": lacks[0]} if lacks else {})
     failed = sum(way.trials.failed for way in there)
-    return Claim(text, prediction, measure, finite(values), side, margin, failed, obstacle)
+    return Claim(text, measure=measure, values=finite(values), failed=failed, **about)
+
+
+def _aim(side: Side, margin: float, of: str = "") -> dict[str, Any]:
+    return {"side": side, "margin": margin, "prediction": f"{side} {margin:g}{of}"}
 
 
 def _by_the_clock(way: Way) -> tuple[list[Claim], list[Claim]]:
@@ -78,7 +78,7 @@ def _by_the_clock(way: Way) -> tuple[list[Claim], list[Claim]]:
         predicted = {"obstacle": obstacle}
         if merge is not None:
             text = f", predicted to {'merge' if merge else 'stay apart'}"
-            predicted |= {"side": "under" if merge else "over", "margin": MERGE_MARGIN}
+            predicted |= _aim("under" if merge else "over", MERGE_MARGIN)
         judged = others if merge is None else primary
         judged.append(_claim([way], over + text, left, **predicted))
         only = f"{over}{text}, learned trials only"
@@ -99,39 +99,22 @@ def _outputs(way: Way, learners: bool = False) -> list[Claim]:
         side, verb = ("under", "merge") if holds else ("over", "stay apart")
         text = f"{way.label}: output rows {a} and {b} {verb} (DH {'holds' if holds else 'fails'})"
         text += ", learned trials only" * learners
-        prediction = f"{side} {MERGE_MARGIN:.2f} of a control pair's distance"
+        aim = _aim(side, MERGE_MARGIN)
+        aim["prediction"] = f"{side} {MERGE_MARGIN:.2f} of a control pair's distance"
         ratio = way.trials.ratio("output", (a, b))[0][keep]
-        claims.append(_claim([way], text, ratio, "ratio", side, MERGE_MARGIN, prediction))
+        claims.append(_claim([way], text, ratio, **aim))
     return claims
 
 
 def _gets_back(way: Way, never: Way | None, always: Way | None) -> Claim:
     """More than half of what tying costs in loss is got back, paired by seed."""
-    ways, values = [way, never, always], np.empty(0)
+    ways, values = [way, never, always], ()
     if never and always:
         loss, least, most = (measures.final(one, "loss", *ways) for one in ways)
         values = loss - (least + most) / 2
     text = f"{way.label}: loss over all strings minus the mean of always untied's and always tied's"
-    prediction = "under 0 nats: over half of tying's cost is got back"
-    return _claim(ways, text, values, "difference", "under", 0.0, prediction)
-
-
-def _difference(
-    way: Way,
-    base: Way | None,
-    name: str,
-    quantity: str,
-    side: Side = "",
-    margin: float = np.nan,
-    learners: bool = False,
-) -> Claim:
-    values = measures.difference(way, base, quantity) if base else np.empty(0)
-    if base and learners:
-        both = way.learned & base.learned.reindex(way.learned.index, fill_value=False)
-        values = values[both.reindex(values.index, fill_value=False)]
-    text = f"{way.label}: {quantity} over all strings minus {name}'s"
-    text += ", nats" * (quantity == "loss") + ", seeds that learn in both" * learners
-    return _claim([way, base], text, values, "difference", side, margin)
+    aim = _aim("under", 0.0, " nats: over half of tying's cost is got back")
+    return _claim(ways, text, values, "difference", **aim)
 
 
 def _against(way: Way, base: Way) -> list[Claim]:
@@ -139,9 +122,14 @@ def _against(way: Way, base: Way) -> list[Claim]:
     name = base.label
     told = more_learn(f"{way.label}: learned by more trials than {name}", base.learned, way.learned)
     claims = [replace(told, obstacle=way.lacks or base.lacks)]
-    worse = ("under", NO_WORSE) if name == NEVER and way.until <= EARLY else ("", np.nan)
-    for quantity, predicted in (("loss", worse), ("accuracy", ("", np.nan))):
-        claims += [_difference(way, base, name, quantity, *predicted, one) for one in (False, True)]
+    worse = _aim("under", NO_WORSE) if name == NEVER and way.until <= EARLY else {}
+    for quantity, unit, aim in (("loss", ", nats", worse), ("accuracy", "", {})):
+        values = measures.difference(way, base, quantity)
+        text = f"{way.label}: {quantity} over all strings minus {name}'s{unit}"
+        claims.append(_claim([way, base], text, values, "difference", **aim))
+        learned = [one.learned.reindex(values.index, fill_value=False) for one in (way, base)]
+        text += ", seeds that learn in both"
+        claims.append(_claim([way, base], text, values[np.all(learned, 0)], "difference", **aim))
     steps = np.intersect1d(*(one.values("train", "loss").columns for one in (way, base)))
     firsts = {"the parity is learned": [measures.first_learned(one, steps) for one in (way, base)]}
     steps = np.intersect1d(way.trials.steps, base.trials.steps)

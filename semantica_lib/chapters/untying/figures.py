@@ -16,12 +16,12 @@ from semantica_lib.figures import style
 from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
 
 LATE = "tied, then untied"
-LOOKS = {  # colour, marker and line
-    NEVER: (BLUE, "s", "-"),
-    ALWAYS: (ORANGE, "D", "--"),
-    LATE: (GREEN, "o", "-."),
+LOOKS = {
+    NEVER: {"color": BLUE, "marker": "s", "linestyle": "-"},
+    ALWAYS: {"color": ORANGE, "marker": "D", "linestyle": "--"},
+    LATE: {"color": GREEN, "marker": "o", "linestyle": "-."},
 }
-ROWS: dict[Table, tuple[str, str, str]] = {"input": (BLUE, "o", "-"), "output": (ORANGE, "D", "--")}
+ROWS: dict[Table, dict] = {"input": LOOKS[NEVER] | {"marker": "o"}, "output": LOOKS[ALWAYS]}
 ASIDE = 4.0  # how far beside the steps of untying the two ends stand, as a factor
 QUANTITIES = {
     "share": "share of trials that\nlearn the parity",
@@ -64,27 +64,26 @@ def by_step(found: Sequence[Point]) -> Figure:
 
 
 def _ending(axes: Axes, way: Way, quantity: str, place: float) -> None:
-    colour, marker, line = LOOKS.get(way.label, LOOKS[LATE])
+    look = LOOKS.get(way.label, LOOKS[LATE])
     if quantity == "share":
         middle, low, high, _ = share_interval(way.learned.to_numpy(bool))
     else:
         values = final(way, quantity)
         learned = way.learned.reindex(values.index, fill_value=False).to_numpy(bool)
         aside = place * np.geomspace(1.15, 1.6, len(values))  # to the right of the mean
-        look = {"color": colour, "linestyle": "", "marker": marker, "markersize": 3}
+        small = look | {"linestyle": "", "markersize": 3, "markeredgewidth": 0.6, "alpha": 0.7}
         for chosen, fill in ((learned, "full"), (~learned, "none")):
-            look |= {"fillstyle": fill, "markeredgewidth": 0.6, "alpha": 0.7}
-            axes.plot(aside[chosen], values[chosen], **look)
+            axes.plot(aside[chosen], values[chosen], fillstyle=fill, **small)
         middle, low, high, _ = mean_interval(finite(values))
         best = way.measured.task.ceiling("exact")[quantity == "loss"]
         axes.axhline(best, color=BLACK, linestyle=":", linewidth=1)
     if np.isnan(middle):
         return
     if np.isfinite(low):
-        axes.plot([place, place], [low, high], color=colour, linewidth=1.5)
+        axes.plot([place, place], [low, high], color=look["color"], linewidth=1.5)
         if not way.late:  # the two that are compared with run across
-            axes.axhline(middle, color=colour, linestyle=line, linewidth=1, alpha=0.6)
-    axes.plot(place, middle, marker=marker, color=colour, markersize=7)
+            axes.axhline(middle, **look | {"marker": ""}, linewidth=1, alpha=0.6)
+    axes.plot(place, middle, markersize=7, **look)
 
 
 def _panels(found: Sequence[Point], label: str) -> tuple[Figure, list[tuple[Axes, Way | None]]]:
@@ -118,26 +117,20 @@ def curves(found: Sequence[Point]) -> Figure:
     ways = ways_of(found)
     for axes, late in chosen:
         for way in [*(way for way in ways if not way.late), late] if late else []:
-            colour, marker, line = LOOKS.get(way.label, LOOKS[LATE])
+            look = LOOKS.get(way.label, LOOKS[LATE])
             values = way.values("exact", "loss").dropna()
             steps, values = values.columns.to_numpy(), values.to_numpy()
             if way is late:
-                axes.plot(steps, values.T, color=colour, linewidth=0.5, alpha=0.4)
+                axes.plot(steps, values.T, color=look["color"], linewidth=0.5, alpha=0.4)
             if len(values):
-                style.draw_seeds(axes, steps, values, "band", marker, color=colour, linestyle=line)
+                style.draw_seeds(axes, steps, values, "band", **look)
     if ways:  # from the least attainable to that of guessing among all symbols
         task = ways[0].measured.task
         low, high = task.ceiling("exact")[1], np.log(task.symbols)
         chosen[0][0].set_ylim(low - 0.05, high + 0.05)
-    style.legend(figure, *_keys(LOOKS), key("untied", linestyle=":"), columns=4)
+    keys = [key(name, **look) for name, look in LOOKS.items()]
+    style.legend(figure, *keys, key("untied", linestyle=":"), columns=4)
     return figure
-
-
-def _keys(looks: dict[str, tuple], more: str = "") -> list:
-    return [
-        key(name + more, color=colour, marker=marker, linestyle=line)
-        for name, (colour, marker, line) in looks.items()
-    ]
 
 
 def gaps(found: Sequence[Point]) -> Figure:
@@ -154,18 +147,17 @@ def gaps(found: Sequence[Point]) -> Figure:
             note(axes, "the step of untying is not recorded")
             continue
         (pair, *_) = [(a, b) for a, b, dh in synonym_pairs(way.measured.task) if not dh] or [(0, 1)]
-        for table, (colour, marker, line) in ROWS.items():
+        for table, look in ROWS.items():
             curve = way.trials.distance(table, pair)
             share = curve / curve[:, at]
-            axes.plot(steps, share.T, color=colour, linewidth=0.5, alpha=0.35)
+            axes.plot(steps, share.T, color=look["color"], linewidth=0.5, alpha=0.35)
             if len(share):
-                look = {"color": colour, "linestyle": line, "linewidth": 1.8, "marker": marker}
-                look |= {"markersize": 4, "markevery": max(1, len(steps) // 7)}
-                axes.plot(steps, np.exp(np.log(share).mean(0)), **look)
+                marks = {"markersize": 4, "markevery": max(1, len(steps) // 7)}
+                axes.plot(steps, np.exp(np.log(share).mean(0)), linewidth=1.8, **look, **marks)
         factor = decay_factor(way.measured.settings, steps)
         axes.plot(steps[at[0] :], (factor / factor[at])[at[0] :], color=BLACK, linewidth=1.4)
     chosen[0][0].set_yscale("log")
     chosen[0][0].yaxis.set_minor_locator(NullLocator())
-    keys = [*_keys(ROWS, " rows"), key("decay clock"), key("untied", linestyle=":")]
-    style.legend(figure, *keys, columns=4)
+    keys = [key(f"{table} rows", **look) for table, look in ROWS.items()]
+    style.legend(figure, *keys, key("decay clock"), key("untied", linestyle=":"), columns=4)
     return figure
