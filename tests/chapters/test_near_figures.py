@@ -85,7 +85,7 @@ def test_theory_is_drawn_and_told_without_any_result(untrained: list[Point]) -> 
         for x, y in counted.get_xydata():
             assert np.interp(x, *curve.get_data()) == pytest.approx(y, abs=2e-3)
     assert laws.lines[0].get_ydata()[-1] == pytest.approx(0.5)
-    table = rows(tables.theory(untrained))
+    table = rows(tables.enumerated(untrained))
     assert [row[0] for row in table] == [f"{q:g}" for q in RATES]
     assert table[4][1] == "0.0531" and table[4][-1] == "0.0531"  # 0.1 * 0.9^6
     assert table[4][7] == "−0.105 to ∞"  # log 0.9
@@ -123,7 +123,7 @@ def test_pages_stand_with_any_part_of_the_sweep(untrained: list[Point], tmp_path
     for some in ([], odd[:1], odd):
         for draw in (figures.meanings, figures.distances, figures.losses):
             assert png(draw(some))
-        for tell in (tables.theory, tables.attainable, tables.endings,
+        for tell in (tables.enumerated, tables.attainable, tables.endings,
                      tables.thresholds):  # fmt: skip
             assert isinstance(tell(some), str)
     assert tables.endings(untrained) == tables.thresholds([]) == "Nothing is trained yet."

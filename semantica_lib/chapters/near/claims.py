@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from semantica_lib.analysis.claims import MERGE_MARGIN, STRONG, exploratory
+from semantica_lib.analysis.claims import MERGE_MARGIN, STRONG, Side, aim, exploratory
 from semantica_lib.analysis.distances import Pair
 from semantica_lib.analysis.statistics import Claim, finite
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, PLACES, TIED, Place, Point, name_of
@@ -40,8 +40,8 @@ def near_claims(found: Sequence[Point]) -> tuple[list[Claim], list[Claim]]:
         _merge(near, NONE, OUTPUT, NEAR),
         _merge(near, KEPT, INPUT, NEAR, side="over"),
         _merge(near, SOME, INPUT, NEAR),
-        _trend(near, STRONG, INPUT, NEAR, near.telling, side="over"),
-        _trend(near, STRONG, OUTPUT, NEAR, near.telling, side="over"),
+        _trend(near, STRONG, INPUT, NEAR, near.telling, **aim("over", 0.0)),
+        _trend(near, STRONG, OUTPUT, NEAR, near.telling, **aim("over", 0.0)),
         _sooner(near, STRONG),
         _merge(near, MOST, INPUT, LIARS, learners=True),
         _merge(near, MOST, OUTPUT, LIARS, learners=True),
@@ -70,26 +70,17 @@ def near_claims(found: Sequence[Point]) -> tuple[list[Claim], list[Claim]]:
 
 
 def _claim(
-    near: Near,
-    text: str,
-    measure: str,
-    keys: Sequence[Key],
-    place: Place,
-    values: Any,
-    side: str = "",
-    margin: float = np.nan,
-    of: str = "",
+    near: Near, text: str, measure: str, keys: Sequence[Key], tied: bool, values: Any, **about: Any
 ) -> Claim:
     """A claim about these points: without values unless all have a result."""
     absent = [words(*key) for key in keys if key not in near.measured]
-    there = [] if absent else keys
-    each = [near.measured[key].claim("", "ratio", np.empty(0), place[0]) for key in there]
-    why = f"No result yet of: {'; '.join(absent)}." if absent else "No point tells of it."
-    if each:
-        why = next((one.obstacle for one in each if one.obstacle), "")
+    each = [near.measured[key].claim("", "ratio", np.empty(0), tied) for key in keys if not absent]
+    lacks = [one.obstacle for one in each if one.obstacle]
+    if not each:
+        lacks = [f"No result yet of: {'; '.join(absent)}." if keys else "No point tells of it."]
     values = finite(values if each else ()).astype(bool if measure == "share" else float)
-    prediction, failed = f"{side} {margin:g}{of}" if side else "none", sum(c.failed for c in each)
-    return Claim(text, prediction, measure, values, side, margin, failed, why)
+    about = {"prediction": "none", "obstacle": lacks[0] if lacks else ""} | about
+    return Claim(text, measure=measure, values=values, failed=sum(c.failed for c in each), **about)
 
 
 def _merge(
@@ -97,7 +88,7 @@ def _merge(
     key: Key,
     place: Place,
     pair: Pair,
-    side: str = "under",
+    side: Side = "under",
     learners: bool = False,
     usual: bool = False,
 ) -> Claim:
@@ -105,31 +96,31 @@ def _merge(
     verb = "merge" if side == "under" else "stay apart"
     text = f"{_about(key, place)}: {pair[0]} and {pair[1]} {verb}{_only(learners)}"
     text += ", the usual control pairs" * usual
-    of = " of a control pair's distance" if usual else " of the distance of 0 and 2"
+    of = "a control pair's distance" if usual else "the distance of 0 and 2"
+    predicted = aim(side, MERGE_MARGIN, f" of {of}")
     ratio = near.ratio(key, place, pair, usual, learners)
-    claim = _claim(near, text, "ratio", [key], place, ratio, side, MERGE_MARGIN, of)
+    claim = _claim(near, text, "ratio", [key], place[0], ratio, **predicted)
     if side == "over" or usual:
         return claim
     return replace(claim, change=near.change(key, place, pair, learners).dropna().to_numpy())
 
 
 def _trend(
-    near: Near, decay: float, place: Place, pair: Pair, rates: Sequence[float], side: str = ""
+    near: Near, decay: float, place: Place, pair: Pair, rates: Sequence[float], **about: Any
 ) -> Claim:
     """That the distance grows with q: the rank correlation, a number a seed."""
     text = f"decay {decay:g}: {name_of(place)}: {pair[0]} and {pair[1]} part as q grows, "
     text += f"q {', '.join(f'{q:g}' for q in rates)} (rank correlation)"
-    keys, margin = [(decay, q) for q in rates], 0.0 if side else np.nan
-    trend = near.trend(decay, place, pair, rates)
-    return _claim(near, text, "difference", keys, place, trend, side, margin)
+    keys, trend = [(decay, q) for q in rates], near.trend(decay, place, pair, rates)
+    return _claim(near, text, "difference", keys, place[0], trend, **about)
 
 
 def _sooner(near: Near, decay: float, learners: bool = False) -> Claim:
     text = f"decay {decay:g}: 0 and 1 part further in the untied output than in the input table"
     text += f", q {', '.join(f'{q:g}' for q in SMALL)}{_only(learners)}"
-    keys, of = [(decay, q) for q in SMALL], " times the input's share"
-    times = near.sooner(decay, learners)
-    return _claim(near, text, "ratio", keys, INPUT, times, "over", 1.0, of)
+    keys, times = [(decay, q) for q in SMALL], near.sooner(decay, learners)
+    predicted = aim("over", 1.0, " times the input's share")
+    return _claim(near, text, "ratio", keys, False, times, **predicted)
 
 
 def _half_way(near: Near, key: Key, place: Place) -> Claim:
@@ -139,7 +130,7 @@ def _half_way(near: Near, key: Key, place: Place) -> Claim:
     inside = ratio.between(low, high, inclusive="neither")
     text = f"{_about(key, place)}: 1 lies half way between 0 and 2{_only(True)}"
     of = f" of the seeds: 0 and 1 at {low:g} to {high:g} of the distance of 0 and 2"
-    return _claim(near, text, "share", [key], place, inside, "over", 0.5, of)
+    return _claim(near, text, "share", [key], place[0], inside, **aim("over", 0.5, of))
 
 
 def _to_law(near: Near, key: Key, place: Place) -> Claim:
@@ -148,14 +139,14 @@ def _to_law(near: Near, key: Key, place: Place) -> Claim:
     law = output_law(key[1], NEAR, bits) if place == OUTPUT else input_law(key[1], NEAR)
     text = f"{_about(key, place)}: 0 and 1, distance over the law's {law:.3g} of that of 0 and 2"
     ratio = near.ratio(key, place, NEAR, learners=True) / law
-    return _claim(near, text + _only(True), "ratio", [key], place, ratio)
+    return _claim(near, text + _only(True), "ratio", [key], place[0], ratio)
 
 
 def _cost(near: Near, key: Key) -> Claim:
     text = f"{words(*key)}: what tying costs in accuracy (untied minus tied)"
     measured = near.measured.get(key)
     if measured is None:
-        return _claim(near, text, "difference", [key], TIED, ())
+        return _claim(near, text, "difference", [key], True, ())
     return measured.claim(text, "difference", measured.untied_minus_tied("accuracy"), False, True)
 
 

@@ -1,7 +1,6 @@
 """What symbols that almost mean the same show, drawn."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,9 +19,14 @@ from semantica_lib.datasets.xor import XorTask
 from semantica_lib.figures import style
 from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
 
-LOOKS = {NEAR: (BLUE, "o"), MIRROR: (GREEN, "s"), LIARS: (ORANGE, "D"), CONTROL: (BLACK, "^")}
+LOOKS = {
+    NEAR: {"color": BLUE, "marker": "o"},
+    MIRROR: {"color": GREEN, "marker": "s"},
+    LIARS: {"color": ORANGE, "marker": "D"},
+    CONTROL: {"color": BLACK, "marker": "^"},
+}
 ASIDE = {NEAR: 0.93, MIRROR: 1.0, LIARS: 1.07}  # where a pair stands beside its q, as a factor
-TIES = {False: (BLUE, "o"), True: (ORANGE, "D")}
+TIES = {False: LOOKS[NEAR], True: LOOKS[LIARS]}
 TICKS = (0.0, 0.01, 0.05, 0.2, 0.5)
 CURVE = np.concatenate([np.linspace(0, 0.01, 25), np.geomspace(0.01, 0.5, 150)[1:]])
 LEAST, MOST = 3e-3, 5.0  # of the upright axis of distances
@@ -41,18 +45,18 @@ def meanings(found: Sequence[Point]) -> Figure:
     figure, ((far, odds, laws),) = panels(1, 3, height=3.1)
     tasks = Near(found).tasks
     for pair in (NEAR, LIARS, CONTROL):
-        colour, marker = LOOKS[pair]
-        far.plot(CURVE, [theory.meaning(q, pair) for q in CURVE], color=colour, linewidth=1.3)
+        line = {"color": LOOKS[pair]["color"], "linewidth": 1.3}
+        far.plot(CURVE, [theory.meaning(q, pair) for q in CURVE], **line)
         there = [theory.semantic_distance(task, pair).variation for task in tasks.values()]
-        far.plot(list(tasks), there, color=colour, marker=marker, markersize=4, linestyle="")
+        far.plot(list(tasks), there, markersize=4, linestyle="", **LOOKS[pair])
         for name, law in LAWS.items() if pair != CONTROL else ():
-            look = {"color": colour, "linestyle": OF_LAW[name], "linewidth": 1.3}
-            laws.plot(CURVE, [law(q, pair) for q in CURVE], **look)
+            laws.plot(CURVE, [law(q, pair) for q in CURVE], linestyle=OF_LAW[name], **line)
     told = [theory.company(task, NEAR).suggested for task in tasks.values()]
-    for bit, look in enumerate((("o", "-", "full"), ("s", DASHES, "none"))):
-        look = dict(zip(("marker", "linestyle", "fillstyle"), look, strict=True))
-        look |= {"color": BLUE, "markersize": 4, "label": f"context suggests {bit}"}
-        odds.plot(list(tasks), [one[bit] for one in told], **look)
+    full = {"color": BLUE, "marker": "o", "markersize": 4}
+    hollow = full | {"marker": "s", "linestyle": DASHES, "fillstyle": "none"}
+    for bit, look in enumerate((full, hollow)):
+        values = [one[bit] for one in told]
+        odds.plot(list(tasks), values, label=f"context suggests {bit}", **look)
     odds.axhline(0, color=BLACK, linewidth=0.8)
     odds.legend(frameon=False, fontsize=8, handlelength=2.6)
     odds.set_ylim(-0.12, 0.5)
@@ -100,8 +104,8 @@ def _laws_of(axes: Axes, place: Place) -> None:
             for pair in (NEAR, LIARS):
                 shares = np.array([law(q, pair) for q in CURVE])
                 shares = np.where(shares < LEAST, np.nan, shares)
-                look = {"color": LOOKS[pair][0], "linestyle": OF_LAW[name], "linewidth": 1}
-                axes.plot(CURVE, shares, **look)
+                look = {"color": LOOKS[pair]["color"], "linestyle": OF_LAW[name]}
+                axes.plot(CURVE, shares, linewidth=1, **look)
 
 
 def _ends(axes: Axes, near: Near, decay: float, place: Place, pair: Pair) -> None:
@@ -110,7 +114,7 @@ def _ends(axes: Axes, near: Near, decay: float, place: Place, pair: Pair) -> Non
         ratio = near.ratio((decay, q), place, pair).dropna().to_numpy()
         if len(ratio):
             x = q * ASIDE[pair] if q else (ASIDE[pair] - 1) * 0.01
-            _marks(axes, x, ratio.clip(LEAST, MOST), geometric_interval(ratio), *LOOKS[pair])
+            _marks(axes, x, ratio.clip(LEAST, MOST), geometric_interval(ratio), LOOKS[pair])
 
 
 def losses(found: Sequence[Point]) -> Figure:
@@ -141,7 +145,7 @@ def losses(found: Sequence[Point]) -> Figure:
     for axes, below, decay in zip(*grid, decays, strict=True):
         axes.set_title(f"decay {decay:g}")
         _rates(below)
-    keys = [key(tie_of(tied), color=c, marker=m, linestyle="") for tied, (c, m) in TIES.items()]
+    keys = [key(tie_of(tied), linestyle="", **look) for tied, look in TIES.items()]
     keys.append(key("best attainable"))
     keys.append(key("without the context", color=GREY, linestyle=DASHES))
     style.legend(figure, *keys, columns=4)
@@ -160,7 +164,7 @@ def _attained(axes: Axes, near: Near, decay: float, tied: bool, split: str, quan
         seen = measured.trials[tied].measured(split, quantity).dropna().to_numpy()
         if at == decay and measured.window is not None and len(seen):
             x = q * (1.05 if tied else 0.95) if q else 6e-4 * (1 if tied else -1)
-            _marks(axes, x, seen, mean_interval(seen), *TIES[tied])
+            _marks(axes, x, seen, mean_interval(seen), TIES[tied])
 
 
 def _rates(axes: Axes) -> None:
@@ -176,19 +180,15 @@ def _rates(axes: Axes) -> None:
 
 def _keys(*pairs: Pair) -> list[Line2D]:
     """Of pairs, the laws and the margin."""
-    looks = [(f"{a} and {b}", *LOOKS[a, b]) for a, b in pairs]
-    keys = [key(name, color=colour, marker=marker) for name, colour, marker in looks]
-    laws = OF_LAW.items()
-    keys += [key(name, color=GREY, linestyle=dash, linewidth=1.2) for name, dash in laws]
+    keys = [key(f"{a} and {b}", **LOOKS[a, b]) for a, b in pairs]
+    for name, dash in OF_LAW.items():
+        keys.append(key(name, color=GREY, linestyle=dash, linewidth=1.2))
     return [*keys, key("margin of a merge", **MARGIN)]
 
 
-def _marks(
-    axes: Axes, x: float, values: np.ndarray, interval: Interval, colour: Any, marker: str
-) -> None:
+def _marks(axes: Axes, x: float, values: np.ndarray, interval: Interval, look: dict) -> None:
     """Every seed's value as a small dot, and their mean with its interval."""
-    look = {"color": colour, "marker": ".", "markersize": 3, "linestyle": "", "alpha": 0.35}
-    axes.plot([x] * len(values), values, **look)
-    look = {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 1.2}
-    look |= {"elinewidth": 1.2, "markeredgecolor": "white", "markeredgewidth": 0.5}
-    style.bars(axes, [x], [interval], capsize=2, **look)
+    dot = {"marker": ".", "markersize": 3, "linestyle": "", "alpha": 0.35}
+    axes.plot([x] * len(values), values, **look | dot)
+    mark = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
+    style.bars(axes, [x], [interval], capsize=2, linewidth=1.2, elinewidth=1.2, **look, **mark)

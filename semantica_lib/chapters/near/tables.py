@@ -8,27 +8,18 @@ from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import BOTH, LEARNED_NATS, MERGE_MARGIN, tie_of
 from semantica_lib.analysis.markdown import NONE, markdown_table, number
 from semantica_lib.analysis.sweep_points import OUTPUT, PLACES, Point, name_of
+from semantica_lib.chapters.near import theory
 from semantica_lib.chapters.near.measures import LEARNED, Near, key_of, threshold, words
-from semantica_lib.chapters.near.theory import (
-    CONTROL,
-    LAWS,
-    LIARS,
-    MIRROR,
-    NEAR,
-    company,
-    learnable,
-    semantic_distance,
-    trivial,
-)
+from semantica_lib.chapters.near.theory import CONTROL, LAWS, LIARS, MIRROR, NEAR
 from semantica_lib.figures.facts import made_from
 
 
-def theory(found: Sequence[Point]) -> str:
+def enumerated(found: Sequence[Point]) -> str:
     """By q, enumerated: distances of meanings, what outputs are asked for, what can be learned."""
     lines = []
     for q, task in sorted(Near(found).tasks.items()):
-        apart = [semantic_distance(task, pair) for pair in (NEAR, LIARS, CONTROL)]
-        kept = company(task, NEAR)
+        apart = [theory.semantic_distance(task, pair) for pair in (NEAR, LIARS, CONTROL)]
+        kept = theory.company(task, NEAR)
         cells = [f"{q:g}", *(number(one) for distance in apart for one in distance)]
         cells.append(f"{_signed(kept.least)} to {_signed(kept.greatest)}")
         cells.append(" / ".join(map(_signed, kept.suggested)))
@@ -49,7 +40,7 @@ def attainable(found: Sequence[Point]) -> str:
     near, lines = Near(found), []
     for key in sorted(near.points, key=lambda key: (-key[0], key[1])):
         task, measured = near.tasks[key[1]], near.measured.get(key)
-        losses = trivial(task), task.ceiling("train")[1], learnable(task)
+        losses = theory.trivial(task), task.ceiling("train")[1], theory.learnable(task)
         cells = [words(*key), *map(number, losses), "yes" if key[1] in near.telling else "no"]
         for tied in BOTH:
             half = near.learned(key, tied).dropna() >= LEARNED if measured else ()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semantica_lib.analysis.claims import BOTH, Measured, claim_of, exploratory
+from semantica_lib.analysis.claims import BOTH, Measured, aim, claim_of, exploratory
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping import measures
@@ -19,7 +19,7 @@ TEXT = "the tied table is nearer to the untied output than to the untied input t
 NEARER = {"side": "under", "margin": 1.0, "prediction": "output over input residual under 1"}
 WHOSE = {False: "of the same seed", True: "of other seeds"}
 HALF = 0.5
-OVER_HALF = {"side": "over", "margin": HALF, "prediction": f"over {HALF:g}"}
+OVER_HALF = aim("over", HALF)
 WHEN = {"early": f"first {EARLY:,} steps", "late": f"after the first {LATE:.0%} of the steps"}
 UNMEASURED = (
     "The result was stored before gradients were measured; `{command} --fresh` trains it anew."
@@ -90,11 +90,10 @@ def gradient_others(found: Sequence[Point]) -> list[Claim]:
                 _over_half(p, point, True, "late", learners=True),
             ]
     holds, *fail = measures.CHOSEN
-    about = {"side": "over", "margin": 0.0, "prediction": "over 0"}
     for p in (p for p in fail if holds in cosines and p in cosines):
         text = f"cosine between the tied table's two gradients, late, p = {holds:g} minus {p:g}"
         values, of = cosines[holds] - cosines[p], Measured(points[p].result)
-        claims.append(of.claim(text, "difference", values.to_numpy(), True, **about))
+        claims.append(of.claim(text, "difference", values.to_numpy(), True, **aim("over", 0.0)))
     return exploratory(claims)
 
 

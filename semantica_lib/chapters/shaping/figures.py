@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Table
 from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point
@@ -16,15 +17,20 @@ from semantica_lib.chapters.shaping.measures import EXPERIMENTS, TABLES, Nearnes
 from semantica_lib.figures import style
 from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
 
-TIES = {True: ("tied", BLUE, "o", "-"), False: ("untied", ORANGE, "s", "--")}
-LEVELS = (
-    (BLUE, "o", "-"),
-    (ORANGE, "D", "--"),
-    (GREEN, "s", "-."),
-    (GREY, "^", ":"),
-    (BLACK, "v", "-"),
-)
-LOOKS: dict[Table, tuple] = {"output": (BLUE, "o"), "input": (ORANGE, "D")}
+TIES = {
+    True: {"color": BLUE, "marker": "o", "linestyle": "-"},
+    False: {"color": ORANGE, "marker": "s", "linestyle": "--"},
+}
+LEVELS = [
+    {"color": colour, "marker": marker, "linestyle": dash}
+    for colour, marker, dash in zip(
+        (BLUE, ORANGE, GREEN, GREY, BLACK), "oDs^v", ("-", "--", "-.", ":", "-"), strict=True
+    )
+]
+LOOKS: dict[Table, dict] = {
+    "output": {"color": BLUE, "marker": "o"},
+    "input": {"color": ORANGE, "marker": "D"},
+}
 DASHED = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}
 ASIDE = -0.17, 0.17  # where the two of a row stand
 BAR = {"marker": "|", "markersize": 11, "markeredgewidth": 2}
@@ -40,15 +46,11 @@ def over_steps(found: Sequence[Point]) -> Figure:
         for axes, level, quantity in zip(column, (0.5, 0.0), ("share", "cosine"), strict=True):
             axes.axvspan(BEFORE, measures.EARLY, color="0.95", linewidth=0, zorder=0)
             axes.axhline(level, **DASHED)
-            drawn = False
-            for tied, (_, colour, marker, dash) in TIES.items():
-                got = pulls(point, tied)
-                if got and len(got.seeds):
-                    steps = np.where(got.steps == 0, BEFORE, got.steps)
-                    look = {"color": colour, "marker": marker, "linestyle": dash}
-                    _course(axes, steps, getattr(got, quantity), **look)
-                    drawn = True
-            if not drawn:
+            there = {tied: got for tied in TIES if (got := pulls(point, tied)) and len(got.seeds)}
+            for tied, got in there.items():
+                steps = np.where(got.steps == 0, BEFORE, got.steps)
+                _course(axes, steps, getattr(got, quantity), **TIES[tied])
+            if not there:
                 note(axes, "not trained" if not point or not point.result else "not measured")
     first, below = grid[:, 0]
     first.set(ylim=(0, 1), ylabel="output's share\nof the gradient")
@@ -62,8 +64,7 @@ def over_steps(found: Sequence[Point]) -> Figure:
     first.xaxis.set_major_formatter(
         FuncFormatter(lambda x, _: "0" if x == BEFORE else f"$10^{{{round(np.log10(x))}}}$")
     )
-    looks = TIES.values()
-    style.legend(figure, *(key(name, color=c, marker=m, linestyle=d) for name, c, m, d in looks))
+    style.legend(figure, *(key(tie_of(tied), **look) for tied, look in TIES.items()))
     return figure
 
 
@@ -91,21 +92,17 @@ def over_points(found: Sequence[Point]) -> Figure:
         axes.set(title=head, xlabel="likelier synonym's p", xlim=(0.48, 1.02), ylim=(low, 1))
         axes.axhline(level, **DASHED)
         for index, decay in enumerate(decays):
-            colour, marker, dash = LEVELS[index % len(LEVELS)]
             mine = [(own, got) for own, got in there if own.weight_decay == decay]
             if mine:
                 aside = 0.003 * (index - len(decays) / 2)
                 places = [measures.likelier(own) + aside for own, _ in mine]
-                look = {"color": colour, "marker": marker, "linestyle": dash, "linewidth": 1.2}
                 ends = [mean_interval(finite(of(got))) for _, got in mine]
-                style.bars(axes, places, ends, markersize=4, **look)
+                look = LEVELS[index % len(LEVELS)] | {"linewidth": 1.2, "markersize": 4}
+                style.bars(axes, places, ends, **look)
         if not there:
             note(axes, "not measured" if any(one.result for one in found) else "not trained")
-    keys = [
-        key(f"decay {decay:g}", color=colour, marker=marker, linestyle=dash)
-        for decay, (colour, marker, dash) in zip(decays, LEVELS, strict=False)
-    ]
-    style.legend(figure, *keys, columns=3)
+    looks = zip(decays, LEVELS, strict=False)
+    style.legend(figure, *(key(f"decay {decay:g}", **look) for decay, look in looks), columns=3)
     return figure
 
 
@@ -113,25 +110,26 @@ def alignment(found: Sequence[Nearness]) -> Figure:
     """The ratio of the residuals, and the residuals themselves: a row an experiment."""
     height = 1.7 + 0.36 * len(EXPERIMENTS)
     figure, ((left, right),) = panels(1, 2, height=height, sharey=True)
-    by, whose = {near.name: near for near in found}, {False: ("o", "full"), True: ("s", "none")}
+    by = {near.name: near for near in found}
+    same = {"color": BLACK, "marker": "o"}
+    whose = {False: same, True: same | {"marker": "s", "fillstyle": "none"}}
     for row, name in enumerate(EXPERIMENTS):
         near = by.get(name)
         if near is None or near.window is None or not len(near.seeds):
             left.text(1, row, "no result", ha="center", va="center", color=GREY, fontsize=9)
             continue
-        for at, (others, (marker, fill)) in zip(ASIDE, whose.items(), strict=True):
+        for at, (others, look) in zip(ASIDE, whose.items(), strict=True):
             values = ratios(near, others)
             middle, low, high, _ = geometric_interval(values)
             left.plot(values, [row + at] * len(values), ".", color=GREY, markersize=3)
             left.plot([low, high], [row + at] * 2, color=BLACK, linewidth=1.2)
-            left.plot(middle, row + at, color=BLACK, marker=marker, fillstyle=fill)
+            left.plot(middle, row + at, **look)
         for at, table in zip(ASIDE, TABLES, strict=True):
-            colour, marker = LOOKS[table]
+            look, dot = LOOKS[table], {"linestyle": "", "marker": ".", "markersize": 3}
             values, chance = near.others(near.end(table)), near.others(near.chance[table])
-            dots = [row + at] * len(values)
-            right.plot(values, dots, ".", color=colour, markersize=3, alpha=0.6)
-            right.plot(values.mean(), row + at, color=colour, marker=marker)
-            right.plot(chance.mean(), row + at, color=colour, **BAR)
+            right.plot(values, [row + at] * len(values), alpha=0.6, **look | dot)
+            right.plot(values.mean(), row + at, **look)
+            right.plot(chance.mean(), row + at, **look | BAR)
     left.axvline(1, **DASHED)
     left.set_xscale("log")
     left.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5, 10]))
@@ -143,20 +141,11 @@ def alignment(found: Sequence[Nearness]) -> Figure:
     left.set_ylim(len(EXPERIMENTS) - 0.5, -0.5)
     for axes in (left, right):
         axes.grid(axis="y", visible=False)
-    keys = [
-        key("other seeds" if others else "same seed", marker=marker, fillstyle=fill)
-        for others, (marker, fill) in whose.items()
-    ]
-    order = key("random order", color=GREY, linestyle="", **BAR)
-    style.legend(figure, *keys, *_tables(""), order, columns=3)
+    keys = [key("other seeds" if others else "same seed", **look) for others, look in whose.items()]
+    keys += [key(f"untied {table}", linestyle="", **look) for table, look in LOOKS.items()]
+    keys.append(key("random order", color=GREY, linestyle="", **BAR))
+    style.legend(figure, *keys, columns=3)
     return figure
-
-
-def _tables(dash: str) -> list:
-    return [
-        key(f"untied {table}", color=colour, marker=marker, linestyle=dash)
-        for table, (colour, marker) in LOOKS.items()
-    ]
 
 
 def alignment_over_steps(found: Sequence[Nearness]) -> Figure:
@@ -171,19 +160,20 @@ def alignment_over_steps(found: Sequence[Nearness]) -> Figure:
         if near is None or not len(near.seeds):
             note(axes, "no result")
             continue
-        for table, (colour, marker) in LOOKS.items():
+        sparse = {"markersize": 4, "markevery": max(1, len(near.steps) // 5)}
+        for table, look in LOOKS.items():
             same, others = near.same(near.apart[table]), near.others(near.apart[table])
-            look = {"color": colour, "marker": marker, "markersize": 4}
-            look["markevery"] = max(1, len(near.steps) // 5)
-            axes.plot(near.steps, same.T, color=colour, linewidth=0.5, alpha=0.3)
-            axes.plot(near.steps, same.mean(0), **look)
-            axes.plot(near.steps, others.mean(0), linestyle="--", **look)
-            axes.axhline(near.others(near.chance[table]).mean(), color=colour, linestyle=":")
+            axes.plot(near.steps, same.T, color=look["color"], linewidth=0.5, alpha=0.3)
+            axes.plot(near.steps, same.mean(0), **look, **sparse)
+            axes.plot(near.steps, others.mean(0), linestyle="--", **look, **sparse)
+            chance = near.others(near.chance[table]).mean()
+            axes.axhline(chance, color=look["color"], linestyle=":")
         axes.set_xticks([0, near.steps[-1] // 2])
     grid[0, 0].set_ylim(0, 1)
     for axes in grid[:, 0]:
         axes.set_ylabel("residual")
     ways = {"same seed": "-", "other seeds": "--", "random order": ":"}
-    keys = [*_tables("-"), *(key(label, linestyle=dash) for label, dash in ways.items())]
+    keys = [key(f"untied {table}", **look) for table, look in LOOKS.items()]
+    keys += [key(label, linestyle=dash) for label, dash in ways.items()]
     style.legend(figure, *keys, columns=3)
     return figure

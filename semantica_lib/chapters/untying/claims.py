@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from semantica_lib.analysis.claims import MERGE_MARGIN, Side, exploratory, more_learn
+from semantica_lib.analysis.claims import MERGE_MARGIN, aim, exploratory, more_learn
 from semantica_lib.analysis.distances import synonym_pairs
 from semantica_lib.analysis.exploratory import CLOSE
 from semantica_lib.analysis.statistics import Claim, finite
@@ -42,7 +42,7 @@ def untying_claims(found: Sequence[Point]) -> tuple[list[Claim], list[Claim]]:
         if way.until == steps[-1]:
             less = measures.difference(way, always, "loss") if always else ()
             text = f"{way.label}: loss over all strings minus {ALWAYS}'s, nats"
-            primary.append(_claim([way, always], text, less, "difference", **_aim("under", 0.0)))
+            primary.append(_claim([way, always], text, less, "difference", **aim("under", 0.0)))
         for base in filter(None, (never, always)):
             others += _against(way, base)
     return primary, exploratory(others)
@@ -61,10 +61,6 @@ def _claim(
     return Claim(text, measure=measure, values=finite(values), failed=failed, **about)
 
 
-def _aim(side: Side, margin: float, of: str = "") -> dict[str, Any]:
-    return {"side": side, "margin": margin, "prediction": f"{side} {margin:g}{of}"}
-
-
 def _by_the_clock(way: Way) -> tuple[list[Claim], list[Claim]]:
     """Input rows from the step of untying on: those that tying held apart are the primary claim."""
     primary, others, obstacle = [], [], ""
@@ -78,7 +74,7 @@ def _by_the_clock(way: Way) -> tuple[list[Claim], list[Claim]]:
         predicted = {"obstacle": obstacle}
         if merge is not None:
             text = f", predicted to {'merge' if merge else 'stay apart'}"
-            predicted |= _aim("under" if merge else "over", MERGE_MARGIN)
+            predicted |= aim("under" if merge else "over", MERGE_MARGIN)
         judged = others if merge is None else primary
         judged.append(_claim([way], over + text, left, **predicted))
         only = f"{over}{text}, learned trials only"
@@ -99,10 +95,10 @@ def _outputs(way: Way, learners: bool = False) -> list[Claim]:
         side, verb = ("under", "merge") if holds else ("over", "stay apart")
         text = f"{way.label}: output rows {a} and {b} {verb} (DH {'holds' if holds else 'fails'})"
         text += ", learned trials only" * learners
-        aim = _aim(side, MERGE_MARGIN)
-        aim["prediction"] = f"{side} {MERGE_MARGIN:.2f} of a control pair's distance"
+        predicted = aim(side, MERGE_MARGIN)
+        predicted["prediction"] = f"{side} {MERGE_MARGIN:.2f} of a control pair's distance"
         ratio = way.trials.ratio("output", (a, b))[0][keep]
-        claims.append(_claim([way], text, ratio, **aim))
+        claims.append(_claim([way], text, ratio, **predicted))
     return claims
 
 
@@ -113,8 +109,8 @@ def _gets_back(way: Way, never: Way | None, always: Way | None) -> Claim:
         loss, least, most = (measures.final(one, "loss", *ways) for one in ways)
         values = loss - (least + most) / 2
     text = f"{way.label}: loss over all strings minus the mean of always untied's and always tied's"
-    aim = _aim("under", 0.0, " nats: over half of tying's cost is got back")
-    return _claim(ways, text, values, "difference", **aim)
+    less = aim("under", 0.0, " nats: over half of tying's cost is got back")
+    return _claim(ways, text, values, "difference", **less)
 
 
 def _against(way: Way, base: Way) -> list[Claim]:
@@ -122,14 +118,16 @@ def _against(way: Way, base: Way) -> list[Claim]:
     name = base.label
     told = more_learn(f"{way.label}: learned by more trials than {name}", base.learned, way.learned)
     claims = [replace(told, obstacle=way.lacks or base.lacks)]
-    worse = _aim("under", NO_WORSE) if name == NEVER and way.until <= EARLY else {}
-    for quantity, unit, aim in (("loss", ", nats", worse), ("accuracy", "", {})):
+    worse = aim("under", NO_WORSE) if name == NEVER and way.until <= EARLY else {}
+    for quantity, unit, predicted in (("loss", ", nats", worse), ("accuracy", "", {})):
         values = measures.difference(way, base, quantity)
         text = f"{way.label}: {quantity} over all strings minus {name}'s{unit}"
-        claims.append(_claim([way, base], text, values, "difference", **aim))
+        claims.append(_claim([way, base], text, values, "difference", **predicted))
         learned = [one.learned.reindex(values.index, fill_value=False) for one in (way, base)]
         text += ", seeds that learn in both"
-        claims.append(_claim([way, base], text, values[np.all(learned, 0)], "difference", **aim))
+        claims.append(
+            _claim([way, base], text, values[np.all(learned, 0)], "difference", **predicted)
+        )
     steps = np.intersect1d(*(one.values("train", "loss").columns for one in (way, base)))
     firsts = {"the parity is learned": [measures.first_learned(one, steps) for one in (way, base)]}
     steps = np.intersect1d(way.trials.steps, base.trials.steps)
