@@ -9,7 +9,7 @@ import numpy as np
 from made import made
 
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.chapters.near.nearness import output_law, values_of
+from semantica_lib.chapters.near.theory import output_law, values_of
 from semantica_lib.datasets.xor import XorTask
 
 RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)

@@ -185,3 +185,12 @@ def more_learn(text: str, before: pd.Series, after: pd.Series, side: Side = "") 
 def exploratory(claims: list[Claim]) -> list[Claim]:
     """The same claims, said to be exploratory."""
     return [replace(claim, text=EXPLORATORY + claim.text) for claim in claims]
+
+
+def aim(side: Side, margin: float, of: str = "") -> dict[str, Any]:
+    """What of a :class:`Claim` says what is predicted: the side of the margin, and its words.
+
+    Args:
+        of: what stands behind the margin in the words.
+    """
+    return {"side": side, "margin": margin, "prediction": f"{side} {margin:g}{of}"}

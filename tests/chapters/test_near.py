@@ -14,10 +14,9 @@ from made_near import line, point, sweep
 from semantica_lib.analysis.claims import EXPLORATORY
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
-from semantica_lib.chapters.near import claims as near
-from semantica_lib.chapters.near import measures as near_points
-from semantica_lib.chapters.near import nearness
-from semantica_lib.chapters.near.measures import Near
+from semantica_lib.chapters.near import theory
+from semantica_lib.chapters.near.claims import near_claims
+from semantica_lib.chapters.near.measures import Near, threshold
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.settings.sweeps import points as points_of
@@ -58,9 +57,9 @@ def test_meanings_are_as_far_apart_as_brute_force_says(q: float, pair: tuple[int
               for one in (p, other)]  # fmt: skip
         expected += share * np.array([abs(p - other).sum() / 2, sum(kl) / 2])
     task = XorTask(BITS, EVEN, EVEN, 14, q)
-    found = nearness.semantic_distance(task, pair)
+    found = theory.semantic_distance(task, pair)
     assert found == pytest.approx(expected, abs=1e-12)
-    assert nearness.meaning(q, pair, BITS) == pytest.approx(found.variation, abs=1e-12)
+    assert theory.meaning(q, pair, BITS) == pytest.approx(found.variation, abs=1e-12)
 
 
 @pytest.mark.parametrize("q", [0.0, 0.03, 0.2, 0.5])
@@ -69,7 +68,7 @@ def test_company_is_what_brute_force_says(q: float, pair: tuple[int, int]) -> No
     cells = np.array([cell[list(pair)] for cell in truth(q).values()])
     cells = cells[cells.sum(1) > 0]
     task = XorTask(BITS, EVEN, EVEN, 14, q)
-    found = nearness.company(task, pair)
+    found = theory.company(task, pair)
     assert found.variation == pytest.approx(abs(np.diff(cells / cells.sum(0))).sum() / 2, abs=1e-12)
     with np.errstate(divide="ignore"):
         ratios = np.log(cells[:, 1]) - np.log(cells[:, 0])
@@ -91,43 +90,43 @@ def test_meaning_and_company_differ_alike_but_logarithms_do_not() -> None:
     times = []
     for q in (0.01, 0.02, 0.05, 0.1, 0.3, 0.5):
         task = XorTask(7, EVEN, EVEN, 14, q)
-        apart = [nearness.semantic_distance(task, p).variation for p in ((0, 1), (0, 2), (1, 3))]
-        kept = [nearness.company(task, p).variation for p in ((0, 1), (0, 2), (1, 3))]
+        apart = [theory.semantic_distance(task, p).variation for p in ((0, 1), (0, 2), (1, 3))]
+        kept = [theory.company(task, p).variation for p in ((0, 1), (0, 2), (1, 3))]
         assert apart == pytest.approx(kept, abs=1e-12)
         assert apart[0] / apart[1] == pytest.approx(q)
         assert apart[2] / apart[1] == pytest.approx(1 - 2 * q)
-        moved = [abs(np.diff(nearness.company(task, p).suggested))[0] for p in ((0, 1), (0, 2))]
-        assert nearness.output_law(q, (0, 1)) == pytest.approx(moved[0] / moved[1])
-        times.append(nearness.output_law(q, (0, 1)) / nearness.input_law(q, (0, 1)))
+        moved = [abs(np.diff(theory.company(task, p).suggested))[0] for p in ((0, 1), (0, 2))]
+        assert theory.output_law(q, (0, 1)) == pytest.approx(moved[0] / moved[1])
+        times.append(theory.output_law(q, (0, 1)) / theory.input_law(q, (0, 1)))
     assert times == sorted(times, reverse=True) and times[0] > 4 and times[-1] == pytest.approx(1)
-    assert nearness.output_law(0.5, (1, 3)) == pytest.approx(0)
-    assert nearness.output_law(0, (0, 1)) == 0 and nearness.output_law(0, (1, 3)) == 1
+    assert theory.output_law(0.5, (1, 3)) == pytest.approx(0)
+    assert theory.output_law(0, (0, 1)) == 0 and theory.output_law(0, (1, 3)) == 1
     # p(1)/p(0) = (1 - q) + q p(bit 1)/p(bit 0), greatest where it can be told at all
-    assert nearness.company(XorTask(7, EVEN, EVEN, 14, 0.1), (0, 1)).least == pytest.approx(
+    assert theory.company(XorTask(7, EVEN, EVEN, 14, 0.1), (0, 1)).least == pytest.approx(
         math.log(0.9)
     )
 
 
 def test_where_hardly_anything_can_be_learned_a_quarter_nat_does_not_tell() -> None:
     honest = XorTask(7, EVEN, EVEN, 14)
-    assert nearness.learnable(honest, "exact") == pytest.approx(math.log(2))
-    assert nearness.trivial(honest, "exact") == pytest.approx(math.log(4))
+    assert theory.learnable(honest, "exact") == pytest.approx(math.log(2))
+    assert theory.trivial(honest, "exact") == pytest.approx(math.log(4))
     joint = np.array(list(truth(0.2).values()))
     share = joint / joint.sum(1, keepdims=True)
     loss = -sum(p * math.log(x) for p, x in zip(joint.flat, share.flat, strict=True) if p)
     task = XorTask(BITS, EVEN, EVEN, 14, 0.2)
-    assert nearness.learnable(task, "exact") == pytest.approx(math.log(4) - loss)
+    assert theory.learnable(task, "exact") == pytest.approx(math.log(4) - loss)
     found = [Point({}, own, None) for _, own in points_of(read(sweeps()["near"]))]
     assert len(found) == 18
     assert Near(found).telling == [0.0, 0.01, 0.02, 0.05]
-    assert near.near_claims(found) == ([], [])
+    assert near_claims(found) == ([], [])
 
 
 # --- claims ----------------------------------------------------------------------------------
 
 
 def rows(found: list[Point]) -> Any:
-    frame = judged("near", *near.near_claims(found), [one.result for one in found if one.result])
+    frame = judged("near", *near_claims(found), [one.result for one in found if one.result])
     return frame, primary_rows(frame)
 
 
@@ -218,7 +217,7 @@ def test_the_control_is_the_honest_pair_and_the_place_is_signed(tmp_path: Path) 
 def test_who_learned_is_measured_by_what_can_be_learned(tmp_path: Path) -> None:
     """At q = 0.5 every trial is within a quarter nat; three have learned more than half."""
     task = XorTask(7, EVEN, EVEN, 14, 0.5)
-    floor, without = task.ceiling("train")[1], nearness.trivial(task)
+    floor, without = task.ceiling("train")[1], theory.trivial(task)
 
     def attained(seed: int, tied: bool, split: str) -> tuple[float, float]:
         share = 0.9 if seed <= 3 else 0.3
@@ -237,17 +236,17 @@ def test_who_learned_is_measured_by_what_can_be_learned(tmp_path: Path) -> None:
 
 def test_thresholds_are_those_of_the_intervals(tmp_path: Path) -> None:
     measured = Near(sweep(tmp_path, whole=True))
-    found = near_points.threshold(measured, 0.1, INPUT)
+    found = threshold(measured, 0.1, INPUT)
     assert found == pytest.approx((0.05, 0.1, 0.01))  # at q = 0.1 a little over
-    assert near_points.threshold(measured, 0.1, OUTPUT)[:2] == pytest.approx((0.05, 0.1))
+    assert threshold(measured, 0.1, OUTPUT)[:2] == pytest.approx((0.05, 0.1))
 
     def wide(seed: int, tied: bool, table: str) -> np.ndarray:
         far = 2 * (0.02 if seed % 2 else 0.3)  # geometric mean 0.077, an interval about 0.1
         return line([1, 1 - far, -1, far - 1])
 
     unsure = [point(tmp_path / "wide", q, 0.1, wide) for q in (0.0, 0.05)]
-    assert np.isnan(near_points.threshold(Near(unsure), 0.1, INPUT)).all()
-    none = near_points.threshold(Near([]), 0.1, INPUT)
+    assert np.isnan(threshold(Near(unsure), 0.1, INPUT)).all()
+    none = threshold(Near([]), 0.1, INPUT)
     assert np.isnan(none).all()
 
 

@@ -10,8 +10,8 @@ import pytest
 from made_near import RATES, line, point, sweep
 
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.chapters.near import figures as near
-from semantica_lib.chapters.near import tables as near_tables
+from semantica_lib.chapters.near import figures, tables
+from semantica_lib.chapters.near.theory import LAWS
 from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.settings.sweeps import points as points_of
@@ -37,10 +37,10 @@ def rows(table: str) -> list[list[str]]:
 
 def test_marks_of_distances_lie_on_the_laws_that_made_them(found: list[Point]) -> None:
     """Of 0 and 1: at q in the input panel, at the output's law in the output panel."""
-    figure = near.distances(found)
+    figure = figures.distances(found)
     panels = figure.axes
     assert [axes.get_title() for axes in panels[:3]] == ["untied input", "untied output", "tied"]
-    for axes, law in zip(panels[:2], near.LAWS.values(), strict=True):
+    for axes, law in zip(panels[:2], LAWS.values(), strict=True):
         marks = [
             bars.lines[0].get_xydata()[0]
             for bars in axes.containers
@@ -49,10 +49,12 @@ def test_marks_of_distances_lie_on_the_laws_that_made_them(found: list[Point]) -
         at = {round(x / 0.93, 6): y for x, y in marks if x > 0}
         assert sorted(at) == pytest.approx(RATES[1:])
         for q, y in at.items():
-            assert y == pytest.approx(law[0](round(q, 3), (0, 1)), rel=2e-3)
+            assert y == pytest.approx(law(round(q, 3), (0, 1)), rel=2e-3)
         dots = [one for one in axes.lines if one.get_marker() == "."]
         assert len(dots) == 3 * len(RATES) and {len(one.get_xdata()) for one in dots} == {6}
-    curves = [sum(len(one.get_xdata()) == len(near.CURVE) for one in axes.lines) for axes in panels]
+    curves = [
+        sum(len(one.get_xdata()) == len(figures.CURVE) for one in axes.lines) for axes in panels
+    ]
     assert curves == [2, 2, 4] * 2  # a tied table has both laws
     dashes = [axes.lines[0].get_linestyle() for axes in panels[:2]]
     assert dashes == ["-", "--"]
@@ -62,7 +64,7 @@ def test_marks_of_distances_lie_on_the_laws_that_made_them(found: list[Point]) -
 def test_losses_are_drawn_between_the_floor_and_the_predictor_without_context(
     found: list[Point],
 ) -> None:
-    figure = near.losses(found)
+    figure = figures.losses(found)
     above, below = figure.axes[0], figure.axes[2]
     assert (above.get_ylabel(), below.get_ylabel()) == ("loss (nats)", "accuracy")
     floor, plain = above.lines[:2]
@@ -76,31 +78,31 @@ def test_losses_are_drawn_between_the_floor_and_the_predictor_without_context(
 
 
 def test_theory_is_drawn_and_told_without_any_result(untrained: list[Point]) -> None:
-    figure = near.meanings(untrained)
+    figure = figures.meanings(untrained)
     far, _, laws = figure.axes
     curves, marks = far.lines[::2], far.lines[1::2]
     for curve, counted in zip(curves, marks, strict=True):  # closed form and enumeration
         for x, y in counted.get_xydata():
             assert np.interp(x, *curve.get_data()) == pytest.approx(y, abs=2e-3)
     assert laws.lines[0].get_ydata()[-1] == pytest.approx(0.5)
-    table = rows(near_tables.theory(untrained))
+    table = rows(tables.enumerated(untrained))
     assert [row[0] for row in table] == [f"{q:g}" for q in RATES]
     assert table[4][1] == "0.0531" and table[4][-1] == "0.0531"  # 0.1 * 0.9^6
     assert table[4][7] == "−0.105 to ∞"  # log 0.9
-    assert "at q = 0.1 in an input table and at q = 0.08 in an output" in near_tables.crossings()
+    assert "at q = 0.1 in an input table and at q = 0.08 in an output" in tables.crossings()
 
 
 def test_tables_tell_what_is_measured(found: list[Point]) -> None:
-    ends = {(row[0], row[1]): row for row in rows(near_tables.endings(found))}
+    ends = {(row[0], row[1]): row for row in rows(tables.endings(found))}
     assert len(ends) == 18 * 3
     row = ends["q 0.2, decay 0.1", "untied input"]
     assert row[2] == "0.200" and row[3].startswith("0.200 [") and row[7].startswith("0.600 [")
     assert row[8].startswith("0.200 [") and row[9].startswith("2.00 [")
     assert row[5].startswith("0.25")  # of the usual control: 0.4 of the median of 2, 1.6, 1.6, 1.2
-    learn = {row[0]: row for row in rows(near_tables.attainable(found))}
+    learn = {row[0]: row for row in rows(tables.attainable(found))}
     assert [cell for cell in learn["q 0.05, decay 0"][4:]] == ["yes"] + ["6 of 6"] * 4
     assert learn["q 0.1, decay 0"][4] == "no"
-    parted = rows(near_tables.thresholds(found))
+    parted = rows(tables.thresholds(found))
     assert parted[0] == ["0.1", "untied input", "0.05", "0.1", "0.01"]
     assert parted[3] == ["0", "untied input", "–", "0.1", "0.5"]  # 0.4 at q = 0
 
@@ -119,13 +121,13 @@ def test_pages_stand_with_any_part_of_the_sweep(untrained: list[Point], tmp_path
     metrics = alone.metrics[~alone.metrics.tied]
     odd[0] = odd[0]._replace(result=replace(alone, metrics=metrics, **a_trial))
     for some in ([], odd[:1], odd):
-        for draw in (near.meanings, near.distances, near.losses):
+        for draw in (figures.meanings, figures.distances, figures.losses):
             assert png(draw(some))
-        for tell in (near_tables.theory, near_tables.attainable, near_tables.endings,
-                     near_tables.thresholds):  # fmt: skip
+        for tell in (tables.enumerated, tables.attainable, tables.endings,
+                     tables.thresholds):  # fmt: skip
             assert isinstance(tell(some), str)
-    assert near_tables.endings(untrained) == near_tables.thresholds([]) == "Nothing is trained yet."
-    listed = near_tables.listed("near", untrained)
+    assert tables.endings(untrained) == tables.thresholds([]) == "Nothing is trained yet."
+    listed = tables.listed("near", untrained)
     assert len(re.findall("no result yet", listed)) == 18 and "semantica run near" in listed
-    texts = [text.get_text() for axes in near.distances(odd[:1]).axes for text in axes.texts]
+    texts = [text.get_text() for axes in figures.distances(odd[:1]).axes for text in axes.texts]
     assert texts == ["not trained"]  # the tied panel

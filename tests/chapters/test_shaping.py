@@ -15,9 +15,13 @@ from scipy.stats import ortho_group
 from semantica_lib.analysis.claims import EXPLORATORY
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
-from semantica_lib.chapters.shaping import measures as shaping
-from semantica_lib.chapters.shaping import pulls
-from semantica_lib.chapters.shaping.measures import EXPERIMENTS, Nearness
+from semantica_lib.chapters.shaping.claims import (
+    alignment_claims,
+    alignment_others,
+    gradient_claims,
+    gradient_others,
+)
+from semantica_lib.chapters.shaping.measures import EXPERIMENTS, Nearness, pulls, ratios, related
 from semantica_lib.chapters.shaping.procrustes import factor, jackknifed, residual
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.store.results import Result
@@ -83,7 +87,7 @@ def test_pseudo_values_are_those_of_leaving_a_seed_out() -> None:
 def test_the_nearer_table_is_told(share: float, verdict: str, tmp_path: Path) -> None:
     one = result(tmp_path, lambda _: share)
     near = Nearness(one)
-    frame = primary_rows(judged("made", shaping.alignment_claims([near]), [], [one]))
+    frame = primary_rows(judged("made", alignment_claims([near]), [], [one]))
     assert len(frame) == 2 * len(EXPERIMENTS)
     mine = frame.claim.str.startswith(f"{NAME}: ")
     assert mine.sum() == 2 and set(frame[mine].verdict) == {verdict}
@@ -94,7 +98,7 @@ def test_the_nearer_table_is_told(share: float, verdict: str, tmp_path: Path) ->
 def test_a_common_beginning_is_told_from_a_common_task(tmp_path: Path) -> None:
     """What a tied table has of its own seed's input does not count against other seeds' tables."""
     near = Nearness(result(tmp_path, lambda _: 0.6, heritage=1.0))
-    same, others = (shaping.ratios(near, others) for others in (False, True))
+    same, others = (ratios(near, others) for others in (False, True))
     assert (same > 1).all()
     assert np.exp(np.log(others).mean()) < 1
     logs = np.log(near.end("output") / near.end("input"))
@@ -145,7 +149,7 @@ def test_a_language_model_s_tables_are_compared_at_its_last_record(tmp_path: Pat
     assert 0 < len(same) < 14
     expected = procrustes(tied[same], other[same])[2]
     assert near.of_one_class("input")[0, 2] == pytest.approx(expected, rel=1e-5)
-    claims = shaping.alignment_others([near], [few])
+    claims = alignment_others([near], [few])
     assert all(claim.text.startswith(EXPLORATORY) and claim.seeds == 3 for claim in claims)
     assert sum("words alone" in claim.text for claim in claims) == 2
 
@@ -159,14 +163,14 @@ def test_crashed_and_missing_trials_are_left_out(tmp_path: Path) -> None:
     })  # fmt: skip
     near = Nearness(one)
     assert near.seeds.tolist() == list(SEEDS[1:])
-    claims = shaping.alignment_claims([near])[:2]
+    claims = alignment_claims([near])[:2]
     assert all(claim.failed == 1 for claim in claims)
     empty = Nearness(lone)
-    rows = judged("made", shaping.alignment_claims([empty]), [], [lone])[:2]
+    rows = judged("made", alignment_claims([empty]), [], [lone])[:2]
     assert set(rows.verdict) == {"inconclusive"}
     assert rows.deviation.str.contains("untied trials of seeds 1, .* are missing").all()
     part = replace(one, manifest=one.manifest | {"status": "partial"})
-    rows = judged("made", shaping.alignment_claims([Nearness(part)]), [], [part])[:2]
+    rows = judged("made", alignment_claims([Nearness(part)]), [], [part])[:2]
     assert rows.deviation.str.startswith("The result is partial").all()
 
 
@@ -192,17 +196,17 @@ def test_the_share_is_of_the_norms_early_and_late(tmp_path: Path) -> None:
 
     one = point(tmp_path, 0.85, gradient)
     for tied, early in ((True, 0.75), (False, 0.25)):
-        got = pulls.pulls(one, tied)
+        got = pulls(one, tied)
         assert got.seeds.tolist() == list(SEEDS)
         np.testing.assert_allclose(got.early(got.share), early)
         np.testing.assert_allclose(got.late(got.share), 0.5)
         np.testing.assert_allclose(got.late(got.cosine), np.array(SEEDS) / 10)
-    claims = pulls.gradient_claims([one])
+    claims = gradient_claims([one])
     assert [claim.text[:8] for claim in claims] == ["p = 0.5:", "p = 0.85", "p = 0.99"]
     frame = primary_rows(judged("made", claims, [], [one.result]))
     assert frame.verdict.tolist() == ["inconclusive", "reproduced", "inconclusive"]
     assert frame.estimate[1] == pytest.approx(0.75)
-    others = judged("made", [], pulls.gradient_others([one]), [one.result])
+    others = judged("made", [], gradient_others([one]), [one.result])
     assert others.claim.str.startswith(EXPLORATORY).all()
     untied = others[others.claim.str.contains("untied") & others.claim.str.contains("first 1,000")]
     assert untied.verdict.tolist() == ["not reproduced"]
@@ -212,18 +216,18 @@ def test_of_other_decays_and_results_without_gradients_nothing_is_claimed(tmp_pa
     old = point(tmp_path, 0.5)
     other = point(tmp_path, 0.85, lambda *_: (1.0, 2.0, 0.0), weight_decay=0.03)
     missing = Point({}, Settings(zero_dst=(0.01, 0.99)), None)
-    claims = pulls.gradient_claims([old, other, missing])
+    claims = gradient_claims([old, other, missing])
     assert "before gradients were measured" in claims[0].obstacle
     assert "--fresh" in claims[0].obstacle
     assert all("no result yet" in claim.obstacle for claim in claims[1:])
-    assert pulls.gradient_others([old, other, missing]) == []
-    assert pulls.related([old, other, missing]) == []
+    assert gradient_others([old, other, missing]) == []
+    assert related([old, other, missing]) == []
 
 
 def test_no_gradient_has_no_share_and_a_crashed_trial_none_at_all(tmp_path: Path) -> None:
     one = point(tmp_path, 0.85, lambda s, t, step: (0.0, 0.0, np.nan) if step else (1.0, 1.0, 0.5))
     one.result.input_embedding[0] = np.nan
-    got = pulls.pulls(one, True)
+    got = pulls(one, True)
     assert got.seeds.tolist() == list(SEEDS[1:])
     np.testing.assert_allclose(got.early(got.share), 0.5)
     assert got.late(got.share).isna().all()
@@ -234,7 +238,7 @@ def test_agreement_is_paired_by_seed(tmp_path: Path) -> None:
         return lambda seed, *_: (1.0, 1.0, 0.1 * seed + by + 0.001 * seed**2 * (by > 0))
 
     found = [point(tmp_path, 0.5, gradient(0.2)), point(tmp_path, 0.85, gradient(0.0))]
-    rows = judged("made", [], pulls.gradient_others(found), [])
+    rows = judged("made", [], gradient_others(found), [])
     (row,) = rows[rows.claim.str.contains("cosine")].itertuples()
     assert row.verdict == "reproduced" and row.low > 0.19
     assert row.estimate == pytest.approx(0.2 + 0.001 * np.mean(np.square(SEEDS)))
@@ -245,5 +249,5 @@ def test_seeds_with_the_larger_share_are_nearer_to_the_output(tmp_path: Path) ->
         return 0.2 + 0.1 * seed
 
     one = point(tmp_path, 0.5, lambda seed, *_: (1 - of(seed), of(seed), 0.0), of)
-    (row,) = pulls.related([one])
+    (row,) = related([one])
     assert (row.p, row.seeds) == (0.5, len(SEEDS)) and row.correlation == pytest.approx(-1)

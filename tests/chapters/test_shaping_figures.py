@@ -10,8 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.chapters.shaping import figures as shaping
-from semantica_lib.chapters.shaping import pull_figures as pulls
+from semantica_lib.chapters.shaping import figures, tables
 from semantica_lib.chapters.shaping.measures import EXPERIMENTS, Nearness, ratios
 from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
@@ -35,7 +34,7 @@ def point(make: Make, p: float, decay: float = 0.1, share: float = 0.8, **own: A
 
 def test_the_pulls_are_drawn_over_steps_with_step_0_to_the_left(make: Make, fits: Fits) -> None:
     found = [point(make, 0.5, seeds=[1, 2, 3]), Point({}, Settings(zero_dst=(0.15, 0.85)), None)]
-    figure = pulls.over_steps(found)
+    figure = figures.over_steps(found)
     share, _, _, cosine, missing, _ = figure.axes
     assert share.get_title() == "p = 0.5: DH holds"
     assert figure.axes[1].get_title() == "p = 0.85: DH fails"
@@ -53,7 +52,7 @@ def test_every_point_stands_at_its_probability(make: Make, fits: Fits) -> None:
         point(make, p, decay, share, seeds=[1, 2])
         for p, decay, share in ((0.9, 0.0, 0.7), (0.5, 0.0, 0.6), (0.5, 0.1, 0.8))
     ]
-    figure = pulls.over_points(found)
+    figure = figures.over_points(found)
     early = figure.axes[0]
     (none, _, _), (some, _, _) = (one.lines for one in early.containers)
     np.testing.assert_allclose(none.get_xdata(), [0.5, 0.9], atol=0.01)
@@ -70,7 +69,7 @@ def near(make: Make) -> list[Nearness]:
 
 
 def test_the_ratio_stands_in_its_experiment_s_row(near: list[Nearness], fits: Fits) -> None:
-    figure = shaping.alignment(near)
+    figure = figures.alignment(near)
     left, right = figure.axes
     assert [label.get_text() for label in left.get_yticklabels()] == list(EXPERIMENTS)
     seeds = left.lines[0]
@@ -82,40 +81,40 @@ def test_the_ratio_stands_in_its_experiment_s_row(near: list[Nearness], fits: Fi
 
 
 def test_residuals_are_drawn_and_told_over_training(near: list[Nearness], fits: Fits) -> None:
-    figure = shaping.alignment_over_steps(near)
+    figure = figures.alignment_over_steps(near)
     axes = figure.axes[1]
     same = near[0].same(near[0].apart["output"])
     np.testing.assert_allclose(axes.lines[4].get_ydata(), same.mean(0))
     assert figure.axes[0].texts[0].get_text() == "no result"
     assert fits(figure)
-    table = shaping.residuals(near).splitlines()
+    table = tables.residuals(near).splitlines()
     assert len(table) == 2 + 2 * len(near)
     assert f"{near[0].same(near[0].end('output')).mean():#.3g}" in table[2]
     assert "7 in 4" in table[2] and "untied input" in table[3]
-    assert len(shaping.among(near).splitlines()) == 2 + len(near)
+    assert len(tables.among(near).splitlines()) == 2 + len(near)
 
 
 def test_every_part_says_what_is_missing(make: Make, fits: Fits) -> None:
     missing = [Point({}, Settings(zero_dst=(0.5, 0.5)), None)]
     old = [Point({}, make("old", zero_dst=[0.5, 0.5]).settings, make("older", zero_dst=[0.5, 0.5]))]
     for found in ([], missing, old):
-        for figure in (pulls.over_steps(found), pulls.over_points(found)):
+        for figure in (figures.over_steps(found), figures.over_points(found)):
             assert png(figure) and fits(figure)
             assert figure.axes[0].texts[0].get_text() in ("not trained", "not measured")
-        assert "No point" in pulls.related_rows(found)
+        assert "No point" in tables.related_rows(found)
     short = Nearness(make("short", experiment="lstm-small", steps=20))
     lone = Nearness(make("lone", experiment="lstm-small", ties=["tied"]))
     single = Nearness(make("single", experiment="lstm-small", seeds=[1]))
     for near in ([], [short], [lone], [single]):
-        for figure in (shaping.alignment(near), shaping.alignment_over_steps(near)):
+        for figure in (figures.alignment(near), figures.alignment_over_steps(near)):
             assert png(figure) and fits(figure)
-        assert shaping.residuals(near) and shaping.among(near)
-    told = shaping.listed("phase", old, [])
+        assert tables.residuals(near) and tables.among(near)
+    told = tables.listed("phase", old, [])
     assert "1 of 1 points have a result, 0 with measured gradients" in told
     assert "`semantica run mlm` trains it" in told
-    assert shaping.open_rows(pd.DataFrame({"deviation": []})) == "There is none."
+    assert tables.open_rows(pd.DataFrame({"deviation": []})) == "There is none."
 
 
 def test_the_correlation_is_told_by_point(make: Make) -> None:
-    table = pulls.related_rows([point(make, 0.5, seeds=[1, 2, 3, 4])]).splitlines()
+    table = tables.related_rows([point(make, 0.5, seeds=[1, 2, 3, 4])]).splitlines()
     assert len(table) == 3 and table[2].startswith("| 0.5 | 4 | ")

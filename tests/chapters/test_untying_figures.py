@@ -9,8 +9,7 @@ import pytest
 from made import SEEDS, STEPS, made
 
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.chapters.untying import figures as untying
-from semantica_lib.chapters.untying import tables as untying_facts
+from semantica_lib.chapters.untying import figures, tables
 from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
 
@@ -47,7 +46,7 @@ def cells(table: str, row: str) -> list[str]:
 
 def test_the_step_of_untying_lies_between_always_untied_and_always_tied(tmp_path: Path) -> None:
     found = [point(tmp_path, until) for until in (None, 20, 100)]
-    share, accuracy, loss = untying.by_step(found).axes
+    share, accuracy, loss = figures.by_step(found).axes
     marks = [line for line in share.lines if line.get_markersize() > 6]
     means = {
         tuple(line.get_xdata()): line.get_ydata() for line in marks if len(line.get_xdata()) == 1
@@ -75,7 +74,7 @@ def test_gaps_are_over_those_when_untied_and_the_clock_begins_there(tmp_path: Pa
         return np.where(STEPS < 100, 6.0, 2.0 * 0.99 ** (STEPS - 100.0)) * seed
 
     found = [missing(None), point(tmp_path, 100, distance), missing(200)]
-    axes, empty = untying.gaps(found).axes
+    axes, empty = figures.gaps(found).axes
     clock = next(line for line in axes.lines if line.get_linewidth() == 1.4)
     assert clock.get_xdata()[0] == 100
     assert clock.get_ydata() == pytest.approx(0.99 ** np.arange(0, 301, 20.0), rel=1e-4)
@@ -89,7 +88,7 @@ def test_gaps_are_over_those_when_untied_and_the_clock_begins_there(tmp_path: Pa
 
 def test_curves_are_of_the_three_ways(tmp_path: Path) -> None:
     found = [point(tmp_path, None), point(tmp_path, 100)]
-    (axes, *_) = untying.curves(found).axes
+    (axes, *_) = figures.curves(found).axes
     means = [line for line in axes.lines if line.get_linewidth() == 2.2]
     assert [line.get_linestyle() for line in means] == ["-", "--", "-."]
     assert all(np.allclose(line.get_ydata(), (4 * 0.6 + 2 * 1.2) / 6) for line in means)
@@ -101,39 +100,39 @@ def test_tables_tell_what_was_measured(tmp_path: Path) -> None:
         return np.where(STEPS <= 100, 1.0, 0.5 * 0.99 ** (STEPS - 100.0))
 
     found = [point(tmp_path, None), point(tmp_path, 100, distance), missing(200)]
-    told = untying_facts.endings(found)
+    told = tables.endings(found)
     assert cells(told, "tied until 100")[1] == "4 of 6"
     assert cells(told, "tied until 100")[3:5] == ["1", "1"]
     assert cells(told, "tied until 100")[-2:] == ["0.00 [0.00, 0.00]"] * 2
     assert cells(told, "always untied")[3] == cells(told, "always tied")[4] == "–"
-    heads = cells(untying_facts.tables_end(found), "")
-    row = cells(untying_facts.tables_end(found), "tied until 100")
+    heads = cells(tables.tables_end(found), "")
+    row = cells(tables.tables_end(found), "tied until 100")
     assert row[heads.index("input 0 and 1, over the clock")] == "0.500 [0.500, 0.500]"
     assert row[-2:] == ["0.00 [0.00, 0.00]", "0.00"]
-    always = cells(untying_facts.tables_end(found), "always tied")
+    always = cells(tables.tables_end(found), "always tied")
     assert always[heads.index("input 0 and 1, over the clock")] == "–"
-    speeds = untying_facts.speeds(found)
+    speeds = tables.speeds(found)
     assert 0.5 * 0.99**160 > 0.1 > 0.5 * 0.99**180
     assert cells(speeds, "tied until 100")[1:] == ["0 (4 of 6)", "280 (6 of 6)"]
     assert cells(speeds, "always tied")[1:] == ["0 (4 of 6)", "–"]
-    listed = untying_facts.listed("untie", found)
+    listed = tables.listed("untie", found)
     assert "- tied until step 200, untied from there on: no result yet." in listed
     assert "- always tied, and always untied: 6 seeds, tied and untied, 400 steps" in listed
     assert "partial" not in listed
     found[1].result.manifest["status"] = "partial"
-    assert untying_facts.listed("untie", found).count("partial, so no claim") == 1
+    assert tables.listed("untie", found).count("partial, so no claim") == 1
 
 
 def test_what_the_clock_says_is_told_without_any_result() -> None:
     found = [missing(until) for until in (None, 20, 60, 120)]
-    told = untying_facts.predicted(found)
+    told = tables.predicted(found)
     words = {20: "merge", 60: "too near to say", 120: "stay apart"}
     for until, word in words.items():
         left = np.mean([0.99 ** (step - until) for step in range(220, 401, 20)])
         _, number, said = cells(told, str(until))
         assert (float(number), said) == (pytest.approx(left, rel=5e-3), word)
     assert len(told.splitlines()) == 5
-    assert png(untying.gaps(found))
+    assert png(figures.gaps(found))
 
 
 def test_pages_stand_with_any_part_of_the_sweep(tmp_path: Path) -> None:
@@ -154,9 +153,9 @@ def test_pages_stand_with_any_part_of_the_sweep(tmp_path: Path) -> None:
         [], nothing, [main, *nothing[1:]], [one_tie], [one_tie, late], [nothing[0], late],
         [main, crashed, late], [main, short], [main, between, late],
     ):  # fmt: skip
-        for draw in (untying.by_step, untying.curves, untying.gaps):
+        for draw in (figures.by_step, figures.curves, figures.gaps):
             draw(found).draw_without_rendering()
-        for tell in (untying_facts.endings, untying_facts.tables_end, untying_facts.speeds,
-                     untying_facts.predicted):  # fmt: skip
+        for tell in (tables.endings, tables.tables_end, tables.speeds,
+                     tables.predicted):  # fmt: skip
             assert isinstance(tell(found), str)
-        assert "semantica run untie" in untying_facts.listed("untie", found)
+        assert "semantica run untie" in tables.listed("untie", found)

@@ -1,10 +1,8 @@
-"""What symbols that almost mean the same show, drawn; tables are in :mod:`near_tables`."""
+"""What symbols that almost mean the same show, drawn."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,51 +12,27 @@ from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, tie_of
 from semantica_lib.analysis.distances import Pair
 from semantica_lib.analysis.statistics import Interval, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import OUTPUT, PLACES, TIED, Place, Point, name_of
-from semantica_lib.chapters.near.measures import (
-    Near,
-    key_of,
-)
-from semantica_lib.chapters.near.nearness import (
-    CONTROL,
-    LIARS,
-    MIRROR,
-    NEAR,
-    company,
-    input_law,
-    meaning,
-    output_law,
-    semantic_distance,
-    trivial,
-)
+from semantica_lib.chapters.near import theory
+from semantica_lib.chapters.near.measures import Near
+from semantica_lib.chapters.near.theory import CONTROL, LAWS, LIARS, MIRROR, NEAR
 from semantica_lib.datasets.xor import XorTask
-from semantica_lib.figures.style import (
-    BLACK,
-    BLUE,
-    DOTS,
-    GREEN,
-    GREY,
-    ORANGE,
-    STYLE,
-    WIDTH,
-    legend,
-    note,
-)
-from semantica_lib.trainers.stacked import xor_task
+from semantica_lib.figures import style
+from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
 
-LOOKS = {NEAR: (BLUE, "o"), MIRROR: (GREEN, "s"), LIARS: (ORANGE, "D"), CONTROL: (BLACK, "^")}
-TIES = {False: (BLUE, "o"), True: (ORANGE, "D")}
+LOOKS = {
+    NEAR: {"color": BLUE, "marker": "o"},
+    MIRROR: {"color": GREEN, "marker": "s"},
+    LIARS: {"color": ORANGE, "marker": "D"},
+    CONTROL: {"color": BLACK, "marker": "^"},
+}
+ASIDE = {NEAR: 0.93, MIRROR: 1.0, LIARS: 1.07}  # where a pair stands beside its q, as a factor
+TIES = {False: LOOKS[NEAR], True: LOOKS[LIARS]}
 TICKS = (0.0, 0.01, 0.05, 0.2, 0.5)
 CURVE = np.concatenate([np.linspace(0, 0.01, 25), np.geomspace(0.01, 0.5, 150)[1:]])
 LEAST, MOST = 3e-3, 5.0  # of the upright axis of distances
-DASHES, DOTTED = (0, (4, 2)), (0, (1, 1.5))
-LAWS: dict[str, tuple[Callable[..., float], str | tuple]] = {
-    "input's law": (input_law, "-"), "output's law": (output_law, DASHES),
-}  # fmt: skip
-
-
-def tasks(found: Sequence[Point]) -> dict[float, XorTask]:
-    """The task at each q."""
-    return {q: xor_task(one.settings) for one in found for _, q in [key_of(one)]}
+DASHES = (0, (4, 2))
+OF_LAW = dict(zip(LAWS, ("-", DASHES), strict=True))
+MARGIN = {"color": BLACK, "linestyle": (0, (1, 1.5)), "linewidth": 1}
 
 
 def meanings(found: Sequence[Point]) -> Figure:
@@ -68,33 +42,30 @@ def meanings(found: Sequence[Point]) -> Figure:
     by how much the log-odds of 1 and 0 must move, given the bit that a context suggests; and both
     tables' laws, as shares of the control pair's.
     """
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.1), dpi=DOTS)
-        far, odds, laws = figure.subplots(1, 3)
-    by_rate = tasks(found)
+    figure, ((far, odds, laws),) = panels(1, 3, height=3.1)
+    tasks = Near(found).tasks
     for pair in (NEAR, LIARS, CONTROL):
-        colour, marker = LOOKS[pair]
-        far.plot(CURVE, [meaning(q, pair) for q in CURVE], color=colour, linewidth=1.3)
-        there = [semantic_distance(task, pair).variation for task in by_rate.values()]
-        far.plot(list(by_rate), there, color=colour, marker=marker, markersize=4, linestyle="")
-        for law, dash in LAWS.values():
-            if pair != CONTROL:
-                shares = [law(q, pair) for q in CURVE]
-                laws.plot(CURVE, shares, color=colour, linestyle=dash, linewidth=1.3)
-    told = np.array([company(task, NEAR).suggested for task in by_rate.values()]).reshape(-1, 2)
-    for bit, (marker, dash) in enumerate((("o", "-"), ("s", DASHES))):
-        odds.plot(list(by_rate), told[:, bit], color=BLUE, marker=marker, markersize=4,
-                  linestyle=dash, fillstyle=("full", "none")[bit],
-                  label=f"context suggests {bit}")  # fmt: skip
+        line = {"color": LOOKS[pair]["color"], "linewidth": 1.3}
+        far.plot(CURVE, [theory.meaning(q, pair) for q in CURVE], **line)
+        there = [theory.semantic_distance(task, pair).variation for task in tasks.values()]
+        far.plot(list(tasks), there, markersize=4, linestyle="", **LOOKS[pair])
+        for name, law in LAWS.items() if pair != CONTROL else ():
+            laws.plot(CURVE, [law(q, pair) for q in CURVE], linestyle=OF_LAW[name], **line)
+    told = [theory.company(task, NEAR).suggested for task in tasks.values()]
+    full = {"color": BLUE, "marker": "o", "markersize": 4}
+    hollow = full | {"marker": "s", "linestyle": DASHES, "fillstyle": "none"}
+    for bit, look in enumerate((full, hollow)):
+        values = [one[bit] for one in told]
+        odds.plot(list(tasks), values, label=f"context suggests {bit}", **look)
     odds.axhline(0, color=BLACK, linewidth=0.8)
     odds.legend(frameon=False, fontsize=8, handlelength=2.6)
     odds.set_ylim(-0.12, 0.5)
-    laws.axhline(MERGE_MARGIN, color=BLACK, linestyle=DOTTED, linewidth=1)
-    for axes, title in ((far, "meaning (total variation)"), (odds, "log p(1)/p(0) (nats)"),
-                        (laws, "share of the control's")):  # fmt: skip
+    laws.axhline(MERGE_MARGIN, **MARGIN)
+    titles = "meaning (total variation)", "log p(1)/p(0) (nats)", "share of the control's"
+    for axes, title in zip((far, odds, laws), titles, strict=True):
         axes.set_title(title, fontsize=10)
         _rates(axes)
-    legend(figure, *_pairs(NEAR, LIARS, CONTROL), *_laws(), _margin(DOTTED), columns=3)
+    style.legend(figure, *_keys(NEAR, LIARS, CONTROL), columns=3)
     return figure
 
 
@@ -106,53 +77,44 @@ def distances(found: Sequence[Point]) -> Figure:
     """
     near = Near(found)
     decays = near.decays or [0.1]
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.3 + 2.5 * len(decays)), dpi=DOTS)
-        panels = figure.subplots(len(decays), len(PLACES), sharex=True, sharey=True, squeeze=False)
-    for row, decay in zip(panels, decays, strict=True):
+    height = 1.3 + 2.5 * len(decays)
+    figure, grid = panels(len(decays), len(PLACES), height=height, sharex=True, sharey=True)
+    for row, decay in zip(grid, decays, strict=True):
         for axes, place in zip(row, PLACES, strict=True):
             _laws_of(axes, place)
-            drawn = [_ends(axes, near, decay, place, pair) for pair in (NEAR, MIRROR, LIARS)]
-            if not any(drawn):
+            for pair in ASIDE:
+                _ends(axes, near, decay, place, pair)
+            if not axes.containers:
                 note(axes, "not trained")
-            axes.axhline(MERGE_MARGIN, color=BLACK, linestyle=DOTTED, linewidth=1)
-            if axes in panels[0]:
-                axes.set_title(name_of(place))
-            if axes in panels[-1]:
-                _rates(axes)
+            axes.axhline(MERGE_MARGIN, **MARGIN)
         row[0].set_ylabel(f"decay {decay:g}\ndistance / that of 0 and 2")
-    panels[0, 0].set_yscale("log")
-    panels[0, 0].set_ylim(LEAST, MOST)
-    _rates(panels[0, 0], labelled=False)
-    legend(figure, *_pairs(NEAR, MIRROR, LIARS), *_laws(), _margin(DOTTED), columns=3)
+    for axes, below, place in zip(grid[0], grid[-1], PLACES, strict=True):
+        axes.set_title(name_of(place))
+        _rates(below)
+    grid[0, 0].set_yscale("log")
+    grid[0, 0].set_ylim(LEAST, MOST)
+    style.legend(figure, *_keys(NEAR, MIRROR, LIARS), columns=3)
     return figure
 
 
 def _laws_of(axes: Axes, place: Place) -> None:
     """Curves of (0, 1) and of (1, 3), each of the table's own law; in a tied table of both."""
-    for index, (law, dash) in enumerate(LAWS.values()):
+    for index, (name, law) in enumerate(LAWS.items()):
         if place == TIED or index == (place == OUTPUT):
             for pair in (NEAR, LIARS):
                 shares = np.array([law(q, pair) for q in CURVE])
                 shares = np.where(shares < LEAST, np.nan, shares)
-                axes.plot(CURVE, shares, color=LOOKS[pair][0], linestyle=dash, linewidth=1)
+                look = {"color": LOOKS[pair]["color"], "linestyle": OF_LAW[name]}
+                axes.plot(CURVE, shares, linewidth=1, **look)
 
 
-def _ends(axes: Axes, near: Near, decay: float, place: Place, pair: Pair) -> bool:
-    """Dots of seeds and means of one pair; whether there are any."""
-    colour, marker = LOOKS[pair]
-    aside = {NEAR: 0.93, MIRROR: 1.0, LIARS: 1.07}[pair]
-    drawn = False
+def _ends(axes: Axes, near: Near, decay: float, place: Place, pair: Pair) -> None:
+    """Dots of seeds and means of one pair."""
     for q in near.rates:
-        if (decay, q) not in near.measured:
-            continue
         ratio = near.ratio((decay, q), place, pair).dropna().to_numpy()
-        if not len(ratio):
-            continue
-        x = q * aside if q else (aside - 1) * 0.01
-        _marks(axes, x, ratio.clip(LEAST, MOST), geometric_interval(ratio), colour, marker)
-        drawn = True
-    return drawn
+        if len(ratio):
+            x = q * ASIDE[pair] if q else (ASIDE[pair] - 1) * 0.01
+            _marks(axes, x, ratio.clip(LEAST, MOST), geometric_interval(ratio), LOOKS[pair])
 
 
 def losses(found: Sequence[Point]) -> Figure:
@@ -162,58 +124,50 @@ def losses(found: Sequence[Point]) -> Figure:
     can be had and what a predictor has that does not look at the context. On grey ground less than
     0.25 nats can be learned, so that this margin cannot tell who learned.
     """
-    near, by_rate = Near(found), tasks(found)
-    decays = near.decays or [0.1]
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 5.0), dpi=DOTS)
-        panels = figure.subplots(2, len(decays), sharex=True, sharey="row", squeeze=False)
+    near = Near(found)
+    decays, rates, tasks = near.decays or [0.1], list(near.tasks), near.tasks.values()
+    figure, grid = panels(2, len(decays), height=5.0, sharex=True, sharey="row")
     blind = [q for q in near.rates if q not in near.telling]
-    for row, split, quantity in zip(panels, ("train", "exact"), ("loss", "accuracy"), strict=True):
+    metrics = ("train", "loss", "loss (nats)"), ("exact", "accuracy", "accuracy")
+    for row, (split, quantity, label) in zip(grid, metrics, strict=True):
         for axes, decay in zip(row, decays, strict=True):
             if blind:
                 axes.axvspan(0.85 * min(blind), 0.6, color="0.93", zorder=0)
-            best = [task.ceiling(split)[quantity == "loss"] for task in by_rate.values()]
-            plain = [_plain(task, split, quantity) for task in by_rate.values()]
-            axes.plot(list(by_rate), best, color=BLACK, linewidth=1.2)
-            axes.plot(list(by_rate), plain, color=GREY, linestyle=DASHES, linewidth=1.2)
-            drawn = [_attained(axes, near, decay, tied, split, quantity) for tied in BOTH]
-            if not any(drawn):
+            best = [task.ceiling(split)[quantity == "loss"] for task in tasks]
+            axes.plot(rates, best, color=BLACK, linewidth=1.2)
+            plain = [_plain(task, split, quantity) for task in tasks]
+            axes.plot(rates, plain, color=GREY, linestyle=DASHES, linewidth=1.2)
+            for tied in BOTH:
+                _attained(axes, near, decay, tied, split, quantity)
+            if not axes.containers:
                 note(axes, "not trained")
-        row[0].set_ylabel({"loss": "loss (nats)", "accuracy": "accuracy"}[quantity])
-    for axes, decay in zip(panels[0], decays, strict=True):
+        row[0].set_ylabel(label)
+    for axes, below, decay in zip(*grid, decays, strict=True):
         axes.set_title(f"decay {decay:g}")
-    for axes in panels[-1]:
-        _rates(axes)
-    keys = [Line2D([], [], color=c, marker=m, linestyle="", label=tie_of(tied))
-            for tied, (c, m) in TIES.items()]  # fmt: skip
-    keys += [Line2D([], [], color=BLACK, label="best attainable"),
-             Line2D([], [], color=GREY, linestyle=DASHES, label="without the context")]  # fmt: skip
-    legend(figure, *keys, columns=4)
+        _rates(below)
+    keys = [key(tie_of(tied), linestyle="", **look) for tied, look in TIES.items()]
+    keys.append(key("best attainable"))
+    keys.append(key("without the context", color=GREY, linestyle=DASHES))
+    style.legend(figure, *keys, columns=4)
     return figure
 
 
 def _plain(task: XorTask, split: str, quantity: str) -> float:
     """What a predictor attains that does not look at the context."""
     if quantity == "loss":
-        return trivial(task, split)
-    expectation = task.population.expectation(split)
-    return expectation.joint.sum(1).max().item()
+        return theory.trivial(task, split)
+    return task.population.expectation(split).joint.sum(1).max().item()
 
 
-def _attained(axes: Axes, near: Near, decay: float, tied: bool, split: str, quantity: str) -> bool:
-    colour, marker = TIES[tied]
-    drawn = False
-    for key, measured in near.measured.items():
+def _attained(axes: Axes, near: Near, decay: float, tied: bool, split: str, quantity: str) -> None:
+    for (at, q), measured in near.measured.items():
         seen = measured.trials[tied].measured(split, quantity).dropna().to_numpy()
-        if key[0] != decay or measured.window is None or not len(seen):
-            continue
-        x = key[1] * (1.05 if tied else 0.95) if key[1] else 6e-4 * (1 if tied else -1)
-        _marks(axes, x, seen, mean_interval(seen), colour, marker)
-        drawn = True
-    return drawn
+        if at == decay and measured.window is not None and len(seen):
+            x = q * (1.05 if tied else 0.95) if q else 6e-4 * (1 if tied else -1)
+            _marks(axes, x, seen, mean_interval(seen), TIES[tied])
 
 
-def _rates(axes: Axes, labelled: bool = True) -> None:
+def _rates(axes: Axes) -> None:
     """Have q along the lower edge: linear up to 0.01, then logarithmic."""
     axes.set_xscale("symlog", linthresh=0.01, linscale=0.6)
     axes.xaxis.set_major_locator(FixedLocator(TICKS))
@@ -221,37 +175,20 @@ def _rates(axes: Axes, labelled: bool = True) -> None:
     axes.xaxis.set_major_formatter(lambda q, _: f"{q:g}".removeprefix("0") or "0")
     axes.set_xlim(-0.002, 0.62)
     axes.tick_params(axis="x", labelsize=9)
-    if labelled:
-        axes.set_xlabel("q, how often 1 and 3 lie")
+    axes.set_xlabel("q, how often 1 and 3 lie")
 
 
-def _pairs(*pairs: Pair) -> list[Line2D]:
-    return [
-        Line2D(
-            [], [], color=LOOKS[pair][0], marker=LOOKS[pair][1], label=f"{pair[0]} and {pair[1]}"
-        )
-        for pair in pairs
-    ]
+def _keys(*pairs: Pair) -> list[Line2D]:
+    """Of pairs, the laws and the margin."""
+    keys = [key(f"{a} and {b}", **LOOKS[a, b]) for a, b in pairs]
+    for name, dash in OF_LAW.items():
+        keys.append(key(name, color=GREY, linestyle=dash, linewidth=1.2))
+    return [*keys, key("margin of a merge", **MARGIN)]
 
 
-def _laws() -> list[Line2D]:
-    return [
-        Line2D([], [], color=GREY, linestyle=dash, linewidth=1.2, label=name)
-        for name, (_, dash) in LAWS.items()
-    ]
-
-
-def _margin(dash: str | tuple) -> Line2D:
-    return Line2D([], [], color=BLACK, linestyle=dash, linewidth=1, label="margin of a merge")
-
-
-def _marks(
-    axes: Axes, x: float, values: np.ndarray, interval: Interval, colour: Any, marker: str
-) -> None:
+def _marks(axes: Axes, x: float, values: np.ndarray, interval: Interval, look: dict) -> None:
     """Every seed's value as a small dot, and their mean with its interval."""
-    axes.plot([x] * len(values), values, color=colour, marker=".", markersize=3, linestyle="",
-              alpha=0.35)  # fmt: skip
-    middle, low, high, _ = interval
-    errors = np.nan_to_num([[middle - low], [high - middle]])
-    axes.errorbar([x], [middle], errors, color=colour, marker=marker, markersize=4.5, capsize=2,
-                  linewidth=1.2, markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip
+    dot = {"marker": ".", "markersize": 3, "linestyle": "", "alpha": 0.35}
+    axes.plot([x] * len(values), values, **look | dot)
+    mark = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
+    style.bars(axes, [x], [interval], capsize=2, linewidth=1.2, elinewidth=1.2, **look, **mark)

@@ -1,7 +1,8 @@
 """The sweep over symbols that almost mean the same: what is measured at its points."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from itertools import takewhile
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,9 @@ from scipy import stats
 
 from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN, Measured
 from semantica_lib.analysis.distances import RESOLUTION, Pair
-from semantica_lib.analysis.statistics import Claim, geometric_interval
+from semantica_lib.analysis.statistics import geometric_interval
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, Place, Point
-from semantica_lib.chapters.near.nearness import CONTROL, NEAR, learnable, trivial
+from semantica_lib.chapters.near.theory import CONTROL, NEAR, learnable, trivial
 from semantica_lib.trainers.stacked import xor_task
 
 SMALL = (0.01, 0.02, 0.05)  # q at which outputs are predicted to part further than inputs
@@ -20,7 +21,12 @@ Key = tuple[float, float]  # weight decay and q
 
 
 class Near:
-    """The points of the sweep by weight decay and q, those with a result measured."""
+    """The points of the sweep by weight decay and q, those with a result measured.
+
+    Attributes:
+        tasks: the task at each q.
+        telling: those q at which who learned can be told by 0.25 nats.
+    """
 
     def __init__(self, found: Sequence[Point]) -> None:
         self.points = {key_of(point): point for point in found}
@@ -29,22 +35,34 @@ class Near:
         }
         self.decays = sorted({decay for decay, _ in self.points}, reverse=True)
         self.rates = sorted({q for _, q in self.points})
-        tasks = {key_of(point)[1]: xor_task(point.settings) for point in found}
-        self.telling = [q for q in self.rates if learnable(tasks[q]) > LEARNED_NATS]
+        self.tasks = {key_of(point)[1]: xor_task(point.settings) for point in found}
+        self.telling = [q for q in self.rates if learnable(self.tasks[q]) > LEARNED_NATS]
 
-    def ratio(self, key: Key, place: Place, pair: Pair, usual: bool = False) -> pd.Series:
-        """A pair's distance over the control's at the end, by seed; ``usual``: the median of 4."""
+    def ratio(
+        self, key: Key, place: Place, pair: Pair, usual: bool = False, learners: bool = False
+    ) -> pd.Series:
+        """A pair's distance over the control's at the end, by seed; empty without a result.
+
+        Args:
+            usual: over the median control pair's, as elsewhere.
+            learners: of :meth:`learners` only.
+        """
+        if key not in self.measured:
+            return pd.Series(dtype=float)
         trials, table = self.measured[key].trials[place[0]], place[1]
-        if usual:
-            return pd.Series(trials.ratio(table, pair)[0], trials.seeds)
         ends = [trials.end(trials.distance(table, one)) for one in (pair, CONTROL)]
-        return pd.Series(ends[0] / ends[1], trials.seeds)
+        values = trials.ratio(table, pair)[0] if usual else ends[0] / ends[1]
+        ratio = pd.Series(values, trials.seeds)
+        return self.learners(key, place[0], ratio) if learners else ratio
 
-    def change(self, key: Key, place: Place, pair: Pair) -> pd.Series:
-        """How many times its value at step 0 that ratio is, by seed."""
+    def change(self, key: Key, place: Place, pair: Pair, learners: bool = False) -> pd.Series:
+        """How many times its value at step 0 that ratio is, by seed; likewise."""
+        if key not in self.measured:
+            return pd.Series(dtype=float)
         trials = self.measured[key].trials[place[0]]
         starts = [trials.start(trials.distance(place[1], one)) for one in (pair, CONTROL)]
-        return self.ratio(key, place, pair) / (starts[0] / starts[1])
+        change = self.ratio(key, place, pair) / (starts[0] / starts[1])
+        return self.learners(key, place[0], change) if learners else change
 
     def position(self, key: Key, place: Place, symbol: int = 1) -> pd.Series:
         """How far along the way from row 0 to row 2 a row lies at the end, by seed.
@@ -85,28 +103,11 @@ class Near:
         """The outputs' ratio over the inputs', geometric mean over small q, ``(seed,)``."""
         columns = []
         for key in [(decay, q) for q in SMALL]:
-            over = self.ratio(key, OUTPUT, NEAR) / self.ratio(key, INPUT, NEAR)
-            columns.append(self.learners(key, False, over) if learners else over)
+            outputs, inputs = (
+                self.ratio(key, place, NEAR, learners=learners) for place in (OUTPUT, INPUT)
+            )
+            columns.append(outputs / inputs)
         return np.exp(np.log(pd.concat(columns, axis=1)).dropna().mean(axis=1)).to_numpy()
-
-    def claim(
-        self, text: str, measure: str, keys: Sequence[Key], place: Place,
-        found: Callable[[], Any], side: str = "", margin: float = np.nan, what: str = "",
-    ) -> Claim:  # fmt: skip
-        """A claim about these points; its values, found only where all have a result."""
-        prediction = f"{side} {margin:g}{what}" if side else "none"
-        absent = [words(*key) for key in keys if key not in self.measured]
-        if absent or not keys:
-            none = f"No result yet of: {'; '.join(absent)}." if keys else "No point tells of it."
-            empty = np.empty(0, bool if measure == "share" else float)
-            return Claim(text, prediction, measure, empty, side, margin, obstacle=none)
-        each = [self.measured[key].claim("", "ratio", np.empty(0), place[0]) for key in keys]
-        seen = np.asarray(found())
-        return Claim(
-            text, prediction, measure, seen[np.isfinite(seen)], side, margin,
-            failed=sum(one.failed for one in each),
-            obstacle=next((one.obstacle for one in each if one.obstacle), ""),
-        )  # fmt: skip
 
 
 def key_of(point: Point) -> Key:
@@ -135,21 +136,20 @@ def threshold(near: Near, decay: float, place: Place, pair: Pair = NEAR) -> Thre
     """Of the points that have a result, as far as they have one."""
     rates = [q for q in near.rates if (decay, q) in near.measured]
     ratios = {q: near.ratio((decay, q), place, pair).dropna() for q in rates}
-    bounds = {q: geometric_interval(ratio.to_numpy())[1:3] for q, ratio in ratios.items()}
-    under, over, told = [np.nan], [np.nan], [np.nan]
-    for q in rates:
-        if not bounds[q][1] < MERGE_MARGIN:
-            break
-        under.append(q)
-    for q in reversed(rates):
-        if not bounds[q][0] > MERGE_MARGIN:
-            break
-        over.append(q)
-    for q in reversed(rates):
+    bounds = {q: geometric_interval(ratio.to_numpy()) for q, ratio in ratios.items()}
+
+    def told(q: float) -> bool:
         if q == 0 or 0 not in ratios:
-            break
-        more = (ratios[q] / ratios[0]).dropna().to_numpy()
-        if not geometric_interval(more)[1] > 1:
-            break
-        told.append(q)
-    return Threshold(under[-1], over[-1], told[-1])
+            return False
+        return geometric_interval((ratios[q] / ratios[0]).dropna().to_numpy()).low > 1
+
+    return Threshold(
+        _last(rates, lambda q: bounds[q].high < MERGE_MARGIN),
+        _last(rates[::-1], lambda q: bounds[q].low > MERGE_MARGIN),
+        _last(rates[::-1], told),
+    )
+
+
+def _last(rates: Sequence[float], holds: Callable[[float], bool]) -> float:
+    """The last of the first q in a row for which it holds; nan if it does not for the first."""
+    return next(iter([*takewhile(holds, rates)][::-1]), np.nan)

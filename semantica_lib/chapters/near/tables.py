@@ -4,39 +4,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import BOTH, LEARNED_NATS, MERGE_MARGIN, tie_of
-from semantica_lib.analysis.markdown import NONE, markdown_table, number, with_interval
-from semantica_lib.analysis.statistics import geometric_interval, mean_interval
+from semantica_lib.analysis.markdown import NONE, markdown_table, number
 from semantica_lib.analysis.sweep_points import OUTPUT, PLACES, Point, name_of
-from semantica_lib.chapters.near.figures import LAWS, tasks
-from semantica_lib.chapters.near.measures import LEARNED, Key, Near, key_of, threshold, words
-from semantica_lib.chapters.near.nearness import (
-    CONTROL,
-    LIARS,
-    MIRROR,
-    NEAR,
-    company,
-    learnable,
-    semantic_distance,
-    trivial,
-)
+from semantica_lib.chapters.near import theory
+from semantica_lib.chapters.near.measures import LEARNED, Near, key_of, threshold, words
+from semantica_lib.chapters.near.theory import CONTROL, LAWS, LIARS, MIRROR, NEAR
 from semantica_lib.figures.facts import made_from
-from semantica_lib.trainers.stacked import xor_task
 
 
-def theory(found: Sequence[Point]) -> str:
+def enumerated(found: Sequence[Point]) -> str:
     """By q, enumerated: distances of meanings, what outputs are asked for, what can be learned."""
     lines = []
-    for q, task in sorted(tasks(found).items()):
-        apart = semantic_distance(task, NEAR), semantic_distance(task, LIARS)
-        kept, whole = company(task, NEAR), semantic_distance(task, CONTROL)
-        lines.append([
-            f"{q:g}",
-            *(number(one) for d in (*apart, whole) for one in d),
-            f"{_signed(kept.least)} to {_signed(kept.greatest)}",
-            " / ".join(_signed(one) for one in kept.suggested),
-            number(company(task, NEAR).variation),
-        ])  # fmt: skip
+    for q, task in sorted(Near(found).tasks.items()):
+        apart = [theory.semantic_distance(task, pair) for pair in (NEAR, LIARS, CONTROL)]
+        kept = theory.company(task, NEAR)
+        cells = [f"{q:g}", *(number(one) for distance in apart for one in distance)]
+        cells.append(f"{_signed(kept.least)} to {_signed(kept.greatest)}")
+        cells.append(" / ".join(map(_signed, kept.suggested)))
+        lines.append([*cells, number(kept.variation)])
     heads = [f"{a} and {b}: {what}" for a, b in (NEAR, LIARS, CONTROL) for what in ("TV", "JS")]
     heads += ["log p(1)/p(0), least to greatest", "if 0 / 1 is suggested", "company of 0 and 1: TV"]
     return markdown_table(["q", *heads], lines)
@@ -52,86 +39,79 @@ def attainable(found: Sequence[Point]) -> str:
     """By q: the best that can be had of the training strings, and who learned it, by point."""
     near, lines = Near(found), []
     for key in sorted(near.points, key=lambda key: (-key[0], key[1])):
-        task = xor_task(near.points[key].settings)
-        floor, rest = task.ceiling("train")[1], learnable(task)
-        cells = [words(*key), number(trivial(task)), number(floor), number(rest),
-                 "yes" if key[1] in near.telling else "no"]  # fmt: skip
+        task, measured = near.tasks[key[1]], near.measured.get(key)
+        losses = theory.trivial(task), task.ceiling("train")[1], theory.learnable(task)
+        cells = [words(*key), *map(number, losses), "yes" if key[1] in near.telling else "no"]
         for tied in BOTH:
-            cells += [_half(near, key, tied), _usual(near, key, tied)]
+            half = near.learned(key, tied).dropna() >= LEARNED if measured else ()
+            usual = measured.learned[tied] if measured else ()
+            cells += [markdown.counted(half), markdown.counted(usual)]
         lines.append(cells)
-    heads = ["point", "loss without the context", "least loss", "difference",
-             f"{LEARNED_NATS:g} nats tell"]  # fmt: skip
+    nats = f"{LEARNED_NATS:g} nats"
+    heads = ["point", "loss without the context", "least loss", "difference", f"{nats} tell"]
     for tied in BOTH:
-        heads += [f"half learned, {tie_of(tied)}", f"within {LEARNED_NATS:g} nats, {tie_of(tied)}"]
+        heads += [f"half learned, {tie_of(tied)}", f"within {nats}, {tie_of(tied)}"]
     return markdown_table(heads, lines)
-
-
-def _half(near: Near, key: Key, tied: bool) -> str:
-    if key not in near.measured or not len(share := near.learned(key, tied).dropna()):
-        return NONE
-    return f"{int((share >= LEARNED).sum())} of {len(share)}"
-
-
-def _usual(near: Near, key: Key, tied: bool) -> str:
-    if key not in near.measured or not len(learned := near.measured[key].learned[tied]):
-        return NONE
-    return f"{int(learned.sum())} of {len(learned)}"
 
 
 def endings(found: Sequence[Point]) -> str:
     """Where pairs end at every point and table, in numbers, beside the laws."""
-    near, lines = Near(found), []
+    near, rows = Near(found), []
     for key in sorted(near.measured, key=lambda key: (-key[0], key[1])):
         for place in PLACES:
-            law = LAWS["output's law" if place == OUTPUT else "input's law"][0]
+            law = LAWS["output's law" if place == OUTPUT else "input's law"]
             trials = near.measured[key].trials[place[0]]
             control = trials.end(trials.distance(place[1], CONTROL))
-            cells = [words(*key), name_of(place), number(law(key[1], NEAR))]
-            cells += [_geometric(near.ratio(key, place, pair)) for pair in (NEAR, MIRROR)]
             usual = near.ratio(key, place, NEAR, usual=True)
-            cells += [_geometric(usual), number(law(key[1], LIARS))]
-            cells.append(_geometric(near.ratio(key, place, LIARS)))
-            where = near.position(key, place).dropna().to_numpy()
-            cells += [with_interval(mean_interval(where)), _geometric(control)]
-            lines.append(cells)
-    heads = ["point", "table", "law of 0 and 1", "0 and 1", "2 and 3", "0 and 1, usual control",
-             "law of 1 and 3", "1 and 3", "place of 1 from 0 to 2",
-             "distance of 0 and 2"]  # fmt: skip
-    return markdown_table(heads, lines) if lines else "Nothing is trained yet."
+            near_by, mirror, liars = (near.ratio(key, place, one) for one in (NEAR, MIRROR, LIARS))
+            rows.append(
+                {
+                    "point": words(*key),
+                    "table": name_of(place),
+                    "law of 0 and 1": number(law(key[1], NEAR)),
+                    "0 and 1": markdown.geometric(near_by),
+                    "2 and 3": markdown.geometric(mirror),
+                    "0 and 1, usual control": markdown.geometric(usual),
+                    "law of 1 and 3": number(law(key[1], LIARS)),
+                    "1 and 3": markdown.geometric(liars),
+                    "place of 1 from 0 to 2": markdown.mean(near.position(key, place)),
+                    "distance of 0 and 2": markdown.geometric(control),
+                }
+            )
+    return _table(rows)
 
 
-def _geometric(values: np.ndarray) -> str:
-    values = np.asarray(values, dtype=float)
-    return with_interval(geometric_interval(values[np.isfinite(values)]))
+def _table(rows: Sequence[dict[str, str]]) -> str:
+    if not rows:
+        return "Nothing is trained yet."
+    return markdown_table(rows[0], [list(row.values()) for row in rows])
 
 
 def thresholds(found: Sequence[Point]) -> str:
     """Where in q symbols 0 and 1 part: a row a weight decay and table, of what is trained."""
-    near, lines = Near(found), []
-    for decay in near.decays:
+    near, rows = Near(found), []
+    heads = (
+        f"under {MERGE_MARGIN:g} up to q",
+        f"over {MERGE_MARGIN:g} from q",
+        "further apart than at q = 0 from q",
+    )
+    for decay in (one for one in near.decays if any(one == key[0] for key in near.measured)):
         for place in PLACES:
-            where = threshold(near, decay, place)
-            if any(key[0] == decay for key in near.measured):
-                cells = [
-                    f"{decay:g}",
-                    name_of(place),
-                    *(NONE if np.isnan(q) else f"{q:g}" for q in where),
-                ]
-                lines.append(cells)
-    heads = ["decay", "table", f"under {MERGE_MARGIN:g} up to q", f"over {MERGE_MARGIN:g} from q",
-             "further apart than at q = 0 from q"]  # fmt: skip
-    return markdown_table(heads, lines) if lines else "Nothing is trained yet."
+            where = (NONE if np.isnan(q) else f"{q:g}" for q in threshold(near, decay, place))
+            told = dict(zip(heads, where, strict=True))
+            rows.append({"decay": f"{decay:g}", "table": name_of(place)} | told)
+    return _table(rows)
 
 
 def crossings() -> str:
     """At which q each law comes to the margin of a merge, in words."""
-    where = []
-    for law, _ in LAWS.values():
-        over = next(q for q in np.linspace(0, 0.5, 5001) if law(q, NEAR) > MERGE_MARGIN)
-        where.append(f"{over:.2g}")
+    inputs, outputs = (
+        next(q for q in np.linspace(0, 0.5, 5001) if law(q, NEAR) > MERGE_MARGIN)
+        for law in LAWS.values()
+    )
     return (
-        f"By the laws 0 and 1 pass the margin of a merge at q = {where[0]} in an input table and "
-        f"at q = {where[1]} in an output table."
+        f"By the laws 0 and 1 pass the margin of a merge at q = {inputs:.2g} in an input table and "
+        f"at q = {outputs:.2g} in an output table."
     )
 
 

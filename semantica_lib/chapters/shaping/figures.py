@@ -1,184 +1,179 @@
-"""Who shapes a tied table: figures, and tables as Markdown."""
+"""Who shapes a tied table, drawn: its two gradients, and which untied table it is like."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Table
-from semantica_lib.analysis.markdown import markdown_table, number, with_interval
-from semantica_lib.analysis.statistics import geometric_interval, mean_interval
+from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.chapters.shaping.measures import EXPERIMENTS, TABLES, Nearness, ratios
-from semantica_lib.chapters.shaping.pulls import pulls
-from semantica_lib.figures.facts import facts_of_run
-from semantica_lib.figures.style import (
-    BLACK,
-    BLUE,
-    DOTS,
-    GREY,
-    ORANGE,
-    STYLE,
-    WIDTH,
-    legend,
-    note,
-    step_axis,
-)
-from semantica_lib.store.results import Result
+from semantica_lib.chapters.shaping import measures
+from semantica_lib.chapters.shaping.measures import EXPERIMENTS, TABLES, Nearness, pulls, ratios
+from semantica_lib.figures import style
+from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
 
-LOOKS: dict[Table, tuple] = {"output": (BLUE, "o"), "input": (ORANGE, "D")}
+TIES = {
+    True: {"color": BLUE, "marker": "o", "linestyle": "-"},
+    False: {"color": ORANGE, "marker": "s", "linestyle": "--"},
+}
+LEVELS = [
+    {"color": colour, "marker": marker, "linestyle": dash}
+    for colour, marker, dash in zip(
+        (BLUE, ORANGE, GREEN, GREY, BLACK), "oDs^v", ("-", "--", "-.", ":", "-"), strict=True
+    )
+]
+LOOKS: dict[Table, dict] = {
+    "output": {"color": BLUE, "marker": "o"},
+    "input": {"color": ORANGE, "marker": "D"},
+}
 DASHED = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}
+ASIDE = -0.17, 0.17  # where the two of a row stand
+BAR = {"marker": "|", "markersize": 11, "markeredgewidth": 2}
+BEFORE = 0.5  # where step 0 stands on a logarithmic axis, left of step 1
+
+
+def over_steps(found: Sequence[Point]) -> Figure:
+    """The output's share of the gradient, and the cosine of the two: a column a chosen point."""
+    points = measures.chosen(found)
+    figure, grid = panels(2, len(points), height=4.8, sharex=True, sharey="row")
+    for (p, point), column in zip(points.items(), grid.T, strict=True):
+        column[0].set_title(f"p = {p:g}: DH {'holds' if np.isclose(p, 0.5) else 'fails'}")
+        for axes, level, quantity in zip(column, (0.5, 0.0), ("share", "cosine"), strict=True):
+            axes.axvspan(BEFORE, measures.EARLY, color="0.95", linewidth=0, zorder=0)
+            axes.axhline(level, **DASHED)
+            there = {tied: got for tied in TIES if (got := pulls(point, tied)) and len(got.seeds)}
+            for tied, got in there.items():
+                steps = np.where(got.steps == 0, BEFORE, got.steps)
+                _course(axes, steps, getattr(got, quantity), **TIES[tied])
+            if not there:
+                note(axes, "not trained" if not point or not point.result else "not measured")
+    first, below = grid[:, 0]
+    first.set(ylim=(0, 1), ylabel="output's share\nof the gradient")
+    below.set(ylim=(-1, 1), ylabel="cosine between the\ntwo gradients")
+    for axes in grid[1]:
+        axes.set_xlabel("optimizer steps")
+    first.set_xscale("log")
+    first.set_xlim(BEFORE * 0.8, 2e5)
+    first.xaxis.set_major_locator(FixedLocator([BEFORE, 10, 1_000, 100_000]))
+    first.xaxis.set_minor_locator(NullLocator())
+    first.xaxis.set_major_formatter(
+        FuncFormatter(lambda x, _: "0" if x == BEFORE else f"$10^{{{round(np.log10(x))}}}$")
+    )
+    style.legend(figure, *(key(tie_of(tied), **look) for tied, look in TIES.items()))
+    return figure
+
+
+def _course(axes: Axes, steps: np.ndarray, curves: np.ndarray, marker: str, **look: Any) -> None:
+    """Curves ``(trial, step)``, every one thin, and their mean with its 95% band."""
+    axes.plot(steps, curves.T, linewidth=0.6, alpha=0.35, **look)
+    mean, low, high = np.array([mean_interval(finite(values))[:3] for values in curves.T]).T
+    axes.plot(steps, mean, linewidth=2, marker=marker, markersize=4, **look)
+    axes.fill_between(steps, low, high, color=look["color"], alpha=0.2, linewidth=0)
+
+
+def over_points(found: Sequence[Point]) -> Figure:
+    """Early share, late share and late cosine of tied trials at every point of the sweep."""
+    quantities = {
+        "output's share, early": lambda got: got.early(got.share),
+        "output's share, late": lambda got: got.late(got.share),
+        "cosine, late": lambda got: got.late(got.cosine),
+    }
+    figure, (row,) = panels(1, len(quantities), height=3.3, sharex=True)
+    found = sorted(found, key=lambda point: measures.likelier(point.settings))
+    there = [(one.settings, got) for one in found if (got := pulls(one, True)) and len(got.seeds)]
+    decays = sorted({point.settings.weight_decay for point in found})
+    for axes, (head, of) in zip(row, quantities.items(), strict=True):
+        level, low = (0.0, -1) if axes is row[-1] else (0.5, 0)
+        axes.set(title=head, xlabel="likelier synonym's p", xlim=(0.48, 1.02), ylim=(low, 1))
+        axes.axhline(level, **DASHED)
+        for index, decay in enumerate(decays):
+            mine = [(own, got) for own, got in there if own.weight_decay == decay]
+            if mine:
+                aside = 0.003 * (index - len(decays) / 2)
+                places = [measures.likelier(own) + aside for own, _ in mine]
+                ends = [mean_interval(finite(of(got))) for _, got in mine]
+                look = LEVELS[index % len(LEVELS)] | {"linewidth": 1.2, "markersize": 4}
+                style.bars(axes, places, ends, **look)
+        if not there:
+            note(axes, "not measured" if any(one.result for one in found) else "not trained")
+    looks = zip(decays, LEVELS, strict=False)
+    style.legend(figure, *(key(f"decay {decay:g}", **look) for decay, look in looks), columns=3)
+    return figure
 
 
 def alignment(found: Sequence[Nearness]) -> Figure:
     """The ratio of the residuals, and the residuals themselves: a row an experiment."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.7 + 0.36 * len(EXPERIMENTS)), dpi=DOTS)
-        left, right = figure.subplots(1, 2, sharey=True)
+    height = 1.7 + 0.36 * len(EXPERIMENTS)
+    figure, ((left, right),) = panels(1, 2, height=height, sharey=True)
     by = {near.name: near for near in found}
-    for row, near in ((row, by.get(name)) for row, name in enumerate(EXPERIMENTS)):
+    same = {"color": BLACK, "marker": "o"}
+    whose = {False: same, True: same | {"marker": "s", "fillstyle": "none"}}
+    for row, name in enumerate(EXPERIMENTS):
+        near = by.get(name)
         if near is None or near.window is None or not len(near.seeds):
             left.text(1, row, "no result", ha="center", va="center", color=GREY, fontsize=9)
             continue
-        for others, aside, marker, fill in ((False, -0.17, "o", "full"), (True, 0.17, "s", "none")):
+        for at, (others, look) in zip(ASIDE, whose.items(), strict=True):
             values = ratios(near, others)
             middle, low, high, _ = geometric_interval(values)
-            left.plot(values, np.full(len(values), row + aside), ".", color=GREY, markersize=3)
-            left.plot([low, high], [row + aside] * 2, color=BLACK, linewidth=1.2)
-            left.plot(middle, row + aside, color=BLACK, marker=marker, fillstyle=fill)
-        for table, aside in zip(TABLES, (-0.17, 0.17), strict=True):
-            colour, marker = LOOKS[table]
-            values = near.others(near.end(table))
-            right.plot(values, np.full(len(values), row + aside), ".", color=colour,
-                       markersize=3, alpha=0.6)  # fmt: skip
-            right.plot(values.mean(), row + aside, color=colour, marker=marker)
-            right.plot(near.others(near.chance[table]).mean(), row + aside, color=colour,
-                       marker="|", markersize=11, markeredgewidth=2)  # fmt: skip
+            left.plot(values, [row + at] * len(values), ".", color=GREY, markersize=3)
+            left.plot([low, high], [row + at] * 2, color=BLACK, linewidth=1.2)
+            left.plot(middle, row + at, **look)
+        for at, table in zip(ASIDE, TABLES, strict=True):
+            look, dot = LOOKS[table], {"linestyle": "", "marker": ".", "markersize": 3}
+            values, chance = near.others(near.end(table)), near.others(near.chance[table])
+            right.plot(values, [row + at] * len(values), alpha=0.6, **look | dot)
+            right.plot(values.mean(), row + at, **look)
+            right.plot(chance.mean(), row + at, **look | BAR)
     left.axvline(1, **DASHED)
     left.set_xscale("log")
     left.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5, 10]))
     left.xaxis.set_major_formatter("{x:g}")
     left.xaxis.set_minor_formatter(NullFormatter())
     left.set_xlabel("residual from the output over\nthat from the input (log scale)")
-    right.set_xlabel("residual from tables\nof other seeds")
-    right.set_xlim(0, 1)
+    right.set(xlabel="residual from tables\nof other seeds", xlim=(0, 1))
     left.set_yticks(range(len(EXPERIMENTS)), EXPERIMENTS)
     left.set_ylim(len(EXPERIMENTS) - 0.5, -0.5)
     for axes in (left, right):
         axes.grid(axis="y", visible=False)
-    whose = [
-        Line2D([], [], color=BLACK, marker=marker, fillstyle=fill, label=label)
-        for marker, fill, label in (("o", "full", "same seed"), ("s", "none", "other seeds"))
-    ]
-    order = Line2D([], [], color=GREY, marker="|", linestyle="", markersize=11, markeredgewidth=2,
-                   label="random order")  # fmt: skip
-    legend(figure, *whose, *_tables(""), order, columns=3)
+    keys = [key("other seeds" if others else "same seed", **look) for others, look in whose.items()]
+    keys += [key(f"untied {table}", linestyle="", **look) for table, look in LOOKS.items()]
+    keys.append(key("random order", color=GREY, linestyle="", **BAR))
+    style.legend(figure, *keys, columns=3)
     return figure
-
-
-def _tables(dash: str) -> list[Line2D]:
-    return [
-        Line2D([], [], color=colour, marker=marker, linestyle=dash, label=f"untied {table}")
-        for table, (colour, marker) in LOOKS.items()
-    ]
 
 
 def alignment_over_steps(found: Sequence[Nearness]) -> Figure:
     """The residuals over training, a panel an experiment."""
     by = {near.name: near for near in found}
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 6.9), dpi=DOTS)
-        panels = figure.subplots(3, 3, sharey=True)
-    for axes, name in zip(panels.ravel(), EXPERIMENTS, strict=True):
+    figure, grid = panels(3, 3, height=6.9, sharey=True)
+    for axes, name in zip(grid.flat, EXPERIMENTS, strict=True):
         axes.set_title(name, fontsize=9.5)
-        step_axis(axes)
-        axes.set_xlabel("")
+        style.step_axis(axes)
+        axes.set_xlabel("optimizer steps" if axes in grid[-1] else "")
         near = by.get(name)
         if near is None or not len(near.seeds):
             note(axes, "no result")
             continue
-        for table, (colour, marker) in LOOKS.items():
+        sparse = {"markersize": 4, "markevery": max(1, len(near.steps) // 5)}
+        for table, look in LOOKS.items():
             same, others = near.same(near.apart[table]), near.others(near.apart[table])
-            look = {"color": colour, "marker": marker, "markersize": 4}
-            look["markevery"] = max(1, len(near.steps) // 5)
-            axes.plot(near.steps, same.T, color=colour, linewidth=0.5, alpha=0.3)
-            axes.plot(near.steps, same.mean(0), **look)
-            axes.plot(near.steps, others.mean(0), linestyle="--", **look)
-            axes.axhline(near.others(near.chance[table]).mean(), color=colour, linestyle=":")
+            axes.plot(near.steps, same.T, color=look["color"], linewidth=0.5, alpha=0.3)
+            axes.plot(near.steps, same.mean(0), **look, **sparse)
+            axes.plot(near.steps, others.mean(0), linestyle="--", **look, **sparse)
+            chance = near.others(near.chance[table]).mean()
+            axes.axhline(chance, color=look["color"], linestyle=":")
         axes.set_xticks([0, near.steps[-1] // 2])
-    panels[0, 0].set_ylim(0, 1)
-    for axes in panels[:, 0]:
+    grid[0, 0].set_ylim(0, 1)
+    for axes in grid[:, 0]:
         axes.set_ylabel("residual")
-    for axes in panels[-1]:
-        axes.set_xlabel("optimizer steps")
-    ways = [
-        Line2D([], [], color=BLACK, linestyle=dash, label=label)
-        for dash, label in (("-", "same seed"), ("--", "other seeds"), (":", "random order"))
-    ]
-    legend(figure, *_tables("-"), *ways, columns=3)
+    ways = {"same seed": "-", "other seeds": "--", "random order": ":"}
+    keys = [key(f"untied {table}", **look) for table, look in LOOKS.items()]
+    keys += [key(label, linestyle=dash) for label, dash in ways.items()]
+    style.legend(figure, *keys, columns=3)
     return figure
-
-
-def listed(sweep: str, found: Sequence[Point], named: Sequence[Result]) -> str:
-    """What the page is made from, and how to get the rest."""
-    lines = []
-    by = {one.settings.experiment: one for one in named}
-    for name in EXPERIMENTS:
-        if name in by:
-            made = facts_of_run(by[name])
-            lines.append(
-                f"- {name}: {made['seed_count']} seeds, {made['ties']}, {made['steps']} steps, "
-                f"{made['source']}; commit {made['commit']}."
-            )
-        else:
-            lines.append(f"- {name}: no complete result; `semantica run {name}` trains it.")
-    trained = [point for point in found if point.result]
-    measured = [point for point in trained if pulls(point, True) is not None]
-    lines += [
-        f"- The sweep {sweep}: {len(trained)} of {len(found)} points have a result, "
-        f"{len(measured)} with measured gradients (results of an older version have none). "
-        f"`semantica run {sweep}` trains what is missing.",
-        "\nlstm-medium, which is trained in part only, is left out.",
-    ]
-    return "\n".join(lines)
-
-
-def residuals(found: Sequence[Nearness]) -> str:
-    """The residuals at the end beside what chance gives, a row an experiment and table."""
-    lines = []
-    for near in found:
-        for table in TABLES:
-            end, begun = near.end(table), near.apart[table][..., 0]
-            whole = len(near.steps) and near.steps[0] == 0
-            cells = [near.same(end), near.others(end)]
-            cells += [near.others(begun) if whole else np.empty(0), near.others(near.chance[table])]
-            size = f"{len(near.rows)} in {near.settings.embedding_size}"
-            told = [with_interval(mean_interval(one[np.isfinite(one)])) for one in cells]
-            lines.append([near.name, size, f"untied {table}", *told])
-    heads = ["experiment", "rows in dimensions", "from", "same seed, end", "other seeds, end"]
-    return markdown_table([*heads, "other seeds, begin", "random order, end"], lines)
-
-
-def among(found: Sequence[Nearness]) -> str:
-    """Mean residual between tables of one kind of two seeds, a row an experiment."""
-    kinds = ("tied", "output", "input")
-    lines = [
-        [near.name, *(number(_mean(near.others(near.among[kind]))) for kind in kinds)]
-        for near in found
-    ]
-    return markdown_table(["experiment", "tied", "untied output", "untied input"], lines)
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else np.nan
-
-
-def open_rows(frame: pd.DataFrame) -> str:
-    """The rows whose verdict differs from the prediction, each with the reason."""
-    rows = frame[frame.deviation != ""]
-    lines = [f"- {row.claim}: *{row.verdict}*. {row.deviation}" for row in rows.itertuples()]
-    return "\n".join(lines) or "There is none."

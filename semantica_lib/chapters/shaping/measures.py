@@ -1,28 +1,27 @@
 """Who shapes a tied table, its use as the input table or as the output table.
 
-Two things tell: which use sends it the larger gradient
-(:mod:`semantica_lib.chapters.shaping.pulls`), and which of the untied tables it ends up like, which
-is measured here. Lopardo, Harish, Arnett & Gupta (2026, arXiv 2603.26663) say in their abstract
-that tied tables are nearer to untied output tables than to untied input ones, and that output
-gradients dominate early in training. Only these two statements are compared: how they measure
-alignment was not known here; the measure is ours.
-
-The predictions were written down before any stored result's tables had been compared.
+Two things tell: which of the untied tables it ends up like (:class:`Nearness`), and which use sends
+it the larger gradient (:class:`Pulls`). Lopardo, Harish, Arnett & Gupta (2026, arXiv 2603.26663)
+say in their abstract that tied tables are nearer to untied output tables than to untied input ones,
+and that output gradients dominate early in training. Only these two statements are compared: how
+they measure alignment was not known here; the measure is ours.
 """
 
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import permutations
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+from scipy import stats
 
-from semantica_lib.analysis.claims import BOTH, Measured, claim_of, exploratory
+from semantica_lib.analysis.claims import BOTH, Measured
 from semantica_lib.analysis.distances import Table
 from semantica_lib.analysis.language import Language
-from semantica_lib.analysis.statistics import Claim
+from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping.procrustes import crossed, factor, jackknifed, residual
-from semantica_lib.settings.catalogue import MlmSettings
+from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 from semantica_lib.store.results import Result
 
 # The paper's experiments but the one that is trained in part only, and two language models.
@@ -32,12 +31,15 @@ EXPERIMENTS = (
 )  # fmt: skip
 TABLES: tuple[Table, Table] = ("output", "input")
 PERMUTATIONS = 50
+DECAY, CHOSEN = 0.1, (0.5, 0.85, 0.99)  # of the sweep: weight decay, the likelier synonym's share
+EARLY, LATE = 1_000, 0.1  # up to this step; over this part of the run
 
 
 class Nearness:
     """How far a result's tied tables are from its untied ones, by :func:`residual`.
 
     Attributes:
+        of: what judges claims on the result.
         seeds: ``(seed,)``, those that have both trials, neither crashed.
         steps: ``(record,)``.
         window: ``(record,)`` bool, the records that the run's end is the mean of; None without any.
@@ -60,48 +62,43 @@ class Nearness:
                 synonyms. Else of all symbols that occur, or all words that are tracked.
         """
         own = self.settings = result.settings
-        self._of = Language(result) if isinstance(own, MlmSettings) else Measured(result)
-        self.steps, self.window = result.steps, self._of.window
-        both = [set(self._of.trials[tied].seeds.tolist()) for tied in BOTH]
-        self.seeds = np.array(sorted(both[0] & both[1]), dtype=int)
+        self.of = Language(result) if isinstance(own, MlmSettings) else Measured(result)
+        self.name, self.steps, self.window = own.experiment, result.steps, self.of.window
+        trials = {tied: _finite(result, tied) for tied in BOTH}
+        self.seeds = np.intersect1d(*(result.seed[one] for one in trials.values()))
+        trials = {tied: one[np.isin(result.seed[one], self.seeds)] for tied, one in trials.items()}
         self.learned = np.ones(len(self.seeds), bool)
-        if isinstance(self._of, Measured):
-            for learned in self._of.learned.values():
-                self.learned &= learned.reindex(self.seeds, fill_value=False).to_numpy(bool)
-        self.rows = _rows(self._of, result.input_embedding.shape[2], few)
-        self.class_of_row = None
+        self.rows, self.class_of_row = np.arange(result.input_embedding.shape[2]), None
+        if isinstance(self.of, Measured):
+            learned = self.of.learned.values()
+            self.learned = np.all([one.reindex(self.seeds, fill_value=False) for one in learned], 0)
+            probability = np.full(len(self.rows), 0.0 if few else 1.0)
+            probability[: len(self.of.task.probability)] = self.of.task.probability
+            self.rows = np.flatnonzero(probability > 0)
+        elif few:
+            self.rows = self.rows[: len(self.rows) // 2]
         if result.holds is not None:
-            holds = _of_seeds(result, result.holds, self.seeds, True)
-            self.class_of_row = np.tile(holds, 2)[:, self.rows]
-        tables = {True: result.input_embedding, "input": result.input_embedding,
-                  "output": result.output_embedding}  # fmt: skip
+            self.class_of_row = np.tile(result.holds[trials[True]], 2)[:, self.rows]
         made = {
-            kind: factor(_of_seeds(result, table, self.seeds, kind is True)[:, :, self.rows])
-            for kind, table in tables.items()
+            "tied": factor(result.input_embedding[trials[True]][:, :, self.rows]),
+            "output": factor(result.output_embedding[trials[False]][:, :, self.rows]),
+            "input": factor(result.input_embedding[trials[False]][:, :, self.rows]),
         }
-        self.apart = {table: crossed(made[True], made[table]) for table in TABLES}
+        self.apart = {table: crossed(made["tied"], made[table]) for table in TABLES}
         self._last = {kind: one[:, -1:] for kind, one in made.items()}
 
     @cached_property
     def among(self) -> dict[str, np.ndarray]:
-        return {
-            "tied" if kind is True else kind: crossed(one, one)[..., 0]
-            for kind, one in self._last.items()
-        }
+        return {kind: crossed(one, one)[..., 0] for kind, one in self._last.items()}
 
     @cached_property
     def chance(self) -> dict[Table, np.ndarray]:
-        rng = np.random.default_rng(0)
+        rng, last = np.random.default_rng(0), self._last
         orders = [rng.permutation(len(self.rows)) for _ in range(PERMUTATIONS)]
-        tied = self._last[True]
         return {
-            table: np.mean([crossed(tied, self._last[table][:, :, o]) for o in orders], 0)[..., 0]
+            table: np.mean([crossed(last["tied"], last[table][:, :, o]) for o in orders], 0)[..., 0]
             for table in TABLES
         }
-
-    @property
-    def name(self) -> str:
-        return self.settings.experiment
 
     def of_one_class(self, table: Table) -> np.ndarray:
         """As :meth:`end`, of the words for whose synonym the DH holds in both seeds or in neither.
@@ -111,7 +108,7 @@ class Nearness:
         """
         count = len(self.seeds)
         found = np.full((count, count), np.nan)
-        tied, other = self._last[True][:, 0], self._last[table][:, 0]
+        tied, other = self._last["tied"][:, 0], self._last[table][:, 0]
         for i, j in permutations(range(count if self.class_of_row is not None else 0), 2):
             rows = self.class_of_row[i] == self.class_of_row[j]
             if rows.any():
@@ -139,32 +136,13 @@ class Nearness:
             return np.full((count, *values.shape[2:]), np.nan)
         return values[off].reshape(count, count - 1, *values.shape[2:]).mean(1)
 
-    def claim(self, text: str, values: np.ndarray, *, obstacle: str = "", **rest: Any) -> Claim:
-        """A claim about a ratio of both ties."""
-        if isinstance(self._of, Measured):
-            return self._of.claim(text, "ratio", values, *BOTH, obstacle=obstacle, **rest)
-        why = self._of.lacks(BOTH) or obstacle
-        return claim_of(self._of.trials, why, text, "ratio", values, *BOTH, **rest)
 
-
-def _rows(of: Measured | Language, count: int, few: bool) -> np.ndarray:
-    if isinstance(of, Language):
-        return np.arange(count // 2 if few else count)
-    probability = of.task.probability
-    return np.array([
-        symbol for symbol in range(count)
-        if (probability[symbol] > 0 if symbol < len(probability) else not few)
-    ])  # fmt: skip
-
-
-def _of_seeds(result: Result, table: np.ndarray, seeds: np.ndarray, tied: bool) -> np.ndarray:
-    """A table's trials of one tie in the order of the seeds."""
-    place = {
-        seed: trial
-        for trial, (seed, tie) in enumerate(zip(result.seed.tolist(), result.tied, strict=True))
-        if tie == tied
-    }
-    return table[[place[seed] for seed in seeds.tolist()]]
+def _finite(result: Result, tied: bool) -> np.ndarray:
+    """Where a result has the trials of one tie whose tables are finite, by seed."""
+    tables = result.input_embedding, result.output_embedding
+    finite = np.all([np.isfinite(table).all((1, 2, 3)) for table in tables], 0)
+    index = np.flatnonzero((result.tied == tied) & finite)
+    return index[np.argsort(result.seed[index])]
 
 
 def ratios(near: Nearness, others: bool, per_chance: bool = False) -> np.ndarray:
@@ -180,44 +158,91 @@ def ratios(near: Nearness, others: bool, per_chance: bool = False) -> np.ndarray
     return np.exp(jackknifed(logs) if others else near.same(logs))
 
 
-TEXT = "the tied table is nearer to the untied output than to the untied input table"
-SIDES = {"side": "under", "margin": 1.0, "prediction": "output over input residual under 1"}
-WHOSE = {False: "of the same seed", True: "of other seeds"}
+class Pulls(NamedTuple):
+    """The gradients of the trials of one tie, by seed; those that crashed are left out.
+
+    Measured while training (:class:`semantica_lib.store.results.Result`), at step 0 and the powers
+    of 2. Of untied trials the same numbers are those of the two tables' own gradients. The
+    optimizer divides each number's gradient by its usual size, so shares of the gradient are not
+    shares of the movement.
+
+    Attributes:
+        steps: ``(measurement,)``.
+        share: ``(seed, measurement)``, the output's share of the gradient, its norm over the sum of
+            both norms; nan where there is none.
+        cosine: likewise, between the gradients through the two uses.
+    """
+
+    seeds: np.ndarray
+    steps: np.ndarray
+    share: np.ndarray
+    cosine: np.ndarray
+
+    def early(self, of: np.ndarray) -> pd.Series:
+        """Mean over the measurements of the first ``EARLY`` steps, by seed."""
+        return self._mean(of, self.steps <= EARLY)
+
+    def late(self, of: np.ndarray) -> pd.Series:
+        """Mean over those after the first tenth of the run, by seed."""
+        return self._mean(of, self.steps > LATE * self.steps.max(initial=0))
+
+    def _mean(self, of: np.ndarray, where: np.ndarray) -> pd.Series:
+        return pd.DataFrame(of[:, where], self.seeds).mean(axis=1)
 
 
-def alignment_claims(found: Sequence[Nearness]) -> list[Claim]:
-    """The primary claims: two an experiment of ``EXPERIMENTS``, whatever there is of it."""
-    by, claims = {near.name: near for near in found}, []
-    for name in EXPERIMENTS:
-        for others, whose in WHOSE.items():
-            text = f"{name}: {TEXT}, {whose}"
-            if name in by:
-                claims.append(by[name].claim(text, ratios(by[name], others), **SIDES))
-            else:
-                why = f"There is no complete result; `semantica run {name}` trains it."
-                claims.append(Claim(text, SIDES["prediction"], "ratio", np.empty(0), side="under",
-                                    margin=1.0, obstacle=why))  # fmt: skip
-    return claims
+def pulls(point: Point | None, tied: bool) -> Pulls | None:
+    """What was measured of a point's trials of one tie; None where nothing was."""
+    result = point.result if point else None
+    if result is None or result.table_gradient is None or result.gradient_steps is None:
+        return None
+    index = _finite(result, tied)
+    through_input, through_output, cosine = np.moveaxis(result.table_gradient[index], -1, 0)
+    with np.errstate(all="ignore"):  # no gradient at all has no share
+        share = through_output / (through_input + through_output)
+    return Pulls(result.seed[index], result.gradient_steps, share, cosine)
 
 
-def alignment_others(found: Sequence[Nearness], few: Sequence[Nearness]) -> list[Claim]:
-    """Exploratory: relative to chance; of fewer rows; of trials that learned."""
-    claims = []
-    for near, fewer in zip(found, few, strict=True):
-        text = f"{near.name}: {TEXT}"
-        what = "words alone" if isinstance(near.settings, MlmSettings) else "symbols of bits alone"
-        for others, whose in WHOSE.items():
-            values = ratios(near, others, per_chance=True)
-            claims.append(near.claim(f"{text}, {whose}, relative to chance", values, **SIDES))
-            values = ratios(fewer, others)
-            claims.append(fewer.claim(f"{text}, {whose}, {what}", values, **SIDES))
-        if near.class_of_row is not None:
-            logs = np.log(near.of_one_class("output") / near.of_one_class("input"))
-            values = np.exp(jackknifed(logs))
-            added = f"{text}, {WHOSE[True]}, words of one class in both seeds (added later)"
-            claims.append(near.claim(added, values, **SIDES))
-        if not near.learned.all():
-            values = ratios(near, False)[near.learned]
-            claims.append(near.claim(f"{text}, {WHOSE[False]}, learned trials only", values,
-                                     **SIDES))  # fmt: skip
-    return exploratory(claims)
+def likelier(own: AnySettings) -> float:
+    """The probability of the likelier synonym of bit 0."""
+    return max(own.zero_dst)
+
+
+def chosen(found: Sequence[Point]) -> dict[float, Point | None]:
+    """The points that the claims are about, by the likelier synonym's probability."""
+    main = [one for one in found if np.isclose(one.settings.weight_decay, DECAY)]
+    return {
+        p: next((one for one in main if np.isclose(likelier(one.settings), p)), None)
+        for p in CHOSEN
+    }
+
+
+class Related(NamedTuple):
+    """Spearman's rank correlation over seeds, with its p.
+
+    Both are nan with fewer than three seeds or no differences among them.
+    """
+
+    p: float
+    seeds: int
+    correlation: float
+    chance: float
+
+
+def related(found: Sequence[Point]) -> list[Related]:
+    """Whether seeds with a larger late share of the output end nearer to the output table.
+
+    Of the share with the residual from the output table over that from the input table, same seed:
+    negative where they do.
+    """
+    rows = []
+    for p, point in chosen(found).items():
+        got = pulls(point, True)
+        if got is None or set(point.settings.ties) != {"tied", "untied"}:
+            continue
+        near = Nearness(point.result)
+        ratio = pd.Series(ratios(near, False), near.seeds)
+        both = pd.DataFrame({"share": got.late(got.share), "ratio": ratio}).dropna()
+        enough = len(both) > 2 and both.nunique().min() > 1
+        rho, chance = stats.spearmanr(both.share, both.ratio) if enough else (np.nan, np.nan)
+        rows.append(Related(p, len(both), float(rho), float(chance)))
+    return rows

@@ -1,7 +1,4 @@
-"""Tie first, untie later: the ways to train that the sweep over the step of untying compares.
-
-What is claimed of them is in :mod:`semantica_lib.chapters.untying.claims`.
-"""
+"""Tie first, untie later: the ways to train that the sweep over the step of untying compares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.claims import (
-    BOTH,
-    LEARNED_NATS,
-    MERGE_MARGIN,
-    Measured,
-    missing,
-    partial,
-)
+from semantica_lib.analysis import claims
+from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN, Measured
 from semantica_lib.analysis.distances import Pair, Table, Trials
 from semantica_lib.analysis.exploratory import CLOSE
 from semantica_lib.analysis.statistics import last_period
@@ -27,6 +18,7 @@ from semantica_lib.store.results import Result
 
 UNDECIDED = 1.25  # a clock this near to the margin, as a factor, predicts nothing
 TABLES: tuple[Table, ...] = ("input", "output")
+NEVER, ALWAYS = "always untied", "always tied"
 
 
 @dataclass(frozen=True)
@@ -43,9 +35,12 @@ class Way:
 
     @property
     def label(self) -> str:
-        return {0: "always untied", np.inf: "always tied"}.get(
-            self.until, f"tied until {self.until:,}"
-        )
+        return {0: NEVER, np.inf: ALWAYS}.get(self.until, f"tied until {self.until:,}")
+
+    @property
+    def late(self) -> bool:
+        """Whether its tables are untied on the way."""
+        return 0 < self.until < np.inf
 
     @property
     def trials(self) -> Trials:
@@ -71,10 +66,10 @@ class Way:
         """Why no claim can be judged by it; empty if nothing is missing."""
         own, last, tied = self.measured.settings, self.measured.last, self.until > 0
         if not self.measured.complete:
-            return partial(own, last)
+            return claims.partial(own, last)
         if self.measured.window is None:
             return f"The records, to step {last}, hold no full period of the schedule."
-        return missing(own, {tied: self.trials}, (tied,))
+        return claims.missing(own, {tied: self.trials}, (tied,))
 
     def values(self, split: str, quantity: str) -> pd.DataFrame:
         """A metric of the trials that did not crash, ``(seed, step)`` under these labels."""
@@ -90,11 +85,16 @@ def ways_of(found: Sequence[Point]) -> list[Way]:
     ways = []
     for point in (point for point in found if point.result):
         measured, until = Measured(point.result), point.settings.untie_at
-        for tied in (True,) if until else BOTH:
+        for tied in (True,) if until else claims.BOTH:
             way = Way((until or np.inf) if tied else 0, measured, point.result)
             if len(way.trials.seeds) + len(way.trials.crashed):
                 ways.append(way)
     return sorted(ways, key=lambda way: way.until)
+
+
+def untied_at(found: Sequence[Point]) -> list[int]:
+    """The steps of untying that the sweep asks for, whatever is trained, in order."""
+    return sorted(own.untie_at for _, own, _ in found if own.untie_at)
 
 
 def clock(own: Settings, steps: np.ndarray | None = None) -> float:
@@ -163,11 +163,16 @@ def apart(way: Way) -> np.ndarray:
     return np.sqrt(((one - other) ** 2).sum((2, 3))) / np.maximum(size, np.finfo(float).tiny)
 
 
-def final(way: Way, quantity: str, *others: Way, split: str = "exact") -> pd.Series:
-    """A metric's mean over the last period's steps that these ways all measured, by seed."""
+def final(way: Way, quantity: str, *others: Way) -> pd.Series:
+    """A metric over all strings by seed, mean of the last period's steps that these ways share."""
     steps = set.intersection(*(set(one.trials.metrics.step) for one in (way, *others)))
-    values = way.values(split, quantity)
+    values = way.values("exact", quantity)
     return values[sorted(steps & set(values.columns))].mean(axis=1)
+
+
+def difference(way: Way, base: Way, quantity: str) -> pd.Series:
+    """How much more of a metric a way ends with than another, by seed."""
+    return final(way, quantity, base) - final(base, quantity, way)
 
 
 def first_learned(way: Way, steps: Sequence[int] | None = None) -> pd.Series:

@@ -58,6 +58,9 @@ def meaning(q: float, pair: Pair, bits: int = 7) -> float:
     return input_law(q, pair) * (1 - q) ** (bits - 1)
 
 
+LAWS = {"input's law": input_law, "output's law": output_law}
+
+
 class Distance(NamedTuple):
     """Of two distributions, mean over contexts: total variation, Jensen-Shannon (nats)."""
 
