@@ -4,20 +4,14 @@ The predictions follow from the decay clock and from what gradients ask (the cha
 They were written down before any point of the sweeps was looked at but the main experiment.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.claims import (
-    BOTH,
-    MERGE_MARGIN,
-    STRONG,
-    Measured,
-    exploratory,
-    more_learn,
-    tie_of,
-)
+from semantica_lib.analysis import claims
+from semantica_lib.analysis.claims import MERGE_MARGIN, STRONG, Measured, exploratory, tie_of
 from semantica_lib.analysis.distances import SynonymPair, Table, synonym_pairs
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point, name_of, pairs_of
@@ -25,12 +19,22 @@ from semantica_lib.analysis.theory import Prediction, decay_factor
 
 OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
 KEPT_MARGIN = 0.01  # of a control pair's distance: rows that began equal and are nearer are equal
+JUDGED = ("adamw", 0.0), ("adamw", STRONG), ("sgd", 0.0)  # optimizers and decays
 
 
 def label(point: Point) -> str:
     """The point in words: its optimizer, its loss, its decay."""
     own = point.settings
     return f"{OPTIMIZERS[own.optimizer]}, {own.expectation} loss, decay {own.weight_decay:g}"
+
+
+def _each(found: list[Point]) -> Iterator[tuple[Point, Measured, SynonymPair, bool, Table]]:
+    """Every pair in every table of every point that has a result."""
+    for point in (point for point in found if point.result):
+        measured = Measured(point.result)
+        for pair in synonym_pairs(measured.task):
+            for tied, table in point.places:
+                yield point, measured, pair, tied, table
 
 
 def closing_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
@@ -41,21 +45,13 @@ def closing_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
     clock, and what SGD's leaves of a model is another question.
     """
     primary, others = [], []
-    for point in (point for point in found if point.result):
-        measured, own = Measured(point.result), point.settings
-        predicted = (own.optimizer, own.weight_decay) in (
-            ("adamw", 0.0), ("adamw", STRONG), ("sgd", 0.0),
-        )  # fmt: skip
-        for pair in synonym_pairs(measured.task):
-            for tied, table in point.places:
-                p = predict(point, pair, tied, table)
-                if predicted and not tied:
-                    primary.append(measured.pair(p))
-                else:
-                    words = p.claim if predicted else p.claim.partition(", predicted")[0]
-                    p = p._replace(claim=words, merges=p.merges if predicted else None)
-                    others.append(measured.pair(p))
-                others.append(measured.pair(p, ", learned trials only", learners=True))
+    for point, measured, pair, tied, table in _each(found):
+        p = predict(point, pair, tied, table)
+        predicted = (point.settings.optimizer, point.settings.weight_decay) in JUDGED
+        if not predicted:
+            p = p._replace(claim=p.claim.partition(", predicted")[0], merges=None)
+        (primary if predicted and not tied else others).append(measured.pair(p))
+        others.append(measured.pair(p, ", learned trials only", learners=True))
     return primary, exploratory(others)
 
 
@@ -66,15 +62,16 @@ def predict(point: Point, pair: SynonymPair, tied: bool, table: Table) -> Predic
     decay alone leaves under a tenth. Outputs of equally likely synonyms are brought together by the
     loss itself, whatever the decay; those of others are held apart by it, and tied ones too.
     """
-    own = point.settings
+    own, merges = point.settings, pair.conditionally_equivalent
     if table == "input" and not tied:
         merges = bool(decay_factor(own, np.array([own.steps]))[0] < MERGE_MARGIN)
-    else:
-        merges = pair.conditionally_equivalent
-    where = name_of((tied, table))
-    words = f"{label(point)}: {where}: {pair.first} and {pair.second}"
     verb = "merge" if merges else "stay apart"
-    return Prediction(f"{words}, predicted to {verb}", tied, table, pair[:2], merges)
+    words = f"{label(point)}: {_where(pair, tied, table)}, predicted to {verb}"
+    return Prediction(words, tied, table, pair[:2], merges)
+
+
+def _where(pair: SynonymPair, tied: bool, table: Table) -> str:
+    return f"{name_of((tied, table))}: {pair.first} and {pair.second}"
 
 
 def coincidence_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
@@ -84,49 +81,42 @@ def coincidence_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
     under SGD for equal ones only; noise parts them. Output rows do if the pair is equally likely.
     """
     primary, others = [], []
-    for point in (point for point in found if point.result):
-        measured, own = Measured(point.result), point.settings
-        for pair in synonym_pairs(measured.task):
-            for tied, table in point.places:
-                equal = pair.conditionally_equivalent
-                kept = own.expectation == "exact" and (
-                    equal or (own.optimizer == "adamw" and table == "input" and not tied)
-                )
-                claim = _kept(measured, point, pair, tied, table, kept)
-                (others if tied else primary).append(claim)
-                others.append(_kept(measured, point, pair, tied, table, kept, learners=True))
+    for point, measured, pair, tied, table in _each(found):
+        own, equal = point.settings, pair.conditionally_equivalent
+        kept = own.expectation == "exact" and (
+            equal or (own.optimizer == "adamw" and table == "input" and not tied)
+        )
+        side, verb = ("under", "stay equal") if kept else ("over", "part")
+        words = f"{label(point).rpartition(', decay')[0]}: {_where(pair, tied, table)} {verb}"
+        p = Prediction(words, tied, table, pair[:2], None)
+        told = f"{side} {KEPT_MARGIN:g} of a control pair's distance"
+        every, learned = (
+            replace(claim, side=side, margin=KEPT_MARGIN, prediction=told)
+            for claim in (
+                measured.pair(p),
+                measured.pair(p, ", learned trials only", learners=True),
+            )
+        )
+        (others if tied else primary).append(every)
+        others.append(learned)
     return primary, exploratory(others)
-
-
-def _kept(
-    measured: Measured, point: Point, pair: SynonymPair, tied: bool, table: Table, kept: bool,
-    learners: bool = False,
-) -> Claim:  # fmt: skip
-    side, verb = ("under", "stay equal") if kept else ("over", "part")
-    where = f"{label(point).rpartition(', decay')[0]}: {name_of((tied, table))}"
-    p = Prediction(f"{where}: {pair.first} and {pair.second} {verb}", tied, table, pair[:2], None)
-    claim = measured.pair(p, ", learned trials only" * learners, learners=learners)
-    prediction = f"{side} {KEPT_MARGIN:g} of a control pair's distance"
-    return replace(claim, side=side, margin=KEPT_MARGIN, prediction=prediction)
 
 
 def noise_claims(found: list[Point]) -> list[Claim]:
     """What sampling noise changes, paired by seed: distances and learning, exact over sampled."""
-    claims = []
+    made = []
     for sampled, exact in pairs_of(found, "expectation", "sampled", "exact"):
-        before, after = Measured(sampled.result), Measured(exact.result)
+        before, after = both = Measured(sampled.result), Measured(exact.result)
         words = label(sampled).replace(", sampled loss", "")
         for pair in synonym_pairs(before.task):
             for tied, table in exact.places:
-                ends = [
-                    pd.Series(m.trials[tied].ratio(table, pair[:2])[0], m.trials[tied].seeds)
-                    for m in (before, after)
-                ]
-                where = name_of((tied, table))
-                text = f"{words}: {where}: {pair.first} and {pair.second}, without noise over with"
-                values = (ends[1] / ends[0]).to_numpy(float)
-                claims.append(after.claim(text, "ratio", values, tied))
-        for tied in (tied for tied in BOTH if tie_of(tied) in exact.settings.ties):
+                noisy, without = (
+                    pd.Series(one.trials[tied].ratio(table, pair[:2])[0], one.trials[tied].seeds)
+                    for one in both
+                )
+                text = f"{words}: {_where(pair, tied, table)}, without noise over with"
+                made.append(after.claim(text, "ratio", (without / noisy).to_numpy(float), tied))
+        for tied in (tied for tied in claims.BOTH if tie_of(tied) in exact.settings.ties):
             text = f"{words}: learned by more trials without noise, {tie_of(tied)}"
-            claims.append(more_learn(text, before.learned[tied], after.learned[tied]))
-    return exploratory(claims)
+            made.append(claims.more_learn(text, before.learned[tied], after.learned[tied]))
+    return exploratory(made)

@@ -1,4 +1,4 @@
-"""The decay clock and the log-odds law against every stored XOR result: for the chapters on them.
+"""What the decay clock and the log-odds law claim of every stored XOR result.
 
 Both laws are told in :mod:`semantica_lib.analysis.theory`. What is predicted and by which margins
 was fixed before the chapters' figures were drawn; the original's run and this project's results,
@@ -6,129 +6,56 @@ with their distances at the end over the clock's, were known.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.integrate import trapezoid
 
-from semantica_lib.analysis.claims import BOTH, EXPLORATORY, ON_CLOCK, ON_LAW, Measured, tie_of
-from semantica_lib.analysis.distances import Pair, Table, synonym_pairs
+from semantica_lib.analysis.claims import BOTH, ON_CLOCK, ON_LAW, exploratory, tie_of
+from semantica_lib.analysis.distances import Table
 from semantica_lib.analysis.exploratory import log_odds_law
 from semantica_lib.analysis.log_odds import Odds, Source, odds_of
-from semantica_lib.analysis.statistics import Claim, geometric_interval
-from semantica_lib.analysis.sweep_points import stored
+from semantica_lib.analysis.statistics import Claim, finite
 from semantica_lib.analysis.theory import paper_predictions
-from semantica_lib.settings.catalogue import Settings
+from semantica_lib.chapters.laws.measures import SWEEP, Course, Swept
 from semantica_lib.store.results import Result
 
-ON, FASTER, SLOWER, UNDECIDED = "on the clock", "faster", "slower", "undecided"
-CLASSES = (ON, FASTER, SLOWER, UNDECIDED)
-SWEEP = "closing"  # of the main experiment's weight decay
-OLDER = "stored before the gap of logits was measured"
-
-
-@dataclass(frozen=True)
-class Course:
-    """One pair of synonyms in one table over training, beside the decay clock.
-
-    Attributes:
-        factor: ``(record,)``, what decay alone would leave of the distance; nan where it has no
-            closed form.
-        shrunk: ``(trial, record)``, what was left: the distance over that at step 0; nan if that
-            is not recorded.
-    """
-
-    measured: Measured
-    tied: bool
-    table: Table
-    pair: Pair
-    holds: bool
-    steps: np.ndarray
-    factor: np.ndarray
-    shrunk: np.ndarray
-
-    @property
-    def name(self) -> str:
-        return self.measured.settings.experiment
-
-    @property
-    def where(self) -> str:
-        return "tied" if self.tied else f"untied {self.table}"
-
-    @property
-    def logs(self) -> np.ndarray:
-        """Log of the measured distance over the clock's, ``(trial, record)``: 0 at step 0."""
-        return np.log(self.shrunk / self.factor)
-
-    @property
-    def ratio(self) -> np.ndarray:
-        """Measured over the clock's, geometric mean over all steps, ``(trial,)``; nan without any.
-
-        Over steps and not over records: published results keep more records of their last period.
-        """
-        steps = self.steps
-        if len(steps) < 2 or steps[0] != 0:
-            return np.full(len(self.shrunk), np.nan)
-        return np.exp(trapezoid(self.logs, steps, axis=1) / (steps[-1] - steps[0]))
-
-    @property
-    def learned(self) -> np.ndarray:
-        """Which trials learned the parity, ``(trial,)``."""
-        return self.measured.learners(self.tied)
-
-    @property
-    def largest(self) -> np.ndarray:
-        """The largest factor between the two, either way, at any record, ``(trial,)``."""
-        return np.exp(np.abs(self.logs).max(1, initial=0))
-
-    @property
-    def class_(self) -> str:
-        """Where the 95% interval of the ratio lies, against the margin and one over it."""
-        low, high = geometric_interval(self.ratio[np.isfinite(self.ratio)])[1:3]
-        if low > 1 / ON_CLOCK and high < ON_CLOCK:
-            return ON
-        return FASTER if high < 1 / ON_CLOCK else SLOWER if low > ON_CLOCK else UNDECIDED
-
-
-def courses(found: Sequence[Result]) -> list[Course]:
-    """Every pair of every result in every table: untied input, untied output, tied."""
-    made = []
-    for result in found:
-        measured = Measured(result)
-        holds = {pair[:2]: pair.conditionally_equivalent for pair in synonym_pairs(measured.task)}
-        for p in paper_predictions(measured.task):
-            trials = measured.trials[p.tied]
-            distance = trials.distance(p.table, p.pair)
-            shrunk = distance / trials.start(distance)[:, None]
-            made.append(Course(measured, p.tied, p.table, p.pair, holds[p.pair], result.steps,
-                               measured.factor, shrunk))  # fmt: skip
-    return made
+About = tuple[str, np.ndarray, dict[str, Any]]  # behind the text, values, what is predicted
 
 
 def clock_claims(made: Sequence[Course]) -> tuple[list[Claim], list[Claim]]:
     """What is predicted of each pair, and what else stands beside it (exploratory)."""
     primary, others = [], []
     for one in made:
-        holds = "holds" if one.holds else "fails"
-        text = f"{one.name}, {one.where}: {one.pair[0]} and {one.pair[1]} (DH {holds})"
         words, side, margin = expected(one.tied, one.table, one.holds)
-        claim = one.measured.claim
-        primary.append(
-            claim(f"{text}, {words}", "ratio", one.ratio, one.tied, side=side, margin=margin,
-                  prediction=f"measured over the clock's {side} {margin:g}")
-        )  # fmt: skip
-        others += [
-            claim(f"{EXPLORATORY}{text}, {words}, learned trials only", "ratio",
-                  one.ratio[one.learned], one.tied, side=side, margin=margin,
-                  prediction=f"measured over the clock's {side} {margin:g}"),
-            claim(f"{EXPLORATORY}{text}, each seed on the clock", "ratio",
-                  np.exp(np.abs(np.log(one.ratio))), one.tied, side="under", margin=ON_CLOCK,
-                  prediction=f"within a factor of {ON_CLOCK:g} either way"),
-            claim(f"{EXPLORATORY}{text}, largest factor from the clock, either way", "ratio",
-                  one.largest, one.tied),
-        ]  # fmt: skip
-    return primary, others
+        predicted = _within(side, margin, f"measured over the clock's {side} {margin:g}")
+        either_way = _within("under", ON_CLOCK, f"within a factor of {ON_CLOCK:g} either way")
+        learned, far = one.measured.learners(one.tied), np.exp(np.abs(np.log(one.ratio)))
+        about = [
+            (words, one.ratio, predicted),
+            (f"{words}, learned trials only", one.ratio[learned], predicted),
+            ("each seed on the clock", far, either_way),
+            ("largest factor from the clock, either way", one.largest, {}),
+        ]
+        text = f"{one.name}, {one.where}: {one.words} ({one.dh})"
+        first, *rest = _claims(one, text, "ratio", about)
+        primary.append(first)
+        others += rest
+    return primary, exploratory(others)
+
+
+def _within(side: str, margin: float, prediction: str) -> dict[str, Any]:
+    return {"side": side, "margin": margin, "prediction": prediction}
+
+
+def _claims(
+    one: Course | Odds, text: str, measure: Literal["ratio", "difference"], about: list[About]
+) -> list[Claim]:
+    return [
+        one.measured.claim(f"{text}, {what}", measure, values, one.tied, **predicted)
+        for what, values, predicted in about
+    ]
 
 
 def expected(tied: bool, table: Table, holds: bool) -> tuple[str, str, float]:
@@ -138,62 +65,36 @@ def expected(tied: bool, table: Table, holds: bool) -> tuple[str, str, float]:
     return ("faster", "under", 1.0) if holds else ("slower", "over", 1.0)
 
 
-def sweep_points() -> list[tuple[Settings, Result | None]]:
-    """The main experiment under AdamW with other weight decays, sampled loss and exact."""
-    found = [(point.settings, point.result) for point in stored(SWEEP)]
-    return [(own, result) for own, result in found if own.optimizer == "adamw"]
-
-
-def labelled(
-    found: Sequence[Result], swept: Sequence[tuple[Settings, Result | None]]
-) -> list[Source]:
-    """The named experiments by their names, then the sweep's points that they are not."""
-    named = [Source(result.settings.experiment, result) for result in found]
-    folders = [result.folder for result in found]
-    return named + [
-        Source(f"decay {own.weight_decay:g}, {own.expectation} loss", result)
-        for own, result in swept
-        if result is not None and result.folder not in folders
-    ]
-
-
-def odds_claims(
-    made: Sequence[Odds], swept: Sequence[tuple[Settings, Result | None]]
-) -> tuple[list[Claim], list[Claim]]:
+def odds_claims(made: Sequence[Odds], swept: Sequence[Swept]) -> tuple[list[Claim], list[Claim]]:
     """What is predicted of each gap, and what else stands beside it (exploratory)."""
     primary, others = [], []
     for one in (one for one in made if one.gaps is not None):  # of the others only the bound
+        law = _within("under", ON_LAW, f"within {ON_LAW:g} nats of log-odds {one.odds:.3f}")
+        off = np.abs(one.shortfall)
+        about = [
+            ("distance of the gap from the log-odds", off, law),
+            ("the same of trials that learned", off[one.learned], law),
+            ("log-odds minus gap", one.shortfall, {}),
+            ("greatest minus least gap over contexts", one.spread, {}),
+        ]
         text = f"{one.label}, {tie_of(one.tied)}: {one.pair[1]} over {one.pair[0]}"
-        law = {"side": "under", "margin": ON_LAW,
-               "prediction": f"within {ON_LAW:g} nats of log-odds {one.odds:.3f}"}  # fmt: skip
-        claim, off = one.measured.claim, np.abs(one.shortfall)
-        primary.append(
-            claim(f"{text}, distance of the gap from the log-odds", "difference", off, one.tied,
-                  **law)
-        )  # fmt: skip
-        others += [
-            claim(f"{EXPLORATORY}{text}, the same of trials that learned", "difference",
-                  off[one.learned], one.tied, **law),
-            claim(f"{EXPLORATORY}{text}, log-odds minus gap", "difference", one.shortfall,
-                  one.tied),
-            claim(f"{EXPLORATORY}{text}, greatest minus least gap over contexts", "difference",
-                  one.spread, one.tied),
-        ]  # fmt: skip
-    first = {one.label: one.measured for one in reversed(made)}
-    for label, measured in reversed(first.items()):
+        first, *rest = _claims(one, text, "difference", about)
+        primary.append(first)
+        others += rest
+    for label, measured in {one.label: one.measured for one in made}.items():
         bounds = [
             log_odds_law(measured, p) for p in paper_predictions(measured.task) if not p.merges
         ]
-        others += [replace(c, text=f"{EXPLORATORY}{label}, {c.text}") for c in bounds]
-    return primary + decay_claims(swept), others
+        others += [replace(claim, text=f"{label}, {claim.text}") for claim in bounds]
+    return primary + decay_claims(swept), exploratory(others)
 
 
-def decay_claims(swept: Sequence[tuple[Settings, Result | None]]) -> list[Claim]:
+def decay_claims(swept: Sequence[Swept]) -> list[Claim]:
     """Without decay the gap ends nearer to the log-odds than under the highest decay, by seed."""
     claims = []
     for expectation in dict.fromkeys(own.expectation for own, _ in swept):
-        points_of = [point for point in swept if point[0].expectation == expectation]
-        ends = [pick(points_of, key=lambda point: point[0].weight_decay) for pick in (min, max)]
+        points = [point for point in swept if point[0].expectation == expectation]
+        ends = [pick(points, key=lambda point: point[0].weight_decay) for pick in (min, max)]
         low, high = (f"{own.weight_decay:g}" for own, _ in ends)
         obstacle = " ".join(
             f"The gaps at weight decay {own.weight_decay:g} are not stored, or not to the end; "
@@ -205,11 +106,11 @@ def decay_claims(swept: Sequence[tuple[Settings, Result | None]]) -> list[Claim]
             near, far = (_off(result, tied) for _, result in ends)
             gain = (far - near).to_numpy()
             text = f"{expectation} loss, {tie_of(tied)}: nearer to the log-odds at decay {low}"
+            told = f"distance at {high} minus that at {low} over 0"
+            failed, text = int(np.isnan(gain).sum()), f"{text} than at {high}"
             claims.append(
-                Claim(f"{text} than at {high}", f"distance at {high} minus that at {low} over 0",
-                      "difference", gain[np.isfinite(gain)], side="over", margin=0.0,
-                      failed=int(np.isnan(gain).sum()), obstacle=obstacle)
-            )  # fmt: skip
+                Claim(text, told, "difference", finite(gain), "over", 0.0, failed, obstacle)
+            )
     return claims
 
 
