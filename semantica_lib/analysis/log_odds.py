@@ -55,6 +55,10 @@ class Odds:
         return values[:, inside].mean(1, dtype=np.float64)
 
     @property
+    def words(self) -> str:
+        return f"{self.pair[1]} over {self.pair[0]}"
+
+    @property
     def end(self) -> np.ndarray:
         """The gaps at the end, ``(trial, 3)``."""
         return self.at_end(self.gaps, 3)

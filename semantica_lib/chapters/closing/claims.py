@@ -19,6 +19,7 @@ from semantica_lib.analysis.theory import Prediction, decay_factor
 
 OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
 KEPT_MARGIN = 0.01  # of a control pair's distance: rows that began equal and are nearer are equal
+LEARNED = ", learned trials only"
 JUDGED = ("adamw", 0.0), ("adamw", STRONG), ("sgd", 0.0)  # optimizers and decays
 
 
@@ -51,7 +52,7 @@ def closing_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
         if not predicted:
             p = p._replace(claim=p.claim.partition(", predicted")[0], merges=None)
         (primary if predicted and not tied else others).append(measured.pair(p))
-        others.append(measured.pair(p, ", learned trials only", learners=True))
+        others.append(measured.pair(p, LEARNED, learners=True))
     return primary, exploratory(others)
 
 
@@ -90,15 +91,9 @@ def coincidence_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
         words = f"{label(point).rpartition(', decay')[0]}: {_where(pair, tied, table)} {verb}"
         p = Prediction(words, tied, table, pair[:2], None)
         told = f"{side} {KEPT_MARGIN:g} of a control pair's distance"
-        every, learned = (
-            replace(claim, side=side, margin=KEPT_MARGIN, prediction=told)
-            for claim in (
-                measured.pair(p),
-                measured.pair(p, ", learned trials only", learners=True),
-            )
-        )
-        (others if tied else primary).append(every)
-        others.append(learned)
+        kept = {"side": side, "margin": KEPT_MARGIN, "prediction": told}
+        (others if tied else primary).append(replace(measured.pair(p), **kept))
+        others.append(replace(measured.pair(p, LEARNED, learners=True), **kept))
     return primary, exploratory(others)
 
 

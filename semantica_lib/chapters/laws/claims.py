@@ -77,7 +77,7 @@ def odds_claims(made: Sequence[Odds], swept: Sequence[Swept]) -> tuple[list[Clai
             ("log-odds minus gap", one.shortfall, {}),
             ("greatest minus least gap over contexts", one.spread, {}),
         ]
-        text = f"{one.label}, {tie_of(one.tied)}: {one.pair[1]} over {one.pair[0]}"
+        text = f"{one.label}, {tie_of(one.tied)}: {one.words}"
         first, *rest = _claims(one, text, "difference", about)
         primary.append(first)
         others += rest

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 
 from semantica_lib.analysis.claims import BOTH, tie_of
-from semantica_lib.analysis.distances import Pair
 from semantica_lib.analysis.log_odds import Odds, Source
 from semantica_lib.analysis.markdown import NONE, geometric, markdown_table, mean
 from semantica_lib.analysis.statistics import mean_interval
@@ -114,20 +113,20 @@ def gaps(made: Sequence[Odds]) -> Figure:
     their mean's 95% interval; the thin line spans the least to the greatest gap of any context,
     each the mean over seeds. The upright dashes are the log-odds.
     """
-    complete = {(one.label, one.pair): one.measured.complete for one in made}
+    complete = {(one.label, one.words): one.measured.complete for one in made}
     rows, height = list(complete), max(3, len(complete))
-    figure, (row,) = style.panels(1, len(BOTH), 1.6 + 0.27 * height, sharex=True, sharey=True)
-    for tied, axes in zip(BOTH, row, strict=True):
+    figure, (both,) = style.panels(1, len(BOTH), 1.6 + 0.27 * height, sharex=True, sharey=True)
+    for tied, axes in zip(BOTH, both, strict=True):
         axes.set_title(tie_of(tied))
         axes.set_xlabel("gap of the logits (nats)")
         axes.grid(axis="y", visible=False)
         if not rows:
             style.note(axes, "no results")
         for one in (one for one in made if one.tied == tied):
-            _gap(axes, rows.index((one.label, one.pair)), one)
-    names = [f"{at[0]}{' (partial)' * (not complete[at])}: {_over(at[1])}" for at in rows]
-    row[0].set_yticks(range(len(rows)), names, fontsize=9)
-    row[0].set_ylim(height - 0.5, -0.5)
+            _gap(axes, rows.index((one.label, one.words)), one)
+    names = [f"{row[0]}{' (partial)' * (not complete[row])}: {row[1]}" for row in rows]
+    both[0].set_yticks(range(len(rows)), names, fontsize=9)
+    both[0].set_ylim(height - 0.5, -0.5)
     keys = [
         *pair_keys(": a seed each", linestyle="none"),
         style.key("mean over seeds, 95% interval", linewidth=3),
@@ -136,10 +135,6 @@ def gaps(made: Sequence[Odds]) -> Figure:
     ]
     style.legend(figure, *keys)
     return figure
-
-
-def _over(pair: Pair) -> str:
-    return f"{pair[1]} over {pair[0]}"
 
 
 def _gap(axes: Axes, y: int, one: Odds) -> None:
@@ -195,7 +190,7 @@ def shortfalls(made: Sequence[Odds]) -> str:
     for one in (one for one in made if one.odds > 0 and one.gaps is not None):
         short = one.shortfall
         cells = [mean(of) for of in (one.end[:, 0], short, short[one.learned], one.spread)]
-        lines.append([one.label, tie_of(one.tied), _over(one.pair), f"{one.odds:.3f}", *cells])
+        lines.append([one.label, tie_of(one.tied), one.words, f"{one.odds:.3f}", *cells])
     return markdown_table(heads, lines)
 
 

@@ -106,15 +106,10 @@ def sweep_points() -> list[Swept]:
 
 def labelled(found: Sequence[Result], swept: Sequence[Swept]) -> list[Source]:
     """The named experiments by their names, then the sweep's points that they are not."""
+    named = [Source(result.settings.experiment, result) for result in found]
     folders = [result.folder for result in found]
-    return [
-        *(Source(result.settings.experiment, result) for result in found),
-        *(
-            Source(point_of(own), result)
-            for own, result in swept
-            if result is not None and result.folder not in folders
-        ),
-    ]
+    there = [Source(point_of(own), result) for own, result in swept if result is not None]
+    return named + [source for source in there if source.result.folder not in folders]
 
 
 def point_of(own: Settings) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -55,11 +54,8 @@ def by_learning(named: Sequence[tuple[str, Result]]) -> str:
     for label, result in named:
         for tied, table, (a, b), *either in merging(result):
             if all(map(len, either)):
-                cells = [f"{_middle(values)} ({len(values)})" for values in either]
+                middles = [geometric(v) if len(v) > 1 else number(v[0]) for v in either]
+                cells = [f"{middle} ({len(v)})" for middle, v in zip(middles, either, strict=True)]
                 lines.append([label, name_of((tied, table)), f"{a} and {b}", *cells])
     heads = ["result", "table", "pair", "learn", "do not"]
     return markdown_table(heads, lines or [[NONE] * len(heads)])
-
-
-def _middle(values: np.ndarray) -> str:
-    return geometric(values) if len(values) > 1 else number(values[0])

@@ -9,8 +9,7 @@ that at decay 0.1 the clock leaves about a tenth of a control pair's distance, s
 too, so that nothing is predicted of that margin there.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -75,20 +74,15 @@ def _claim(
     return Claim(text, measure=measure, values=np.empty(0), obstacle=obstacle, **rest)
 
 
-def _means(
-    own: Sequence[Spot], sweep: str, text: str, values: Callable[[Spot], pd.Series],
-    skipna: bool, measure: Any, side: Side, margin: float, unit: str = "",
-) -> Claim:  # fmt: skip
-    """On each seed's mean over these points; of ratios, given by their logs, the geometric mean."""
-    there = [spot for spot in own if spot.measured is not None]
-    means = pd.DataFrame({spot.label: values(spot) for spot in there})
-    means = means.mean(axis=1, skipna=skipna).astype(float)
-    words = f"{len(own) - len(there)} of {len(own)} points have no complete result"
-    obstacle = f"{words}; `semantica run {sweep}` trains them." if len(there) < len(own) else ""
-    told = means.dropna().to_numpy()
-    told = np.exp(told) if measure == "ratio" else told
-    prediction, failed = f"{side} {margin:g}{unit}", int(means.isna().sum())
-    return Claim(text, prediction, measure, told, side, margin, failed, obstacle)
+def _on_means(
+    own: Sequence[Spot], sweep: str, means: pd.Series, text: str, prediction: str, **rest: Any
+) -> Claim:
+    """On the means over these points, by seed."""
+    lacks = sum(spot.measured is None for spot in own)
+    words = f"{lacks} of {len(own)} points have no complete result; `semantica run {sweep}`"
+    obstacle = f"{words} trains them." if lacks else ""
+    values, failed = means.dropna().to_numpy(float), int(means.isna().sum())
+    return Claim(text, prediction, values=values, failed=failed, obstacle=obstacle, **rest)
 
 
 def _clock(spots: Sequence[Spot], sweep: str, learners: bool = False) -> Claim:
@@ -96,16 +90,16 @@ def _clock(spots: Sequence[Spot], sweep: str, learners: bool = False) -> Claim:
 
     Single seeds stray from the clock; of learners the mean is over the p at which a seed learns.
     """
-
-    def over_clock(spot: Spot) -> pd.Series:
+    own, logs = [spot for spot in spots if spot.p != KNOWN], {}
+    for spot in (spot for spot in own if spot.measured is not None):
         seeds, learned = spot.measured.trials[False].seeds, spot.measured.learned[False]
-        logs = pd.Series(np.log(spot.distance(INPUT) / spot.law(INPUT)), seeds, dtype=float)
-        return logs.reindex(learned.index[learned] if learners else learned.index)
-
-    own = [spot for spot in spots if spot.p != KNOWN]
+        over = pd.Series(np.log(spot.distance(INPUT) / spot.law(INPUT)), seeds, dtype=float)
+        logs[spot.label] = over.reindex(learned.index[learned] if learners else learned.index)
+    means = np.exp(pd.DataFrame(logs).mean(axis=1, skipna=learners))
     text = f"decay {own[0].decay:g}, mean over all p but {KNOWN:g}: untied input: 0 and 1, distance"
     text += " over the clock's" + LEARNED * learners
-    return _means(own, sweep, text, over_clock, learners, "ratio", "under", ON_CLOCK)
+    law = {"measure": "ratio", "side": "under", "margin": ON_CLOCK}
+    return _on_means(own, sweep, means, text, f"under {ON_CLOCK:g}", **law)
 
 
 def _apart(
@@ -126,24 +120,26 @@ def _apart(
 
 def _law(spot: Spot, tied: bool, sweep: str) -> Claim:
     """As the chapter on the law judges it: the mean of each seed's distance from the log-odds."""
-    return _claim(
-        spot, sweep, f"{tie_of(tied)}: distance of the logits' gap from the log-odds", "difference",
-        np.abs(spot.gap(tied) - spot.log_odds), tied, side="under", margin=ON_LAW,
-        prediction=f"within {ON_LAW:g} nats of {spot.log_odds:.3f}",
-    )  # fmt: skip
+    text = f"{tie_of(tied)}: distance of the logits' gap from the log-odds"
+    law = {"side": "under", "margin": ON_LAW}
+    law["prediction"] = f"within {ON_LAW:g} nats of {spot.log_odds:.3f}"
+    off = np.abs(spot.gap(tied) - spot.log_odds)
+    return _claim(spot, sweep, text, "difference", off, tied, **law)
 
 
 def _cost(
     spots: Sequence[Spot], at: Sequence[float], side: Side, sweep: str, quantity: Quantity
 ) -> Claim:
     """What tying costs at these p, each seed's mean over them and over the decays."""
-    own = [spot for spot in spots if spot.p in at]
+    own, margin = [spot for spot in spots if spot.p in at], MARGINS[quantity]
+    costs = {spot.label: spot.cost(quantity) for spot in own if spot.measured is not None}
+    means = pd.DataFrame(costs).mean(axis=1, skipna=False)
     decays = {spot.decay for spot in own}
     where = f"decay {decays.pop():g}" if len(decays) == 1 else "mean over the decays"
     what, unit = ("cross-entropy", " nats") if quantity == "loss" else (quantity, "")
     text = f"p {', '.join(f'{p:g}' for p in at)}, {where}: what tying costs in {what}"
-    costs = partial(Spot.cost, quantity=quantity)
-    return _means(own, sweep, text, costs, False, "difference", side, MARGINS[quantity], unit)
+    law = {"measure": "difference", "side": side, "margin": margin}
+    return _on_means(own, sweep, means, text, f"{side} {margin:g}{unit}", **law)
 
 
 def _learning(decays: dict[float, list[Spot]]) -> list[Claim]:

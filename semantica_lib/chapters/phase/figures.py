@@ -3,15 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-from matplotlib import colormaps, patheffects
+from matplotlib import colormaps, colors, patheffects, ticker
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import CenteredNorm, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from semantica_lib.analysis import statistics
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, ON_LAW, tie_of
@@ -45,7 +43,7 @@ def diagram(spots: Sequence[Spot]) -> Figure:
     log-odds ask for a tenth. Marks tell what the 95% interval says; hatched is what has no result.
     """
     figure, grid = panels(2, 2, 5.2, grid=False, sharex=True, sharey=True)
-    ratios = LogNorm(COLOURS_FROM, COLOURS_TO)
+    ratios = colors.LogNorm(COLOURS_FROM, COLOURS_TO)
     for axes, place in zip(grid.flat, PLACES, strict=False):
         ends = [_geometric(spot.ratio(place)) for spot in spots]
         image = _heat(axes, spots, ends, "cividis", ratios)
@@ -55,13 +53,13 @@ def diagram(spots: Sequence[Spot]) -> Figure:
         if axes is grid[0, 1]:
             bar = figure.colorbar(image, ax=grid[0], extend="both", label="distance / control")
             bar.ax.axhline(MERGE_MARGIN, color="white", linewidth=1.5)
-            bar.ax.yaxis.set_major_locator(FixedLocator([0.02, MERGE_MARGIN, 0.5, 2]))
-            bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            bar.ax.yaxis.set_minor_locator(NullLocator())
+            bar.ax.yaxis.set_major_locator(ticker.FixedLocator([0.02, MERGE_MARGIN, 0.5, 2]))
+            bar.ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+            bar.ax.yaxis.set_minor_locator(ticker.NullLocator())
     axes, margin = grid[1, 1], MARGINS["loss"]
     ends = [_mean(spot.cost("loss")) for spot in spots]
     largest = finite([abs(end.estimate) for end in ends]).max(initial=margin)
-    image = _heat(axes, spots, ends, "PuOr_r", CenteredNorm(0, largest))
+    image = _heat(axes, spots, ends, "PuOr_r", colors.CenteredNorm(0, largest))
     _marks(axes, spots, ends, margin, [end.low > margin for end in ends])
     axes.set_title("what tying costs")
     figure.colorbar(image, ax=grid[1], label="tied minus untied (nats)")
@@ -83,7 +81,7 @@ def diagram(spots: Sequence[Spot]) -> Figure:
 
 
 def _heat(
-    axes: Axes, spots: Sequence[Spot], ends: list[Interval], colours: str, norm: Normalize
+    axes: Axes, spots: Sequence[Spot], ends: list[Interval], colours: str, norm: colors.Normalize
 ) -> AxesImage:
     """Estimates over the plane; where there is none: hatched."""
     values = _grid(spots, [end.estimate for end in ends])
@@ -272,7 +270,7 @@ def _p_axis(axes: Axes, spots: Sequence[Spot], ticks: Sequence[float] = TICKS) -
     places = np.log(ticks) - np.log1p(-np.array(ticks))
     axes.set_xticks(places, [f"{p:g}" for p in ticks], fontsize=8.5)
     axes.set_xlim(-0.25, max([*places, *(spot.log_odds for spot in spots)]) + 0.25)
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     if all(spot.measured is None for spot in spots):
         note(axes, "no results")
 
