@@ -42,16 +42,26 @@ class Odds:
     steps: np.ndarray | None
     gaps: np.ndarray | None
 
+    def at_end(self, values: np.ndarray | None, *rest: int) -> np.ndarray:
+        """Mean over the measurements in the schedule's last full period.
+
+        ``(trial, measurement, *rest)`` to ``(trial, *rest)``; nan if nothing was measured in one.
+        """
+        own, inside = self.measured, np.zeros(0, bool)
+        if values is not None and self.steps is not None and own.window is not None:
+            inside = (self.steps > own.last - own.settings.period) & (self.steps <= own.last)
+        if not inside.any():
+            return np.full((len(own.trials[self.tied].seeds), *rest), np.nan)
+        return values[:, inside].mean(1, dtype=np.float64)
+
+    @property
+    def words(self) -> str:
+        return f"{self.pair[1]} over {self.pair[0]}"
+
     @property
     def end(self) -> np.ndarray:
-        """The gaps' means over the schedule's last full period, ``(trial, 3)``; nan without one."""
-        trials, own = self.measured.trials[self.tied], self.measured
-        if self.gaps is None or self.steps is None or own.window is None:
-            return np.full((len(trials.seeds), 3), np.nan)
-        inside = (self.steps > own.last - own.settings.period) & (self.steps <= own.last)
-        if not inside.any():
-            return np.full((len(trials.seeds), 3), np.nan)
-        return self.gaps[:, inside].mean(1, dtype=np.float64)
+        """The gaps at the end, ``(trial, 3)``."""
+        return self.at_end(self.gaps, 3)
 
     @property
     def shortfall(self) -> np.ndarray:

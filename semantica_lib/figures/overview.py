@@ -218,3 +218,11 @@ def _number(value: float) -> str:
         return "<0.01"
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{digits}f}" if 0 < value < 99999 else f"{value:.0g}"
+
+
+def pair_keys(words: str = "", **look: object) -> list[Line2D]:
+    """The keys of pairs whose DH holds and of those whose DH fails, each with these words."""
+    return [
+        Line2D([], [], color=colour, marker=marker, label=f"DH {verb}{words}", **look)
+        for verb, (colour, marker) in zip(("holds", "fails"), LOOKS.values(), strict=True)
+    ]

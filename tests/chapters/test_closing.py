@@ -15,8 +15,8 @@ from semantica_lib.analysis.claims import EXPLORATORY, more_learn
 from semantica_lib.analysis.distances import synonym_pairs
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
+from semantica_lib.chapters.closing import claims as closing
 from semantica_lib.chapters.closing import figures as drawn
-from semantica_lib.chapters.closing import measures as closing
 from semantica_lib.chapters.parity import figures as told
 from semantica_lib.chapters.parity import measures as parity
 from semantica_lib.figures.style import png

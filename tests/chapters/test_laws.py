@@ -16,6 +16,7 @@ from semantica_lib.analysis.log_odds import Source, odds_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.verdicts import judged
 from semantica_lib.chapters.laws import measures as laws
+from semantica_lib.chapters.laws.claims import clock_claims, decay_claims, odds_claims
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.store.results import Result
 from semantica_lib.trainers.schedule import rate
@@ -114,7 +115,7 @@ def test_rows_under_torch_s_decay_alone_are_on_the_clock(make: Make) -> None:
         np.testing.assert_allclose(one.ratio, 1, rtol=1e-6)
         np.testing.assert_allclose(one.largest, 1, rtol=1e-6)
         assert one.class_ == "on the clock"
-    frame = _frame(laws.clock_claims(made), result)
+    frame = _frame(clock_claims(made), result)
     assert _row(frame, "untied input: 0 and 1", "clock or faster").verdict == "reproduced"
     each = frame[frame.claim.str.contains("each seed on the clock")]
     assert set(each.verdict) == {"reproduced"}
@@ -147,7 +148,7 @@ def test_faster_and_slower_than_the_clock(make: Make, seed_spread: float, judgem
             assert one.class_ == ("faster" if one.holds else "slower")
         else:
             assert one.class_ == "undecided"
-    frame = _frame(laws.clock_claims(made), make())
+    frame = _frame(clock_claims(made), make())
     for words in ("untied output: 0 and 1", "tied: 0 and 1", "untied output: 2 and 3"):
         row = _row(frame[~frame.claim.str.startswith("exploratory")], f", {words}")
         assert (row.verdict, row.margin) == (judgement, 1)
@@ -165,7 +166,7 @@ def test_the_mean_is_over_steps_and_not_over_records(make: Make) -> None:
 
 def test_what_cannot_be_told_is_not(make: Make) -> None:
     partial = make(status="partial")
-    frame = _frame(laws.clock_claims(laws.courses([partial])), partial)
+    frame = _frame(clock_claims(laws.courses([partial])), partial)
     assert set(frame.verdict) == {"inconclusive"}
     assert frame.deviation.str.startswith("The result is partial, at step 400").all()
     late = laws.courses([make(steps=STEPS[1:])])  # step 0 is not recorded
@@ -173,7 +174,7 @@ def test_what_cannot_be_told_is_not(make: Make) -> None:
     assert late[0].class_ == "undecided"
     adam = laws.courses([make(optimizer="adam")])[0]
     assert np.isnan(adam.ratio).all()
-    assert judged("chapter", *laws.clock_claims([]), []).empty
+    assert judged("chapter", *clock_claims([]), []).empty
 
 
 def _gap(seed: int, tied: bool, pair: tuple) -> list[float]:
@@ -190,7 +191,7 @@ def test_gaps_beside_the_log_odds(make: Make) -> None:
         np.testing.assert_allclose(one.shortfall, short - 0.001 * np.array(SEEDS), atol=1e-9)
         np.testing.assert_allclose(one.spread, 0.5)
         assert one.learned.tolist() == [True] * 5 + [False]
-    frame = _frame(laws.odds_claims(made, []), result)
+    frame = _frame(odds_claims(made, []), result)
     untied, tied = (
         _row(frame, f"made-up, {tie}: 1 over 0, distance") for tie in ("untied", "tied")
     )
@@ -206,7 +207,8 @@ def test_gaps_beside_the_log_odds(make: Make) -> None:
 def test_a_pair_is_turned_so_that_its_odds_are_positive(make: Make) -> None:
     turned = make(gap=lambda *trial: [-_gap(*trial)[i] for i in (0, 2, 1)], zero_dst=(0.9, 0.1))
     straight = make(gap=_gap)
-    for one, other in zip(*(odds_of([Source("", r)]) for r in (turned, straight)), strict=True):  # fmt: skip  # noqa: E501
+    made = (odds_of([Source("", result)]) for result in (turned, straight))
+    for one, other in zip(*made, strict=True):
         if one.odds > 0:
             assert (one.pair, other.pair) == ((1, 0), (0, 1))
             assert one.odds == pytest.approx(np.log(9))
@@ -217,7 +219,7 @@ def test_an_older_result_has_only_the_bound(make: Make) -> None:
     result = make()
     made = odds_of(laws.labelled([result], []))
     assert all(np.isnan(one.end).all() for one in made)
-    frame = _frame(laws.odds_claims(made, []), result)
+    frame = _frame(odds_claims(made, []), result)
     bound = frame.claim.str.contains("log-odds law for")
     assert bound.all() and frame.seeds.tolist() == [6, 6]
 
@@ -229,17 +231,17 @@ def test_decays_are_compared_by_seed(make: Make) -> None:
     odds = np.log(9)
     gain = [abs(1 + s - odds) - abs(1.3 + 1.001 * s - odds) for s in SEEDS[1:]]
     swept = [(one.settings, one) for one in (far, near)]
-    (untied, tied) = laws.decay_claims(swept)
+    (untied, tied) = decay_claims(swept)
     assert untied.text == "sampled loss, untied: nearer to the log-odds at decay 0 than at 0.1"
     np.testing.assert_allclose(untied.values[1:], gain, rtol=1e-6)
     keep = near.seed != 1
     fewer = replace(near, **{name: getattr(near, name)[keep] for name in
                              ("seed", "tied", "input_embedding", "output_embedding", "hidden_norm",
                               "logit_gap")})  # fmt: skip
-    untied, tied = laws.decay_claims([(far.settings, far), (fewer.settings, fewer)])
+    untied, tied = decay_claims([(far.settings, far), (fewer.settings, fewer)])
     np.testing.assert_allclose(tied.values, gain, rtol=1e-6)
     assert untied.failed == 1
-    missing = laws.decay_claims([(far.settings, far), (near.settings, None)])
+    missing = decay_claims([(far.settings, far), (near.settings, None)])
     assert all("`semantica run closing` trains them" in claim.obstacle for claim in missing)
     assert not missing[0].values.size
 
@@ -247,7 +249,7 @@ def test_decays_are_compared_by_seed(make: Make) -> None:
 def test_t_intervals_are_of_seeds(make: Make) -> None:
     left = decayed(Settings(**OWN), STEPS)
     result = make(lambda seed, *_: left * np.where(STEPS, np.exp(0.1 * seed), 1))
-    frame = _frame(laws.clock_claims(laws.courses([result])), result)
+    frame = _frame(clock_claims(laws.courses([result])), result)
     row = _row(frame, "exploratory", ", tied: 0 and 1", "largest")
     logs = 0.1 * np.array(SEEDS)
     low, high = stats.t.interval(0.95, 5, logs.mean(), stats.sem(logs))

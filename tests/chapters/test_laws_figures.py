@@ -8,6 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 
+from semantica_lib.analysis.log_odds import Source, odds_of
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.chapters.laws import figures as laws
 from semantica_lib.chapters.laws import measures as analysis
@@ -53,7 +54,7 @@ def test_the_clock_s_axes_are_predicted_and_measured(make: Make, fits: Fits) -> 
 
 def test_gaps_end_where_they_were_measured(make: Make, fits: Fits) -> None:
     result, old = with_gaps(make(seeds=[1, 2, 3])), make("two", experiment="old", seeds=[1])
-    made = analysis.odds_of(analysis.labelled([result, old], []))
+    made = odds_of(analysis.labelled([result, old], []))
     figure = laws.gaps(made)
     untied, tied = figure.axes
     names = [label.get_text() for label in untied.get_yticklabels()]
@@ -72,7 +73,7 @@ def test_gaps_end_where_they_were_measured(make: Make, fits: Fits) -> None:
 
 
 def test_what_is_missing_is_said(make: Make, fits: Fits) -> None:
-    old = analysis.odds_of([analysis.Source("old", make(seeds=[1]))])
+    old = odds_of([Source("old", make(seeds=[1]))])
     assert "stored before" in laws.gap_course(old).axes[0].texts[0].get_text()
     assert laws.older(old).endswith("only the bound is told: old.")
     assert laws.older([]) == ""
@@ -82,7 +83,7 @@ def test_what_is_missing_is_said(make: Make, fits: Fits) -> None:
     for figure in (laws.clock([]), laws.gaps([]), laws.gap_course([])):
         assert figure.axes[0].texts
         assert fits(figure)
-    short = analysis.odds_of([analysis.Source("short", with_gaps(make("three", steps=20)))])
+    short = odds_of([Source("short", with_gaps(make("three", steps=20)))])
     assert laws.gaps(short).axes[0].texts[0].get_text() == "nothing at the end"
 
 
@@ -96,7 +97,7 @@ def test_tables_tell_classes_and_shortfalls(make: Make) -> None:
     assert text.count("*on the clock*: 1.00 [1.00, 1.00]") == 6
     assert "| untied input | holds | 1 | 1 | 0 | 0 | 0 |" in laws.counted(courses)
     assert laws.resisted(courses).endswith("slower than the clock: none.")
-    made = analysis.odds_of(analysis.labelled([result], []))
+    made = odds_of(analysis.labelled([result], []))
     (line,) = [x for x in laws.shortfalls(made).splitlines() if x.startswith("| made | untied")]
     mean = result.logit_gap[~result.tied, -1, 0, 0].mean()
     assert f"| 1 over 0 | 2.197 | {mean:#.3g} [" in line

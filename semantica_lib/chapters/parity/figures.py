@@ -2,32 +2,32 @@
 
 from collections.abc import Sequence
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from semantica_lib.analysis.claims import tie_of
-from semantica_lib.analysis.markdown import NONE, markdown_table, number, with_interval
-from semantica_lib.analysis.statistics import geometric_interval, share_interval
+from semantica_lib.analysis.markdown import NONE, counted, geometric, markdown_table, number, share
 from semantica_lib.analysis.sweep_points import name_of
 from semantica_lib.chapters.parity.measures import Row, merging
-from semantica_lib.figures.style import BLUE, DOTS, GREY, STYLE, WIDTH, legend, note
+from semantica_lib.figures import style
 from semantica_lib.store.results import Result
+
+LOOKS = {  # whether a trial learns: how it is drawn
+    True: {"fillstyle": "full", "color": style.BLUE},
+    False: {"fillstyle": "none", "color": style.GREY},
+}
 
 
 def matrix(rows: Sequence[Row]) -> Figure:
     """Which seeds learn where: a row a result and tie, a column a seed."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.2 + 0.22 * max(3, len(rows))), dpi=DOTS)
-        axes = figure.subplots()
+    figure, ((axes,),) = style.panels(height=1.2 + 0.22 * max(3, len(rows)))
     if not rows:
-        note(axes, "no results")
+        style.note(axes, "no results")
     for place, row in enumerate(rows):
-        for fill, chosen in (("full", row.learned), ("none", ~row.learned.astype(bool))):
-            seeds = row.learned.index[chosen.astype(bool)]
-            axes.plot(seeds, [place] * len(seeds), linestyle="", marker="s", markersize=6,
-                      fillstyle=fill, color=BLUE if fill == "full" else GREY)  # fmt: skip
+        learned = row.learned.astype(bool)
+        for learns, look in LOOKS.items():
+            seeds = learned.index[learned == learns]
+            axes.plot(seeds, [place] * len(seeds), "s", markersize=6, **look)
     axes.set_yticks(range(len(rows)), [f"{row.label}, {tie_of(row.tied)}" for row in rows])
     axes.tick_params(axis="y", labelsize=8)
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -35,20 +35,16 @@ def matrix(rows: Sequence[Row]) -> Figure:
     axes.set_xlabel("seed")
     axes.grid(False)
     keys = [
-        Line2D([], [], linestyle="", marker="s", fillstyle=fill, color=colour, label=label)
-        for fill, colour, label in (("full", BLUE, "learns"), ("none", GREY, "does not"))
+        style.key("learns" if learns else "does not", linestyle="", marker="s", **look)
+        for learns, look in LOOKS.items()
     ]
-    legend(figure, *keys)
+    style.legend(figure, *keys)
     return figure
 
 
 def shares(rows: Sequence[Row]) -> str:
     """How many trials of each result and tie learn, with the exact interval of the share."""
-    lines = []
-    for row in rows:
-        share = share_interval(row.learned.to_numpy(bool))
-        counts = f"{int(row.learned.sum())} of {len(row.learned)}"
-        lines.append([row.label, tie_of(row.tied), counts, with_interval(share)])
+    lines = [[r.label, tie_of(r.tied), counted(r.learned), share(r.learned)] for r in rows]
     return markdown_table(["result", "tie", "learn", "share"], lines)
 
 
@@ -57,12 +53,9 @@ def by_learning(named: Sequence[tuple[str, Result]]) -> str:
     lines = []
     for label, result in named:
         for tied, table, (a, b), *either in merging(result):
-            if all(len(values) for values in either):
-                cells = []
-                for values in either:
-                    middle, low, high, _ = geometric_interval(values)
-                    bounds = f" [{number(low)}, {number(high)}]" if len(values) > 1 else ""
-                    cells.append(f"{number(middle)}{bounds} ({len(values)})")
-                where = name_of((tied, table))
-                lines.append([label, where, f"{a} and {b}", *cells])
-    return markdown_table(["result", "table", "pair", "learn", "do not"], lines or [[NONE] * 5])
+            if all(map(len, either)):
+                middles = [geometric(v) if len(v) > 1 else number(v[0]) for v in either]
+                cells = [f"{middle} ({len(v)})" for middle, v in zip(middles, either, strict=True)]
+                lines.append([label, name_of((tied, table)), f"{a} and {b}", *cells])
+    heads = ["result", "table", "pair", "learn", "do not"]
+    return markdown_table(heads, lines or [[NONE] * len(heads)])

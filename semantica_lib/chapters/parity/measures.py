@@ -8,8 +8,8 @@ import pandas as pd
 
 from semantica_lib.analysis.claims import BOTH, STRONG, Measured, exploratory, more_learn, tie_of
 from semantica_lib.analysis.distances import synonym_pairs
-from semantica_lib.analysis.statistics import Claim
-from semantica_lib.analysis.sweep_points import Point, pairs_of
+from semantica_lib.analysis.statistics import Claim, finite
+from semantica_lib.analysis.sweep_points import PLACES, Point, pairs_of
 from semantica_lib.store.results import Result
 
 PERMUTATIONS = 10_000
@@ -55,11 +55,8 @@ def decay_claims(found: list[Point]) -> list[Claim]:
     claims = []
     for strong, none in pairs_of(found, "weight_decay", STRONG, 0.0):
         if strong.settings.optimizer == "adamw":
-            before, after = Measured(strong.result).learned, Measured(none.result).learned
-            for tied in BOTH:
-                loss = strong.settings.expectation
-                text = f"AdamW, {loss} loss, {tie_of(tied)}: learned by more trials without decay"
-                claims.append(more_learn(text, before[tied], after[tied], "over"))
+            way = f"AdamW, {strong.settings.expectation} loss"
+            claims += _helps(way, "without decay", strong, none)
     return claims
 
 
@@ -70,13 +67,16 @@ def noise_helps(found: list[Point]) -> list[Claim]:
     """
     claims = []
     for exact, sampled in pairs_of(found, "expectation", "exact", "sampled"):
-        own = exact.settings
-        if own.optimizer == "adamw" and own.weight_decay == STRONG:
-            before, after = Measured(exact.result).learned, Measured(sampled.result).learned
-            for tied in BOTH:
-                text = f"AdamW, decay {STRONG:g}, {tie_of(tied)}: learned by more trials with noise"
-                claims.append(more_learn(text, before[tied], after[tied], "over"))
+        if (exact.settings.optimizer, exact.settings.weight_decay) == ("adamw", STRONG):
+            claims += _helps(f"AdamW, decay {STRONG:g}", "with noise", exact, sampled)
     return claims
+
+
+def _helps(way: str, what: str, *ends: Point) -> list[Claim]:
+    """That of each tie more trials learn at the second of two points."""
+    before, after = (Measured(point.result).learned for point in ends)
+    texts = {tied: f"{way}, {tie_of(tied)}: learned by more trials {what}" for tied in BOTH}
+    return [more_learn(text, before[tied], after[tied], "over") for tied, text in texts.items()]
 
 
 def seed_matters(rows: Sequence[Row]) -> tuple[int, float]:
@@ -105,11 +105,9 @@ def merging(result: Result) -> list[tuple[bool, str, tuple[int, int], np.ndarray
         Whether tied, the table, the pair, and the ratios to a control pair of either.
     """
     measured, found = Measured(result), []
-    for tied, table in ((False, "input"), (False, "output"), (True, "input")):
-        learns = measured.learned[tied].reindex(measured.trials[tied].seeds, fill_value=False)
-        for pair in synonym_pairs(measured.task):
-            ratio, _ = measured.trials[tied].ratio(table, pair[:2])
-            finite = np.isfinite(ratio)
-            either = (ratio[finite & (learns.to_numpy(bool) == is_)] for is_ in (True, False))
-            found.append((tied, table, pair[:2], *either))
+    for tied, table in PLACES:
+        learns = measured.learners(tied)
+        for a, b, _ in synonym_pairs(measured.task):
+            ratio, _ = measured.trials[tied].ratio(table, (a, b))
+            found.append((tied, table, (a, b), finite(ratio[learns]), finite(ratio[~learns])))
     return found

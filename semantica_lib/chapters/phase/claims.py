@@ -10,34 +10,21 @@ too, so that nothing is predicted of that margin there.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.claims import (
-    BOTH,
-    MERGE_MARGIN,
-    ON_CLOCK,
-    ON_LAW,
-    STRONG,
-    exploratory,
-    more_learn,
-    tie_of,
-)
+from semantica_lib.analysis import claims
+from semantica_lib.analysis.claims import MERGE_MARGIN, ON_CLOCK, ON_LAW, STRONG, Side, tie_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Place, name_of
 from semantica_lib.analysis.theory import Prediction
-from semantica_lib.chapters.phase.measures import (
-    MARGINS,
-    PAIR,
-    Quantity,
-    Spot,
-    decays_of,
-)
+from semantica_lib.chapters.phase.measures import MARGINS, PAIR, Quantity, Spot, by_decay
 
 EQUAL, FORBIDDEN, UNEQUAL = 0.5, 0.8, 0.99  # the p that are judged
 KNOWN = 0.9
+LEARNED = ", learned trials only"
 COSTLY = (0.94, 0.97, 0.99)  # over 0.9, and not known before
 
 
@@ -51,16 +38,15 @@ def phase_claims(spots: Sequence[Spot], sweep: str) -> tuple[list[Claim], list[C
     mean over the decays, of equals and of the least equal.
     """
     primary, others = [], []
-    decays = decays_of(spots)
-    for decay in decays:
-        own = [spot for spot in spots if spot.decay == decay]
+    decays = by_decay(spots)
+    beside = max((decay for decay in decays if decay < STRONG), default=None)
+    for own in decays.values():
         primary.append(_clock(own, sweep))
         others.append(_clock(own, sweep, learners=True))
     for spot in spots:
         if spot.p in (EQUAL, UNEQUAL):
-            beside = spot.decay == max((d for d in decays if d < STRONG), default=None)
-            claims = primary if beside else others
-            claims.append(_apart(spot, INPUT, sweep, False if spot.decay < STRONG else None))
+            merges = False if spot.decay < STRONG else None
+            (primary if spot.decay == beside else others).append(_apart(spot, INPUT, sweep, merges))
         for place in (OUTPUT, TIED):
             if spot.p == FORBIDDEN or (spot.p == EQUAL and spot.decay == STRONG):
                 merges = spot.p == EQUAL
@@ -69,24 +55,34 @@ def phase_claims(spots: Sequence[Spot], sweep: str) -> tuple[list[Claim], list[C
             elif spot.p in (EQUAL, UNEQUAL):
                 others.append(_apart(spot, place, sweep, None))
             if spot.p in (EQUAL, FORBIDDEN, UNEQUAL):
-                claims = others if spot.decay else primary
-                claims.append(_law(spot, place[0], sweep))
-    primary += [_cost(spots, (EQUAL,), "under", sweep), _cost(spots, COSTLY, "over", sweep)]
+                (others if spot.decay else primary).append(_law(spot, place[0], sweep))
     for side, at in (("under", (EQUAL,)), ("over", COSTLY)):
+        primary.append(_cost(spots, at, side, sweep, "loss"))
         others.append(_cost(spots, at, side, sweep, "accuracy"))
-        for decay in decays:
-            own = [spot for spot in spots if spot.decay == decay]
+        for own in decays.values():
             others += [_cost(own, at, side, sweep, quantity) for quantity in MARGINS]
-    return primary, exploratory(others + _learning(spots))
+    return primary, claims.exploratory(others + _learning(decays))
 
 
-def _claim(spot: Spot, sweep: str, text: str, measure: Any, values: np.ndarray, tied: bool,
-           **rest: Any) -> Claim:  # fmt: skip
+def _claim(
+    spot: Spot, sweep: str, text: str, measure: Any, values: np.ndarray, tied: bool, **rest: Any
+) -> Claim:
     text = f"{spot.label}: {text}"
-    if spot.measured is None:
-        obstacle = f"There is no complete result; `semantica run {sweep}` trains it."
-        return Claim(text, measure=measure, values=np.empty(0), obstacle=obstacle, **rest)
-    return spot.measured.claim(text, measure, values, tied, **rest)
+    if spot.measured is not None:
+        return spot.measured.claim(text, measure, values, tied, **rest)
+    obstacle = f"There is no complete result; `semantica run {sweep}` trains it."
+    return Claim(text, measure=measure, values=np.empty(0), obstacle=obstacle, **rest)
+
+
+def _on_means(
+    own: Sequence[Spot], sweep: str, means: pd.Series, text: str, prediction: str, **rest: Any
+) -> Claim:
+    """On the means over these points, by seed."""
+    lacks = sum(spot.measured is None for spot in own)
+    words = f"{lacks} of {len(own)} points have no complete result; `semantica run {sweep}`"
+    obstacle = f"{words} trains them." if lacks else ""
+    values, failed = means.dropna().to_numpy(float), int(means.isna().sum())
+    return Claim(text, prediction, values=values, failed=failed, obstacle=obstacle, **rest)
 
 
 def _clock(spots: Sequence[Spot], sweep: str, learners: bool = False) -> Claim:
@@ -94,29 +90,16 @@ def _clock(spots: Sequence[Spot], sweep: str, learners: bool = False) -> Claim:
 
     Single seeds stray from the clock; of learners the mean is over the p at which a seed learns.
     """
-    own = [spot for spot in spots if spot.p != KNOWN]
-    logs = pd.DataFrame({s.label: _over_clock(s, learners) for s in own if s.measured is not None})
-    means = logs.mean(axis=1, skipna=learners)
-    return Claim(
-        f"decay {own[0].decay:g}, mean over all p but {KNOWN:g}: untied input: 0 and 1, distance "
-        "over the clock's"
-        + ", learned trials only" * learners,
-        f"under {ON_CLOCK:g}", "ratio", np.exp(means.dropna().to_numpy(float)), "under", ON_CLOCK,
-        int(means.isna().sum()), _lacks(own, sweep),
-    )  # fmt: skip
-
-
-def _over_clock(spot: Spot, learners: bool) -> pd.Series:
-    seeds, learned = spot.measured.trials[False].seeds, spot.measured.learned[False]
-    logs = pd.Series(np.log(spot.distance(INPUT) / spot.law(INPUT)), seeds, dtype=float)
-    return logs.reindex(learned.index[learned] if learners else learned.index)
-
-
-def _lacks(own: Sequence[Spot], sweep: str) -> str:
-    """Which part of these points has no result; empty if none."""
-    lacks = sum(spot.measured is None for spot in own)
-    words = f"{lacks} of {len(own)} points have no complete result; `semantica run {sweep}`"
-    return f"{words} trains them." if lacks else ""
+    own, logs = [spot for spot in spots if spot.p != KNOWN], {}
+    for spot in (spot for spot in own if spot.measured is not None):
+        seeds, learned = spot.measured.trials[False].seeds, spot.measured.learned[False]
+        over = pd.Series(np.log(spot.distance(INPUT) / spot.law(INPUT)), seeds, dtype=float)
+        logs[spot.label] = over.reindex(learned.index[learned] if learners else learned.index)
+    means = np.exp(pd.DataFrame(logs).mean(axis=1, skipna=learners))
+    text = f"decay {own[0].decay:g}, mean over all p but {KNOWN:g}: untied input: 0 and 1, distance"
+    text += " over the clock's" + LEARNED * learners
+    law = {"measure": "ratio", "side": "under", "margin": ON_CLOCK}
+    return _on_means(own, sweep, means, text, f"under {ON_CLOCK:g}", **law)
 
 
 def _apart(
@@ -124,53 +107,48 @@ def _apart(
 ) -> Claim:
     side = {True: "under", False: "over", None: ""}[merges]
     verb = {True: ", predicted to merge", False: ", predicted to stay apart", None: ""}[merges]
-    text = f"{name_of(place)}: 0 and 1{verb}"
+    text, note = f"{name_of(place)}: 0 and 1{verb}", LEARNED * learners
     if spot.measured is not None:
         p = Prediction(f"{spot.label}: {text}", *place, PAIR, merges)
-        return spot.measured.pair(p, ", learned trials only" * learners, learners=learners)
-    predicted = f"{side} {MERGE_MARGIN:.2f} of a control pair's distance" if side else "none"
-    return _claim(
-        spot, sweep, text + ", learned trials only" * learners, "ratio", np.empty(0), place[0],
-        side=side, margin=MERGE_MARGIN if side else np.nan, prediction=predicted,
-    )  # fmt: skip
+        return spot.measured.pair(p, note, learners=learners)
+    rest = {"prediction": "none"}
+    if side:
+        told = f"{side} {MERGE_MARGIN:.2f} of a control pair's distance"
+        rest = {"side": side, "margin": MERGE_MARGIN, "prediction": told}
+    return _claim(spot, sweep, text + note, "ratio", np.empty(0), place[0], **rest)
 
 
 def _law(spot: Spot, tied: bool, sweep: str) -> Claim:
     """As the chapter on the law judges it: the mean of each seed's distance from the log-odds."""
-    return _claim(
-        spot, sweep, f"{tie_of(tied)}: distance of the logits' gap from the log-odds", "difference",
-        np.abs(spot.gap(tied) - spot.log_odds), tied, side="under", margin=ON_LAW,
-        prediction=f"within {ON_LAW:g} nats of {spot.log_odds:.3f}",
-    )  # fmt: skip
+    text = f"{tie_of(tied)}: distance of the logits' gap from the log-odds"
+    law = {"side": "under", "margin": ON_LAW}
+    law["prediction"] = f"within {ON_LAW:g} nats of {spot.log_odds:.3f}"
+    off = np.abs(spot.gap(tied) - spot.log_odds)
+    return _claim(spot, sweep, text, "difference", off, tied, **law)
 
 
 def _cost(
-    spots: Sequence[Spot], at: Sequence[float], side: Literal["under", "over"], sweep: str,
-    quantity: Quantity = "loss",
-) -> Claim:  # fmt: skip
+    spots: Sequence[Spot], at: Sequence[float], side: Side, sweep: str, quantity: Quantity
+) -> Claim:
     """What tying costs at these p, each seed's mean over them and over the decays."""
-    own = [spot for spot in spots if spot.p in at]
-    decays, there = {spot.decay for spot in own}, [s for s in own if s.measured is not None]
-    costs = pd.DataFrame({spot.label: spot.cost(quantity) for spot in there}).mean(
-        axis=1, skipna=False
-    )
-    words = f"decay {decays.pop():g}" if len(decays) == 1 else "mean over the decays"
-    unit = " nats" if quantity == "loss" else ""
-    what = "cross-entropy" if quantity == "loss" else quantity
-    return Claim(
-        f"p {', '.join(f'{p:g}' for p in at)}, {words}: what tying costs in {what}",
-        f"{side} {MARGINS[quantity]:g}{unit}", "difference", costs.dropna().to_numpy(float), side,
-        MARGINS[quantity], int(costs.isna().sum()), _lacks(own, sweep),
-    )  # fmt: skip
+    own, margin = [spot for spot in spots if spot.p in at], MARGINS[quantity]
+    costs = {spot.label: spot.cost(quantity) for spot in own if spot.measured is not None}
+    means = pd.DataFrame(costs).mean(axis=1, skipna=False)
+    decays = {spot.decay for spot in own}
+    where = f"decay {decays.pop():g}" if len(decays) == 1 else "mean over the decays"
+    what, unit = ("cross-entropy", " nats") if quantity == "loss" else (quantity, "")
+    text = f"p {', '.join(f'{p:g}' for p in at)}, {where}: what tying costs in {what}"
+    law = {"measure": "difference", "side": side, "margin": margin}
+    return _on_means(own, sweep, means, text, f"{side} {margin:g}{unit}", **law)
 
 
-def _learning(spots: Sequence[Spot]) -> list[Claim]:
+def _learning(decays: dict[float, list[Spot]]) -> list[Claim]:
     """Whether more trials learn of equals than of the least equal: nothing is predicted."""
-    by, claims = {(s.decay, s.p): s.measured for s in spots if s.measured is not None}, []
-    for decay in decays_of(spots):
-        ends = by.get((decay, EQUAL)), by.get((decay, UNEQUAL))
-        for tied in BOTH if all(ends) else ():
-            text = f"decay {decay:g}, {tie_of(tied)}: learned by more trials at p {UNEQUAL:g} than"
-            learned = (measured.learned[tied] for measured in ends)
-            claims.append(more_learn(f"{text} at {EQUAL:g}", *learned))
-    return claims
+    made = []
+    for decay, own in decays.items():
+        by = {spot.p: spot.measured.learned for spot in own if spot.measured is not None}
+        for tied in claims.BOTH if {EQUAL, UNEQUAL} <= set(by) else ():
+            more = f"learned by more trials at p {UNEQUAL:g} than at {EQUAL:g}"
+            text = f"decay {decay:g}, {tie_of(tied)}: {more}"
+            made.append(claims.more_learn(text, by[EQUAL][tied], by[UNEQUAL][tied]))
+    return made

@@ -1,35 +1,37 @@
-"""The plane of the sweep *phase*, p by weight decay: its figures, and its tables as Markdown."""
+"""The plane of the sweep *phase*, p by weight decay: its figures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-from matplotlib import colormaps, patheffects, rc_context
+from matplotlib import colormaps, colors, patheffects, ticker
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import CenteredNorm, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
+from semantica_lib.analysis import statistics
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, ON_LAW, tie_of
-from semantica_lib.analysis.statistics import (
-    Interval,
-    finite,
-    geometric_interval,
-    mean_interval,
-    share_interval,
-)
+from semantica_lib.analysis.statistics import Interval, finite
 from semantica_lib.analysis.sweep_points import PLACES, name_of
-from semantica_lib.chapters.phase.measures import MARGINS, Onset, Spot, costs_of, decays_of, rising
-from semantica_lib.figures.style import BLACK, DOTS, GREY, STYLE, WIDTH, legend, note
+from semantica_lib.chapters.phase.measures import MARGINS, Onset, Spot, by_decay, costs_of, rising
+from semantica_lib.figures.style import BLACK, GREY, bars, key, legend, note, panels
 
 MARKERS = "osD^v"  # of the decays, from the least
 TICKS = 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99
 COLOURS_FROM, COLOURS_TO = 0.02, 2.0  # of ratios
 P_LABEL = "p, the likelier synonym's probability"
 MARGIN_LINE = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}
+HATCHED = {"facecolor": "0.97", "edgecolor": "0.7", "hatch": "/////"}
+
+
+def _mean(values: np.ndarray) -> Interval:
+    return statistics.mean_interval(finite(values))
+
+
+def _geometric(values: np.ndarray) -> Interval:
+    return statistics.geometric_interval(finite(values))
 
 
 def diagram(spots: Sequence[Spot]) -> Figure:
@@ -40,67 +42,64 @@ def diagram(spots: Sequence[Spot]) -> Figure:
     inputs where decay alone leaves a tenth of the control pair's distance, for outputs where the
     log-odds ask for a tenth. Marks tell what the 95% interval says; hatched is what has no result.
     """
-    with rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure(figsize=(WIDTH, 5.2), dpi=DOTS)
-        panels = figure.subplots(2, 2, sharex=True, sharey=True)
-    p, decays = _p(spots), decays_of(spots)
-    for axes, place in zip(panels.flat, PLACES, strict=False):
-        ends = [geometric_interval(finite(spot.ratio(place))) for spot in spots]
-        norm = LogNorm(COLOURS_FROM, COLOURS_TO)
-        image = _heat(axes, _grid(spots, [end.estimate for end in ends]), "cividis", norm)
+    figure, grid = panels(2, 2, 5.2, grid=False, sharex=True, sharey=True)
+    ratios = colors.LogNorm(COLOURS_FROM, COLOURS_TO)
+    for axes, place in zip(grid.flat, PLACES, strict=False):
+        ends = [_geometric(spot.ratio(place)) for spot in spots]
+        image = _heat(axes, spots, ends, "cividis", ratios)
         _border(axes, _grid(spots, [_positive_mean(spot.law_ratio(place)) for spot in spots]))
-        _marks(axes, _grid(spots, [_side(-e.high, -e.low, -MERGE_MARGIN) for e in ends]))
+        _marks(axes, spots, ends, MERGE_MARGIN, [end.high < MERGE_MARGIN for end in ends])
         axes.set_title(f"{name_of(place)} table")
-        if axes is panels[0, 1]:
-            bar = figure.colorbar(image, ax=panels[0], extend="both")
-            bar.set_label("distance / control")
+        if axes is grid[0, 1]:
+            bar = figure.colorbar(image, ax=grid[0], extend="both", label="distance / control")
             bar.ax.axhline(MERGE_MARGIN, color="white", linewidth=1.5)
-            bar.ax.yaxis.set_major_locator(FixedLocator([0.02, MERGE_MARGIN, 0.5, 2]))
-            bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            bar.ax.yaxis.set_minor_locator(NullLocator())
-    axes, ends = (
-        panels[1, 1],
-        [mean_interval(finite(spot.cost("loss").to_numpy())) for spot in spots],
-    )
-    largest = max([abs(end.estimate) for end in ends if np.isfinite(end.estimate)], default=0.0)
-    norm = CenteredNorm(0, max(largest, MARGINS["loss"]))
-    image = _heat(axes, _grid(spots, [end.estimate for end in ends]), "PuOr_r", norm)
-    _marks(axes, _grid(spots, [_side(e.low, e.high, MARGINS["loss"]) for e in ends]))
+            bar.ax.yaxis.set_major_locator(ticker.FixedLocator([0.02, MERGE_MARGIN, 0.5, 2]))
+            bar.ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+            bar.ax.yaxis.set_minor_locator(ticker.NullLocator())
+    axes, margin = grid[1, 1], MARGINS["loss"]
+    ends = [_mean(spot.cost("loss")) for spot in spots]
+    largest = finite([abs(end.estimate) for end in ends]).max(initial=margin)
+    image = _heat(axes, spots, ends, "PuOr_r", colors.CenteredNorm(0, largest))
+    _marks(axes, spots, ends, margin, [end.low > margin for end in ends])
     axes.set_title("what tying costs")
-    figure.colorbar(image, ax=panels[1]).set_label("tied minus untied (nats)")
-    panels[0, 0].set_yticks(range(len(decays)), [f"{value:g}" for value in decays])
-    for axes in panels[:, 0]:
+    figure.colorbar(image, ax=grid[1], label="tied minus untied (nats)")
+    decays, p = by_decay(spots), _p(spots)
+    grid[0, 0].set_yticks(range(len(decays)), [f"{value:g}" for value in decays])
+    for axes in grid[:, 0]:
         axes.set_ylabel("weight decay")
-    for axes in panels[1]:
+    for axes in grid[1]:
         axes.set_xticks(range(len(p)), [f"{value:g}" for value in p], rotation=90, fontsize=8.5)
         axes.set_xlabel("p of the likelier synonym")
-    legend(figure, Line2D([], [], color=BLACK, linewidth=2, label="border by the law"),
-           _mark("white", label="merged; tying costs"), _mark("none", label="open"),
-           Patch(facecolor="0.97", edgecolor="0.7", hatch="/////", label="no result"),
-           columns=4)  # fmt: skip
+    keys = [
+        key("border by the law", linewidth=2),
+        key("merged; tying costs", linestyle="none", marker="o", mfc="white", markersize=5),
+        key("open", linestyle="none", marker="d", mfc="none", markersize=5),
+        Patch(label="no result", **HATCHED),
+    ]
+    legend(figure, *keys, columns=4)
     return figure
 
 
-def _mark(ground: str, **rest: str) -> Line2D:
-    return Line2D([], [], linestyle="none", marker="o" if ground == "white" else "d", color=BLACK,
-                  markerfacecolor=ground, markersize=5, **rest)  # fmt: skip
-
-
-def _heat(axes: Axes, values: np.ndarray, colours: str, norm: Normalize) -> AxesImage:
-    """Values ``(decay, p)``, nan where there is none: hatched."""
+def _heat(
+    axes: Axes, spots: Sequence[Spot], ends: list[Interval], colours: str, norm: colors.Normalize
+) -> AxesImage:
+    """Estimates over the plane; where there is none: hatched."""
+    values = _grid(spots, [end.estimate for end in ends])
     for row, column in np.argwhere(np.isnan(values)):
-        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="0.97", hatch="/////",
-                                 edgecolor="0.7", linewidth=0))  # fmt: skip
-    return axes.imshow(np.ma.masked_invalid(values), colours, norm, origin="lower", aspect="auto",
-                       interpolation="nearest")  # fmt: skip
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, linewidth=0, **HATCHED))
+    look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+    return axes.imshow(np.ma.masked_invalid(values), colours, norm, **look)
 
 
-def _marks(axes: Axes, sides: np.ndarray) -> None:
-    """A white dot where the interval is beyond the margin (1), a hollow one where it has it (0)."""
-    for side, ground, marker in ((1, "white", "o"), (0, "none", "d")):
-        y, x = np.nonzero(sides == side)
-        axes.scatter(x, y, s=18, marker=marker, facecolor=ground, edgecolor=BLACK, linewidth=0.9,
-                     zorder=4)  # fmt: skip
+def _marks(
+    axes: Axes, spots: Sequence[Spot], ends: list[Interval], margin: float, beyond: list[bool]
+) -> None:
+    """A white dot where the interval is beyond the margin, a hollow diamond where it has it."""
+    within = [end.low <= margin <= end.high for end in ends]
+    for marked, marker, ground in ((beyond, "o", "white"), (within, "d", "none")):
+        y, x = np.nonzero(_grid(spots, marked) == 1)
+        look = {"marker": marker, "facecolor": ground, "edgecolor": BLACK, "linewidth": 0.9}
+        axes.scatter(x, y, s=18, zorder=4, **look)
 
 
 def _border(axes: Axes, ratios: np.ndarray) -> None:
@@ -123,23 +122,19 @@ def distances(spots: Sequence[Spot]) -> Figure:
 
     Geometric means over seeds, the measured ones with 95% intervals.
     """
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.7), dpi=DOTS)
-        panels = figure.subplots(1, len(PLACES), sharex=True, sharey=True)
-    for axes, place in zip(panels, PLACES, strict=True):
+    figure, (row,) = panels(1, len(PLACES), 3.7, sharex=True, sharey=True)
+    for axes, place in zip(row, PLACES, strict=True):
         axes.set_title(name_of(place))
-        for spots_of, x, look in _lines(spots):
-            laws = [_positive_mean(spot.law(place)) or np.nan for spot in spots_of]  # 0 at p = 0.5
+        for own, x, look in _lines(spots):
+            laws = [_positive_mean(spot.law(place)) or np.nan for spot in own]  # 0 at p = 0.5
             axes.plot(x, laws, color=look["color"], linestyle="--", linewidth=1.2)
-            ends = [geometric_interval(finite(spot.distance(place))) for spot in spots_of]
-            _with_bars(axes, x, ends, look)
+            bars(axes, x, [_geometric(spot.distance(place)) for spot in own], **look)
         _p_axis(axes, spots, (0.5, 0.7, 0.9, 0.97, 0.99))
-    panels[0].set_ylabel("distance at the end")
+    row[0].set_ylabel("distance at the end")
     if any(len(finite(spot.distance(place))) for spot in spots for place in PLACES):
-        panels[0].set_yscale("log")  # which needs a number
-    panels[1].set_xlabel(P_LABEL)
-    legend(figure, *_decay_keys(spots), Line2D([], [], color=GREY, linestyle="--", label="the law"),
-           columns=3)  # fmt: skip
+        row[0].set_yscale("log")  # which needs a number
+    row[1].set_xlabel(P_LABEL)
+    _legend(figure, spots, key("the law", color=GREY, linestyle="--"))
     return figure
 
 
@@ -148,27 +143,17 @@ def gaps(spots: Sequence[Spot]) -> Figure:
 
     Means over seeds with 95% intervals, a line a decay; untied and tied.
     """
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 4.6), dpi=DOTS)
-        grid = figure.subplots(2, len(BOTH), sharex=True, sharey="row")
-    for column, tied in enumerate(BOTH):
-        for axes, law in zip(grid[:, column], (False, True), strict=True):
-            for spots_of, x, look in _lines(spots):
-                ends = [
-                    mean_interval(finite(spot.gap(tied) - law * spot.log_odds)) for spot in spots_of
-                ]
-                _with_bars(axes, x, ends, look)
-            _p_axis(axes, spots)
-        odds = sorted({spot.log_odds for spot in spots})
-        grid[0, column].plot(odds, odds, color=BLACK, linestyle="--", linewidth=1.3)
+    rows = {
+        "gap of the logits (nats)": lambda spot, tied: _mean(spot.gap(tied)),
+        "gap minus log-odds (nats)": lambda spot, tied: _mean(spot.gap(tied) - spot.log_odds),
+    }
+    figure, grid = _by_tie(spots, rows)
+    odds = sorted({spot.log_odds for spot in spots})
+    for above, below in grid.T:
+        above.plot(odds, odds, color=BLACK, linestyle="--", linewidth=1.3)
         for margin in (-ON_LAW, ON_LAW):
-            grid[1, column].axhline(margin, **MARGIN_LINE)
-        grid[0, column].set_title(tie_of(tied))
-        grid[1, column].set_xlabel(P_LABEL)
-    grid[0, 0].set_ylabel("gap of the logits (nats)")
-    grid[1, 0].set_ylabel("gap minus log-odds (nats)")
-    legend(figure, *_decay_keys(spots), Line2D([], [], color=BLACK, linestyle="--",
-           label="log-odds; margin"), columns=3)  # fmt: skip
+            below.axhline(margin, **MARGIN_LINE)
+    _legend(figure, spots, key("log-odds; margin", linestyle="--"))
     return figure
 
 
@@ -178,27 +163,35 @@ def attained(spots: Sequence[Spot]) -> Figure:
     Means and shares over seeds with 95% intervals, a line a decay; dotted: always guessing the
     likeliest symbol.
     """
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 4.6), dpi=DOTS)
-        grid = figure.subplots(2, len(BOTH), sharex=True, sharey="row")
-    for column, tied in enumerate(BOTH):
-        for spots_of, x, look in _lines(spots):
-            shares = [mean_interval(finite(_share(spot, tied))) for spot in spots_of]
-            _with_bars(grid[0, column], x, shares, look)
-            learned = [share_interval(spot.learned(tied)) for spot in spots_of]
-            _with_bars(grid[1, column], x, learned, look)
-        p = np.array(_p(spots))
-        guess = np.log(p / (1 - p)), p / (p + 0.5)
-        grid[0, column].plot(*guess, color=BLACK, linestyle=":", linewidth=1.4)
-        grid[0, column].set_title(tie_of(tied))
-        grid[1, column].set_xlabel(P_LABEL)
-        for axes in grid[:, column]:
-            _p_axis(axes, spots)
-    grid[0, 0].set_ylabel("accuracy, share of\nthe attainable")
-    grid[1, 0].set(ylabel="share of trials\nthat learn the parity", ylim=(-0.03, 1.03))
-    legend(figure, *_decay_keys(spots), Line2D([], [], color=BLACK, linestyle=":", label="a guess"),
-           columns=3)  # fmt: skip
+    share = statistics.share_interval
+    rows = {
+        "accuracy, share of\nthe attainable": lambda spot, tied: _mean(spot.attained(tied)),
+        "share of trials\nthat learn the parity": lambda spot, tied: share(spot.learned(tied)),
+    }
+    figure, grid = _by_tie(spots, rows)
+    p = np.array(_p(spots))
+    for axes in grid[0]:
+        axes.plot(np.log(p / (1 - p)), p / (p + 0.5), color=BLACK, linestyle=":", linewidth=1.4)
+    grid[1, 0].set_ylim(-0.03, 1.03)
+    _legend(figure, spots, key("a guess", linestyle=":"))
     return figure
+
+
+def _by_tie(
+    spots: Sequence[Spot], rows: Mapping[str, Callable[[Spot, bool], Interval]]
+) -> tuple[Figure, np.ndarray]:
+    """Quantities against p with their intervals, a line a decay: a row each, a column a tie."""
+    figure, grid = panels(len(rows), len(BOTH), 4.6, sharex=True, sharey="row")
+    for row, (label, interval) in zip(grid, rows.items(), strict=True):
+        for axes, tied in zip(row, BOTH, strict=True):
+            for own, x, look in _lines(spots):
+                bars(axes, x, [interval(spot, tied) for spot in own], **look)
+            _p_axis(axes, spots)
+        row[0].set_ylabel(label)
+    for (first, *_, last), tied in zip(grid.T, BOTH, strict=True):
+        first.set_title(tie_of(tied))
+        last.set_xlabel(P_LABEL)
+    return figure, grid
 
 
 def costs(spots: Sequence[Spot], onsets: Mapping[tuple, Onset]) -> Figure:
@@ -210,21 +203,18 @@ def costs(spots: Sequence[Spot], onsets: Mapping[tuple, Onset]) -> Figure:
     Args:
         onsets: as from :func:`onsets_of`.
     """
-    decays = decays_of(spots)
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 4.4), dpi=DOTS)
-        grid = figure.subplots(2, max(1, len(decays)), sharex=True, sharey="row", squeeze=False)
+    decays = by_decay(spots)
+    figure, grid = panels(2, max(1, len(decays)), 4.4, sharex=True, sharey="row")
     for row, quantity in zip(grid, MARGINS, strict=True):
-        for axes, (spots_of, _, look) in zip(row, _lines(spots), strict=False):
-            found = costs_of(spots_of, quantity)
+        for axes, (own, _, look) in zip(row, _lines(spots), strict=False):
+            found = costs_of(own, quantity)
             if found.empty:
                 continue
             x = np.log(found.columns / (1 - found.columns))
             axes.plot(x, found.to_numpy().T, color=GREY, linewidth=0.4, alpha=0.5)
-            means = [mean_interval(finite(found[p].to_numpy())) for p in found]
-            _with_bars(axes, x, means, look | {"linestyle": "none"})
+            bars(axes, x, [_mean(found[p]) for p in found], **look, linestyle="none")
             axes.plot(x, rising(found), color=look["color"], linewidth=1.8)
-            at = onsets[spots_of[0].decay, quantity, False]
+            at = onsets[own[0].decay, quantity, False]
             if np.isfinite(at.p):
                 p = np.clip([at.low, at.high], min(found), max(found))
                 axes.axvspan(*np.log(p / (1 - p)), color=look["color"], alpha=0.15, linewidth=0)
@@ -236,15 +226,14 @@ def costs(spots: Sequence[Spot], onsets: Mapping[tuple, Onset]) -> Figure:
     grid[0, 0].set_ylabel("tied minus untied\ncross-entropy (nats)")
     grid[1, 0].set_ylabel("untied minus tied\naccuracy")
     grid[1, len(decays) // 2].set_xlabel(P_LABEL)
-    legend(
-        figure,
-        Line2D([], [], color=GREY, linewidth=0.7, label="a seed"),
-        Line2D([], [], color=BLACK, marker="o", linestyle="none", label="mean, 95% interval"),
-        Line2D([], [], color=BLACK, linewidth=1.8, label="rising fit"),
-        Line2D([], [], label="margin", **MARGIN_LINE),
+    keys = [
+        key("a seed", color=GREY, linewidth=0.7),
+        key("mean, 95% interval", marker="o", linestyle="none"),
+        key("rising fit", linewidth=1.8),
+        key("margin", **MARGIN_LINE),
         Patch(facecolor="0.85", label="where it passes, 95%"),
-        columns=3,
-    )
+    ]
+    legend(figure, *keys, columns=3)
     return figure
 
 
@@ -254,7 +243,7 @@ def _p(spots: Sequence[Spot]) -> list[float]:
 
 def _grid(spots: Sequence[Spot], values: Sequence[float]) -> np.ndarray:
     """Values of the spots as ``(decay, p)``, nan where there is none."""
-    p, decays = _p(spots), decays_of(spots)
+    p, decays = _p(spots), list(by_decay(spots))
     grid = np.full((max(1, len(decays)), max(1, len(p))), np.nan)
     for spot, value in zip(spots, values, strict=True):
         grid[decays.index(spot.decay), p.index(spot.p)] = value
@@ -263,27 +252,17 @@ def _grid(spots: Sequence[Spot], values: Sequence[float]) -> np.ndarray:
 
 def _lines(spots: Sequence[Spot]) -> Iterator[tuple[list[Spot], np.ndarray, dict]]:
     """The spots of each decay by p, where they stand (none hides another), what they look like."""
-    decays = decays_of(spots)
-    colours = colormaps["viridis"](np.linspace(0, 0.85, max(1, len(decays))))
-    for index, decay in enumerate(decays):
-        own = sorted((s for s in spots if s.decay == decay), key=lambda spot: spot.p)
-        x = np.array([spot.log_odds for spot in own]) + 0.03 * (index - (len(decays) - 1) / 2)
+    lines = by_decay(spots).values()
+    colours = colormaps["viridis"](np.linspace(0, 0.85, max(1, len(lines))))
+    for index, own in enumerate(lines):
+        x = np.array([spot.log_odds for spot in own]) + 0.03 * (index - (len(lines) - 1) / 2)
         yield own, x, {"color": colours[index], "marker": MARKERS[index % len(MARKERS)]}
 
 
-def _decay_keys(spots: Sequence[Spot]) -> list[Line2D]:
-    return [
-        Line2D([], [], markersize=4, label=f"decay {own[0].decay:g}", **look)
-        for own, _, look in _lines(spots)
-    ]
-
-
-def _with_bars(axes: Axes, x: Sequence[float], ends: Sequence[Interval], look: dict) -> None:
-    x, (middle, low, high) = np.array(x), np.array([end[:3] for end in ends]).T
-    keep = np.isfinite(middle)
-    bars = np.nan_to_num([middle - low, high - middle])[:, keep].clip(0)
-    axes.errorbar(x[keep], middle[keep], bars, linewidth=1.1, markersize=3.5, elinewidth=0.8,
-                  **look)  # fmt: skip
+def _legend(figure: Figure, spots: Sequence[Spot], *keys: Line2D) -> None:
+    looks = zip(by_decay(spots), (look for *_, look in _lines(spots)), strict=True)
+    decays = [key(f"decay {decay:g}", markersize=4, **look) for decay, look in looks]
+    legend(figure, *decays, *keys, columns=3)
 
 
 def _p_axis(axes: Axes, spots: Sequence[Spot], ticks: Sequence[float] = TICKS) -> None:
@@ -291,7 +270,7 @@ def _p_axis(axes: Axes, spots: Sequence[Spot], ticks: Sequence[float] = TICKS) -
     places = np.log(ticks) - np.log1p(-np.array(ticks))
     axes.set_xticks(places, [f"{p:g}" for p in ticks], fontsize=8.5)
     axes.set_xlim(-0.25, max([*places, *(spot.log_odds for spot in spots)]) + 0.25)
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     if all(spot.measured is None for spot in spots):
         note(axes, "no results")
 
@@ -302,18 +281,3 @@ def _positive_mean(values: np.ndarray) -> float:
     if not len(values):
         return np.nan
     return float(np.exp(np.log(values).mean())) if values.all() else 0.0
-
-
-def _side(low: float, high: float, margin: float) -> float:
-    """1 where the interval is over the margin, -1 under it, 0 if it has it; nan without one."""
-    if np.isnan(low) or np.isnan(high):
-        return np.nan
-    return float(low > margin) - float(high < margin)
-
-
-def _share(spot: Spot, tied: bool) -> np.ndarray:
-    """Accuracy over all strings as a share of the attainable, ``(trial,)``."""
-    if spot.measured is None:
-        return np.empty(0)
-    accuracy = spot.measured.trials[tied].measured("exact", "accuracy").to_numpy(float)
-    return accuracy / spot.measured.task.ceiling("exact")[0]

@@ -3,8 +3,9 @@
 What is claimed of it is in :mod:`semantica_lib.chapters.phase.claims`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from semantica_lib.analysis.claims import ACCURACY_MARGIN, BOTH, Measured
-from semantica_lib.analysis.distances import RESOLUTION, Pair, control_distance
+from semantica_lib.analysis.distances import RESOLUTION, Pair, Trials, control_distance
 from semantica_lib.analysis.log_odds import Odds, Source, odds_of
 from semantica_lib.analysis.sweep_points import INPUT, Place, Point
 
@@ -51,18 +52,30 @@ class Spot:
         """``log(p / (1 - p))``, nats."""
         return float(np.log(self.p / (1 - self.p)))
 
-    def ratio(self, place: Place) -> np.ndarray:
-        """The pair's distance at the end over a control pair's, ``(trial,)``."""
-        if self.measured is None:
-            return np.empty(0)
-        return self.measured.trials[place[0]].ratio(place[1], PAIR)[0]
-
-    def distance(self, place: Place) -> np.ndarray:
-        """The pair's distance at the end, ``(trial,)``."""
+    def _end(self, place: Place, curve: Callable[[Trials], np.ndarray]) -> np.ndarray:
+        """A curve of this table's trials, ``(trial, record)``, at the end: ``(trial,)``."""
         if self.measured is None:
             return np.empty(0)
         trials = self.measured.trials[place[0]]
-        return trials.end(trials.distance(place[1], PAIR))
+        return trials.end(curve(trials))
+
+    def distance(self, place: Place) -> np.ndarray:
+        """The pair's distance at the end, ``(trial,)``."""
+        return self._end(place, lambda trials: trials.distance(place[1], PAIR))
+
+    def control(self, place: Place) -> np.ndarray:
+        """The median control pair's distance at the end, ``(trial,)``."""
+        return self._end(
+            place, lambda t: control_distance(t.tables[place[1]], t.task).clip(RESOLUTION)
+        )
+
+    def ratio(self, place: Place) -> np.ndarray:
+        """The pair's distance at the end over a control pair's, ``(trial,)``."""
+        return self.distance(place) / self.control(place)
+
+    def law_ratio(self, place: Place) -> np.ndarray:
+        """The law's distance over the measured control pair's at the end, ``(trial,)``."""
+        return self.law(place) / self.control(place)
 
     def law(self, place: Place) -> np.ndarray:
         """The distance by the law of this table, ``(trial,)``; nan where it cannot be told.
@@ -74,41 +87,34 @@ class Spot:
         """
         if self.measured is None:
             return np.empty(0)
-        measured, trials = self.measured, self.measured.trials[place[0]]
+        tied, table = place
+        trials = self.measured.trials[tied]
         if place == INPUT:
-            left = trials.end(measured.factor[None])
-            return trials.start(trials.distance("input", PAIR)) * left
-        norm, steps = trials.hidden_norm, trials.measured_steps
-        if norm is None or steps is None or trials.window is None:
-            return np.full(len(trials.seeds), np.nan)
-        inside = np.isin(steps, trials.steps[trials.window])
-        if not inside.any():
-            return np.full(len(trials.seeds), np.nan)
-        least = norm[:, inside, 0].astype(np.float64).clip(RESOLUTION).mean(1)
-        return self.log_odds / least
-
-    def law_ratio(self, place: Place) -> np.ndarray:
-        """The law's distance over the measured control pair's at the end, ``(trial,)``."""
-        if self.measured is None:
-            return np.empty(0)
-        trials = self.measured.trials[place[0]]
-        control = trials.end(control_distance(trials.tables[place[1]], trials.task))
-        return self.law(place) / control.clip(RESOLUTION)
+            return trials.start(trials.distance(table, PAIR)) * trials.end(
+                self.measured.factor[None]
+            )
+        norm = trials.hidden_norm
+        if norm is not None:
+            norm = norm[..., 0].astype(np.float64).clip(RESOLUTION)
+        return self.log_odds / self.odds[tied].at_end(norm)
 
     def gap(self, tied: bool) -> np.ndarray:
         """By how much the likelier symbol's logit exceeds the other's at the end, ``(trial,)``.
 
         The mean over contexts of bit 0 and the last period, nats; nan where it is not stored.
         """
-        return self.odds[tied].end[:, 0] if self.measured is not None else np.empty(0)
+        return self.odds[tied].end[:, 0] if self.odds else np.empty(0)
 
     def learned(self, tied: bool) -> np.ndarray:
         """Which trials learned the parity, a failed one did not: bool, by seed."""
-        return (
-            np.zeros(0, bool)
-            if self.measured is None
-            else (self.measured.learned[tied].to_numpy(bool))
-        )
+        return self.measured.learned[tied].to_numpy(bool) if self.measured else np.empty(0, bool)
+
+    def attained(self, tied: bool) -> np.ndarray:
+        """Accuracy over all strings as a share of the attainable, ``(trial,)``."""
+        if self.measured is None:
+            return np.empty(0)
+        accuracy = self.measured.trials[tied].measured("exact", "accuracy").to_numpy(float)
+        return accuracy / self.measured.task.ceiling("exact")[0]
 
     def cost(self, quantity: Quantity, learners: bool = False) -> pd.Series:
         """By how much tying does worse over all strings, by seed: positive where it costs.
@@ -121,9 +127,8 @@ class Spot:
         of = {tied: t.measured("exact", quantity) for tied, t in self.measured.trials.items()}
         worse = of[True] - of[False] if quantity == "loss" else of[False] - of[True]
         if learners:
-            learned = self.measured.learned
-            both = [learned[tied].reindex(worse.index, fill_value=False) for tied in learned]
-            worse = worse[both[0] & both[1]]
+            for learned in self.measured.learned.values():
+                worse = worse[learned.reindex(worse.index, fill_value=False)]
         return worse.astype(float)
 
 
@@ -140,9 +145,10 @@ def plane(found: Sequence[Point]) -> list[Spot]:
     return sorted(spots, key=lambda spot: (spot.decay, spot.p))
 
 
-def decays_of(spots: Sequence[Spot]) -> list[float]:
-    """The weight decays, from the least."""
-    return sorted({spot.decay for spot in spots})
+def by_decay(spots: Sequence[Spot]) -> dict[float, list[Spot]]:
+    """The points of each weight decay, from the least; by p."""
+    ordered = sorted(spots, key=lambda spot: (spot.decay, spot.p))
+    return {decay: list(own) for decay, own in groupby(ordered, key=lambda spot: spot.decay)}
 
 
 class Onset(NamedTuple):
@@ -213,13 +219,12 @@ def onsets_of(spots: Sequence[Spot]) -> dict[tuple[float | None, Quantity, bool]
 
     A decay of None stands for the mean over all.
     """
-    made = {}
-    for decay in (*decays_of(spots), None):
-        own = [spot for spot in spots if decay in (None, spot.decay)]
-        for quantity, margin in MARGINS.items():
-            for learners in BOTH:
-                made[decay, quantity, learners] = onset(costs_of(own, quantity, learners), margin)
-    return made
+    return {
+        (decay, quantity, learners): onset(costs_of(own, quantity, learners), margin)
+        for decay, own in [*by_decay(spots).items(), (None, spots)]
+        for quantity, margin in MARGINS.items()
+        for learners in BOTH
+    }
 
 
 def _passes(p: np.ndarray, means: np.ndarray, weights: np.ndarray, margin: float) -> float:

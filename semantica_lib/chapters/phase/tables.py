@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import BOTH, tie_of
-from semantica_lib.analysis.markdown import NONE, markdown_table, number, with_interval
-from semantica_lib.analysis.statistics import Interval, finite, geometric_interval, mean_interval
+from semantica_lib.analysis.markdown import counted, geometric, markdown_table, mean, number
+from semantica_lib.analysis.statistics import Interval
 from semantica_lib.analysis.sweep_points import INPUT, PLACES, Point, name_of
 from semantica_lib.analysis.verdicts import primary_rows
 from semantica_lib.chapters.phase.measures import MARGINS, NEVER, START, Onset, Spot
@@ -16,19 +17,21 @@ from semantica_lib.figures.facts import whose
 
 def onset_table(onsets: Mapping[tuple, Onset]) -> str:
     """The same as a table: a row a decay."""
-    heads = ["weight decay"]
-    for learners in BOTH:
-        heads += [f"{q}{', both learned (seeds at a p)' if learners else ''}" for q in MARGINS]
-    lines = []
-    for decay in dict.fromkeys(decay for decay, *_ in onsets):
-        cells = [_onset(onsets[decay, q, learners], learners) for learners in BOTH for q in MARGINS]
-        lines.append(["mean over all" if decay is None else f"{decay:g}", *cells])
-    return markdown_table(heads, lines)
+    both = [(q, learners) for learners in BOTH for q in MARGINS]
+    lines = [
+        [
+            "mean over all" if decay is None else f"{decay:g}",
+            *(_onset(onsets[decay, *of], of[1]) for of in both),
+        ]
+        for decay in dict.fromkeys(decay for decay, *_ in onsets)
+    ]
+    heads = [f"{q}{', both learned (seeds at a p)' * learners}" for q, learners in both]
+    return markdown_table(["weight decay", *heads], lines)
 
 
 def _onset(at: Onset, learners: bool) -> str:
     if np.isnan(at.p):
-        return NONE
+        return markdown.NONE
     words = {START: "from the start", NEVER: "not within"}
     low, high = ({START: "the start", NEVER: "beyond"}.get(v, number(v)) for v in (at.low, at.high))
     counts = f" ({at.fewest} to {at.most})" if learners else ""
@@ -37,25 +40,24 @@ def _onset(at: Onset, learners: bool) -> str:
 
 def numbers(spots: Sequence[Spot]) -> str:
     """The plane in numbers: a row a point that has a result."""
-    lines, heads = (
-        [],
-        ["decay", "p", *(f"{name_of(place)}, distance / control" for place in PLACES)],
-    )
-    heads += ["untied input, distance / clock", "log-odds", *(f"gap, {tie_of(t)}" for t in BOTH)]
-    heads += ["tying costs, nats", "tying costs, accuracy", *(f"learn, {tie_of(t)}" for t in BOTH)]
-    for spot in (spot for spot in spots if spot.measured is not None):
-        ratios = [spot.ratio(place) for place in PLACES]
-        ratios.append(spot.distance(INPUT) / spot.law(INPUT))
-        learned = [spot.learned(tied) for tied in BOTH]
-        lines.append([
-            f"{spot.decay:g}", f"{spot.p:g}",
-            *(with_interval(geometric_interval(finite(values))) for values in ratios),
-            f"{spot.log_odds:.3f}",
-            *(with_interval(mean_interval(finite(spot.gap(tied)))) for tied in BOTH),
-            *(with_interval(mean_interval(finite(spot.cost(q).to_numpy()))) for q in MARGINS),
-            *(f"{values.sum()} of {len(values)}" if len(values) else NONE for values in learned),
-        ])  # fmt: skip
-    return markdown_table(heads, lines)
+    rows = [_numbers(spot) for spot in spots]
+    lines = [row.values() for row, spot in zip(rows, spots, strict=True) if spot.measured]
+    return markdown_table(rows[0] if rows else [], lines)
+
+
+def _numbers(spot: Spot) -> dict[str, str]:
+    ratios = {f"{name_of(at)}, distance / control": geometric(spot.ratio(at)) for at in PLACES}
+    return {
+        "decay": f"{spot.decay:g}",
+        "p": f"{spot.p:g}",
+        **ratios,
+        "untied input, distance / clock": geometric(spot.distance(INPUT) / spot.law(INPUT)),
+        "log-odds": f"{spot.log_odds:.3f}",
+        **{f"gap, {tie_of(tied)}": mean(spot.gap(tied)) for tied in BOTH},
+        "tying costs, nats": mean(spot.cost("loss")),
+        "tying costs, accuracy": mean(spot.cost("accuracy")),
+        **{f"learn, {tie_of(tied)}": counted(spot.learned(tied)) for tied in BOTH},
+    }
 
 
 def what_tying_costs(frame: pd.DataFrame) -> str:
@@ -67,7 +69,7 @@ def what_tying_costs(frame: pd.DataFrame) -> str:
     rows = primary_rows(frame)
     lines = []
     for row in rows[rows.claim.str.contains("what tying costs")].itertuples():
-        interval = with_interval(Interval(row.estimate, row.low, row.high))
+        interval = markdown.with_interval(Interval(row.estimate, row.low, row.high))
         at = row.claim.partition(", mean")[0].removeprefix("p ")
         lines.append(f"- p = {at}: {interval} nats (predicted: {row.prediction}; {row.verdict}).")
     return "\n".join(lines)
