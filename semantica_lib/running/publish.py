@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from semantica_lib.errors import RequestError
-from semantica_lib.running.groups import read_part
+from semantica_lib.running.groups import read_group
 from semantica_lib.settings.catalogue import AnySettings, run_command
 from semantica_lib.store import results
 from semantica_lib.store.locks import holding
@@ -120,10 +120,10 @@ def _checkpoints(own: AnySettings, result: Result) -> dict[str, bytes]:
     done, files, trials = result.manifest["steps_done"], {}, set()
     with holding(result.folder):
         for path in sorted((result.folder / "checkpoints").glob("*.safetensors")):
-            part = read_part(path, own)
-            if part.step == done and set(part.trials) <= result.held:
+            group = read_group(path, own)
+            if group.step == done and set(group.trials) <= result.held:
                 files[f"checkpoints/{path.name}"] = path.read_bytes()
-                trials |= set(part.trials)
+                trials |= set(group.trials)
     if trials != result.held:
         raise RequestError(
             f"{own.experiment} is partial, at step {done:,}, and its checkpoints are gone or not "
