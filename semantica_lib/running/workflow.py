@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from string import Template
 
 from semantica_lib.running.plan import Planned, folder_of, plan
 from semantica_lib.settings.catalogue import AnySettings
@@ -57,7 +58,8 @@ def snakefile(
     names = [str(Path(n).resolve()) if n.endswith((".yaml", ".yml")) else n for n in requests]
     whole = [*names, *options, str(shards), str(results.here().resolve())]
     mark = hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:8]
-    return TEMPLATE.format(
+    template = Path(__file__).with_name("Snakefile.template").read_text(encoding="utf-8")
+    return Template(template).substitute(
         command=shlex.join(["semantica", "workflow", *requests, *options]),
         results=json.dumps(str(results.here().resolve())),
         semantica=json.dumps(shlex.join([sys.executable, "-m", "semantica_lib.cli"])),
@@ -82,66 +84,3 @@ def _asks(stack: Planned) -> tuple[int, int]:
 
 def _rows(values: Iterable[object]) -> str:
     return "".join(f"    {value},\n" for value in values)
-
-
-TEMPLATE = """\
-# Made by `{command}`.
-# On this machine: snakemake --cores 2. On a cluster: see the page "Running it at scale".
-RESULTS = config.get("results", {results})  # the folder that all machines share
-SEMANTICA = config.get("semantica", {semantica})  # how a job calls it
-NAMES = [
-{names}]
-OPTIONS = {options}
-SHARDS = {shards}
-# Of each shard that has something to train: minutes and megabytes that it asks for.
-TRAIN = {{
-{train}}}
-# Of each name: the shards in which its trials are.
-NEEDS = [
-{needs}]
-DONE = config.get("marks", RESULTS + "/.workflow/{mark}")  # what says that a job is done
-
-
-wildcard_constraints:
-    shard=r"\\d+",
-    place=r"\\d+",
-
-
-rule all:
-    input:
-        expand(DONE + "/notebook-{{place}}", place=range(len(NAMES))),
-
-
-rule train:
-    output:
-        touch(DONE + "/shard-{{shard}}"),
-    threads: 1
-    resources:
-        runtime=lambda wildcards: TRAIN[int(wildcards.shard)][0],
-        mem_mb=lambda wildcards: TRAIN[int(wildcards.shard)][1],
-{gpu}    params:
-        results=RESULTS,
-        names=NAMES,
-        options=OPTIONS,
-    shell:
-        "SEMANTICA_RESULTS={{params.results:q}} {{SEMANTICA}} train {{params.names:q}}"
-        " --shard {{wildcards.shard}}/{{SHARDS}} {{params.options:q}}"
-
-
-rule notebook:
-    input:
-        lambda wildcards: [f"{{DONE}}/shard-{{shard}}" for shard in NEEDS[int(wildcards.place)]],
-    output:
-        touch(DONE + "/notebook-{{place}}"),
-    threads: 1
-    resources:
-        runtime=60,
-        mem_mb={memory},
-    params:
-        results=RESULTS,
-        name=lambda wildcards: NAMES[int(wildcards.place)],
-        options=OPTIONS,
-    shell:
-        "SEMANTICA_RESULTS={{params.results:q}} {{SEMANTICA}} run {{params.name:q}}"
-        " {{params.options:q}}"
-"""
