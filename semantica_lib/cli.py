@@ -132,7 +132,7 @@ def list_(as_json: bool) -> None:
 def train(requests: Requests, fresh: bool, shard: tuple[int, int] | None) -> None:
     """Train each NAME (an experiment, a sweep or a FILE.yaml) here, without a notebook.
 
-    With --shard, several machines that share a folder train together: each its own part.
+    With --shard, several machines that share a folder train together: each its own shard.
     """
     wanted = _once(requests)
     if shard:

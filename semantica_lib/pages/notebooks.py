@@ -18,7 +18,8 @@ from semantica_lib.settings.catalogue import AnySettings, MlmSettings, catalogue
 from semantica_lib.settings.sweeps import file_of, sweeps
 from semantica_lib.store import results
 
-NOTEBOOKS, KERNEL = ROOT / "notebooks", "python3"
+NOTEBOOKS = ROOT / "notebooks"
+KERNEL = "python3"
 
 
 class NotebookError(RuntimeError):

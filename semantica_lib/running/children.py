@@ -9,14 +9,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-
-class _Child(Protocol):
-    process: BaseProcess
-
-
-Child = TypeVar("Child", bound=_Child)
+Running = dict[Any, Any]  # by their pipes: what is known of children, each with its ``process``
 
 
 def begun(function: Callable, *arguments: Any) -> tuple[Any, BaseProcess]:
@@ -29,12 +24,10 @@ def begun(function: Callable, *arguments: Any) -> tuple[Any, BaseProcess]:
     return ours, process
 
 
-def heard(
-    running: dict[Any, Child], timeout: float | None = None
-) -> Iterator[tuple[Child, str, Any]]:
-    """What children tell by their pipes: kind and content.
+def heard(running: Running, timeout: float | None = None) -> Iterator[tuple[Any, str, Any]]:
+    """What children tell: each time one of them, a kind and its content.
 
-    Of one that has ended, which is running no more, ``"ended"`` and how, in words.
+    One that has ended runs no more; of it the kind is ``"ended"``, and how, in words.
     """
     for pipe in multiprocessing.connection.wait(list(running), timeout):
         child = running[pipe]
@@ -47,7 +40,7 @@ def heard(
         yield child, kind, content
 
 
-def stop(running: dict[Any, Child], ask: Callable[[Any, Child], None], seconds: float) -> None:
+def stop(running: Running, ask: Callable[[Any, Any], None], seconds: float) -> None:
     """Ask all to end, and kill those that do not within so many seconds."""
     for pipe, child in running.items():
         ask(pipe, child)

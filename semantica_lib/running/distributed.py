@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from semantica_lib.errors import RequestError
 from semantica_lib.running.groups import Group, title
@@ -17,15 +17,13 @@ from semantica_lib.running.processes import train_stack
 from semantica_lib.running.progress import Bar, Tell, amount, unit
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 
-Made = TypeVar("Made")
-
 
 def several() -> bool:
     """Whether this process is one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def run(own: AnySettings, device: str, work: Callable[[], Made]) -> Made:
+def run(own: AnySettings, device: str, work: Callable[[], Any]) -> Any:
     """What the first process's ``work`` returns; in the others it trains along, and then exits.
 
     Raises:

@@ -128,12 +128,7 @@ def _run(
     return [target.outcome for target in targets]
 
 
-def run_shard(
-    wanted: Sequence[AnySettings],
-    shard: Shard,
-    tell: Tell | None = None,
-    at_once: int | None = None,
-) -> list[str]:
+def run_shard(wanted: Sequence[AnySettings], shard: Shard) -> list[str]:
     """Train one shard of the stacks; the rest is left to others, on a shared folder.
 
     Nothing is collected: :func:`run_all` does that in no time once all shards are trained.
@@ -163,7 +158,7 @@ def run_shard(
                 if group.path.exists():
                     group.reread()
             if left := [some for stack in stacks for some in remaining(stack)]:
-                train_all(left, device, at_once or cores(), done, tell or bar)
+                train_all(left, device, cores(), done, bar)
     return failures
 
 
