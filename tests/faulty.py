@@ -112,8 +112,7 @@ def _work(told: dict[str, Any]) -> tuple[int, str]:
 
     from semantica_lib.errors import RequestError, TrainingError
     from semantica_lib.pages import notebooks
-    from semantica_lib.running import collect as assembly
-    from semantica_lib.running import processes, publish, run
+    from semantica_lib.running import collect, processes, publish, run
     from semantica_lib.settings.catalogue import settings
     from semantica_lib.store import results
     from semantica_lib.trainers import reporting
@@ -122,7 +121,7 @@ def _work(told: dict[str, Any]) -> tuple[int, str]:
     reporting.KEEP_SECONDS = 0.0  # a checkpoint at every step
     os.environ["SEMANTICA_RESULTS"] = told["runs"]
     results.PUBLISHED = Path(told["published"])
-    for module in (assembly, processes, publish):  # whatever the tree is that is tested
+    for module in (collect, processes, publish):  # whatever the tree is that is tested
         module.provenance = lambda: MADE | {"dirty": False}
     own = settings(told["own"]) if "own" in told else None
     try:

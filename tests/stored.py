@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pytest import MonkeyPatch
 from torch import tensor
 
-from semantica_lib.running.groups import Part
+from semantica_lib.running.groups import Group
 from semantica_lib.running.processes import train_stack
 from semantica_lib.running.run import run
 from semantica_lib.settings.xor import Settings
@@ -17,17 +17,17 @@ from semantica_lib.trainers.training import train
 
 
 def train_here(patch: MonkeyPatch) -> list[list[str]]:
-    """Let stacks train in this process, which starts sooner; gives each one's parts as they begin.
+    """Let stacks train in this process, which starts sooner; gives each one's groups as they begin.
 
     That they train in processes of their own is tested by test_run.py and test_batch.py.
     """
     begun: list[list[str]] = []
 
     def train_all(
-        stacks: Sequence[list[Part]], device: str, at_once: int, done: Callable, tell: Callable
+        stacks: Sequence[list[Group]], device: str, at_once: int, done: Callable, tell: Callable
     ) -> None:
         for stack in stacks:
-            begun.append([f"{part.own.experiment} {part.name} {part.step}" for part in stack])
+            begun.append([f"{group.own.experiment} {group.name} {group.step}" for group in stack])
             try:
                 train_stack(stack, device, True, lambda step: True)
             except Exception as error:

@@ -30,7 +30,7 @@ from semantica_lib.chapters.language import tables as language_facts
 from semantica_lib.chapters.sweep import tables as sweep_tables
 from semantica_lib.errors import RequestError, TrainingError
 from semantica_lib.figures import facts
-from semantica_lib.running.groups import parts_of
+from semantica_lib.running.groups import groups_of
 from semantica_lib.running.plan import look
 from semantica_lib.settings.catalogue import find, parse_override, read_file, settings
 from semantica_lib.settings.sweeps import file_of, points, read
@@ -203,7 +203,7 @@ def survives(own: Settings, changed: str) -> None:
     """A result is read whole, or told to be damaged in one line; nothing else happens."""
     folder = results.folder(results.here(), own)
     checkpoint = changed.endswith(".safetensors")
-    line = refused(parts_of, folder, own) if checkpoint else refused(results.load, folder)
+    line = refused(groups_of, folder, own) if checkpoint else refused(results.load, folder)
     assert not line or "damaged" in line or "other settings" in line
     state = results.state(results.here(), own)
     assert len(state.splitlines()) == 1 and len(state) <= LONGEST
@@ -223,7 +223,7 @@ def test_a_damaged_file_of_a_result_is_named_or_it_was_not_damaged(
     survives(own, name)
     if data != sound[name] and name != results.MANIFEST:
         folder = results.folder(results.here(), own)
-        assert refused(parts_of, folder, own) or refused(results.load, folder)
+        assert refused(groups_of, folder, own) or refused(results.load, folder)
 
 
 @tried(20, 100, drawn=st.data())
@@ -324,7 +324,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list:
     monkeypatch.setattr(
         "semantica_lib.running.run.run_all", lambda wanted, *_: [failed] * len(wanted)
     )
-    monkeypatch.setattr("semantica_lib.running.run.run_share", note("share", []))
+    monkeypatch.setattr("semantica_lib.running.run.run_shard", note("shard", []))
     monkeypatch.setattr("semantica_lib.running.batch.run_batch", note("batch", []))
     monkeypatch.setattr("semantica_lib.pages.book.build_book", note("book", Path("book")))
     monkeypatch.setattr("semantica_lib.pages.readme.write", note("readme", None))

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from semantica_lib.errors import RequestError
-from semantica_lib.running.groups import parts_of
+from semantica_lib.running.groups import groups_of
 from semantica_lib.settings.catalogue import Settings, settings
 from semantica_lib.store import results
 from semantica_lib.store.checkpoint import load_checkpoint
@@ -134,7 +134,7 @@ def other(place: Place) -> str:
 def nothing_half(own: Settings, place: Path, damaged: bool = False) -> None:
     """Whatever is there is read whole, or where it was damaged refused by its name."""
     folder = results.folder(place, own)
-    for read in (results.load, lambda folder: parts_of(folder, own)):
+    for read in (results.load, lambda folder: groups_of(folder, own)):
         try:
             read(folder)
         except RequestError as error:

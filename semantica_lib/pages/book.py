@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -29,33 +30,23 @@ from semantica_lib.store import results
 BOOK = ROOT / "book"
 EXECUTED = BOOK / "experiments"
 MAIN = "transformer-small"
-# Made from any results.
-CHAPTERS = (
-    "clock", "logodds", "closing", "coincidence", "parity", "phase", "untie", "shaping", "near",
-    "sweep",
-)  # fmt: skip
+ANY = {"xor", "mlm"}  # notebooks of any experiment, executed for each
+# Of which experiments a notebook shows the results, where that is not all there are.
+SHOWS = {"task": (), "theory": (), "own": ("three-synonyms",)}
 
 
 def pages() -> list[Page]:
-    """The book's notebooks: one an experiment, and those of the other pages that there are."""
-    others = [
-        _other("task"),
-        _other("theory"),
-        *(_other(name, None) for name in CHAPTERS),
-        _other("tables", None),
-        _other("original", None),
-        _other("costs", None),
-        _other("scale", None),
-        _other("own", ("three-synonyms",), needs="three-synonyms"),
-    ]
-    return [page for page in others if page.source.exists()] + [
-        Page(source_of(own), EXECUTED / f"{name}.ipynb", parameters_of(own), (name,), name)
-        for name, own in ((name, find(name)) for name in catalogue())
-    ]
-
-
-def _other(name: str, shows: tuple[str, ...] | None = (), needs: str = "") -> Page:
-    return Page(NOTEBOOKS / f"{name}.ipynb", EXECUTED / f"{name}.ipynb", {}, shows, needs)
+    """The book's notebooks: one an experiment, and those of the other pages."""
+    found = []
+    for source in sorted(NOTEBOOKS.glob("*.ipynb")):
+        if source.stem not in ANY:
+            shows = SHOWS.get(source.stem)
+            needs = shows[0] if shows else ""
+            found.append(Page(source, EXECUTED / source.name, {}, shows, needs))
+    for name, own in ((name, find(name)) for name in catalogue()):
+        target = EXECUTED / f"{name}.ipynb"
+        found.append(Page(source_of(own), target, parameters_of(own), (name,), name))
+    return found
 
 
 def build_book() -> Path:
@@ -100,21 +91,17 @@ def _execute_all(wanted: Sequence[Page]) -> None:
     """Execute pages side by side, one a core: in processes, papermill's ``cwd`` being global."""
     count = min(len(wanted), os.cpu_count() or 1)
     pool, failures = ProcessPoolExecutor(count, get_context("spawn")), []
-    _tell(f"executing {len(wanted)} notebooks, {count} at a time")
+    tell = partial(print, file=sys.stderr, flush=True)
+    tell(f"executing {len(wanted)} notebooks, {count} at a time")
     try:
         running = {
             pool.submit(execute, *page[:3], train=False, key=key_of(page)): page for page in wanted
         }
         for number, done in enumerate(as_completed(running), 1):
             name, error = running[done].target.name, done.exception()
-            _tell(f"{number} of {len(wanted)}: {name} {'failed' if error else 'executed'}")
-            if error:
-                failures.append(str(error))
+            tell(f"{number} of {len(wanted)}: {name} {'failed' if error else 'executed'}")
+            failures += [str(error)] if error else []
     finally:  # stopped by Ctrl-C, none is begun any more
         pool.shutdown(cancel_futures=True)
     if failures:
         raise NotebookError("; ".join(failures))
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

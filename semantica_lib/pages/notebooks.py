@@ -3,10 +3,10 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import nbformat
 import papermill
@@ -19,9 +19,7 @@ from semantica_lib.settings.sweeps import file_of, read, sweeps
 from semantica_lib.store import results
 
 NOTEBOOKS = ROOT / "notebooks"
-MEASURED = (  # beside the published results
-    "bench.json", "bench-gpu.json", "profile.json", "profile-gpu.json", "scaling.json",
-)  # fmt: skip
+KERNEL = "python3"
 
 
 class NotebookError(RuntimeError):
@@ -65,11 +63,10 @@ def execute(
     try:
         # what is stored is shown by several kernels side by side, one a core
         shown = {"SEMANTICA_TRAIN": "never", "OMP_NUM_THREADS": "1"}
-        with _environment({} if train else shown):
-            papermill.execute_notebook(
-                str(source), str(part), parameters=dict(parameters), kernel_name="python3",
-                cwd=str(ROOT), progress_bar=False, extra_arguments=["--log-level=ERROR"],
-            )  # fmt: skip  # the kernel's own warning is of no use to who reads progress
+        with patch.dict(os.environ, {} if train else shown):  # which kernels inherit
+            told = dict(parameters)
+            quiet = {"progress_bar": False, "extra_arguments": ["--log-level=ERROR"]}
+            papermill.execute_notebook(source, part, told, cwd=ROOT, kernel_name=KERNEL, **quiet)
         notebook = nbformat.read(part, as_version=4)
         notebook.metadata = {**notebook.metadata, "papermill": {}, "semantica_key": key}
         if "experiment" in parameters:
@@ -85,24 +82,10 @@ def execute(
     except (PapermillException, RuntimeError) as error:  # RuntimeError: the kernel died
         if part.exists():
             os.replace(part, failed)
-        told = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
-        raise NotebookError(f"{source.name} failed: {told[-1]} (kept as {failed})") from None
+        words = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
+        raise NotebookError(f"{source.name} failed: {words[-1]} (kept as {failed})") from None
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables set for a while (kernels inherit them)."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
 
 
 def titled(experiment: str, heading: str) -> str:
@@ -124,8 +107,7 @@ def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
     file = file_of(name)
     if file is None:
         own = wanted[0]
-        folder = results.folder(results.here(), own)
-        target = folder / f"{own.experiment}.ipynb"
+        target = results.folder(results.here(), own) / f"{own.experiment}.ipynb"
         return Page(source_of(own), target, parameters_of(own), files=tuple(_manifests(own)))
     path = file.resolve()
     target = results.here() / path.stem / f"{path.stem}.ipynb"
@@ -163,7 +145,7 @@ def keep_failed(page: Page, reason: str) -> Path:
         notebook = nbformat.read(max(begun, key=lambda part: part.stat().st_mtime), as_version=4)
     except ValueError:  # none was begun, or its writing was
         notebook = papermill.execute_notebook(
-            str(page.source), None, page.parameters, kernel_name="python3", prepare_only=True
+            page.source, None, page.parameters, kernel_name=KERNEL, prepare_only=True
         )
     words = f"**This run failed:** {literal(reason)}"
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell(words, id="failed"))
@@ -232,9 +214,9 @@ def key_of(page: Page) -> str:
     files = [page.source, ROOT / "constraints.txt", *code, *sorted(page.files)]
     if page.shows is None:
         files += [*catalogue().values(), *sweeps().values()]
-        files += [results.PUBLISHED / name for name in MEASURED]
-        places = results.here(), results.PUBLISHED
-        files += [m for place in places for m in sorted(place.glob(f"*/{results.MANIFEST}"))]
+        files += sorted(results.PUBLISHED.glob("*.json"))  # what the benches measured
+        for place in (results.here(), results.PUBLISHED):
+            files += sorted(place.glob(f"*/{results.MANIFEST}"))
     for own in map(find, page.shows or ()):
         files += [catalogue()[own.experiment], *_manifests(own)]
     for file in files:

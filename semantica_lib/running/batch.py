@@ -1,24 +1,22 @@
-"""Several experiments one after the other or side by side, whatever becomes of each.
+"""A batch: several experiments one after the other or side by side, whatever becomes of each.
 
 Each has a process of its own, which trains it and executes its notebook, and a line of progress.
 """
 
 import contextlib
-import multiprocessing
-import multiprocessing.connection
 import os
 import time
-import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 from semantica_lib.errors import RequestError, TrainingError
+from semantica_lib.running import children
 from semantica_lib.running.devices import cores
-from semantica_lib.running.progress import Bar
-from semantica_lib.running.stopping import STOP_SECONDS, death, follow_parent
+from semantica_lib.running.progress import Bar, Tell
+from semantica_lib.running.stopping import STOP_SECONDS, follow_parent
 from semantica_lib.settings.catalogue import AnySettings
 from semantica_lib.store import results
 from semantica_lib.store.listing import summary
@@ -47,13 +45,18 @@ class Outcome:
 
 @dataclass
 class _Running:
+    place: int
     request: Request
     process: BaseProcess
     bar: Bar
     started: float | None = None
     told: tuple[str, str] | None = None
     late: bool = False
-    killed: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Since it began, which is when its process has started."""
+        return time.monotonic() - self.started if self.started else 0.0
 
 
 def run_batch(
@@ -67,40 +70,32 @@ def run_batch(
     Raises:
         KeyboardInterrupt: stopped by Ctrl-C; checkpoints are written.
     """
-    context = multiprocessing.get_context("spawn")
-    waiting, running, outcomes = list(enumerate(requests)), {}, {}
+    waiting, outcomes = list(enumerate(requests)), {}
+    running: dict[Any, _Running] = {}
     at_once = max(1, cores() // min(jobs, len(requests)))
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
                 place, request = waiting.pop(0)
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_child, args=(theirs, request, at_once))
-                process.start()
-                theirs.close()
-                line = min(set(range(jobs)) - {one.bar.position for one, _ in running.values()})
-                running[ours] = _Running(request, process, Bar(request.name, line)), place
-            for pipe in multiprocessing.connection.wait(list(running), timeout=0.5):
-                one, place = running[pipe]
-                if not _heard(pipe, one):
-                    del running[pipe]
-                    outcomes[place] = _outcome(one, limit)
-            for one, _ in running.values():
+                pipe, process = children.begun(_child, request, at_once)
+                line = min(set(range(jobs)) - {one.bar.position for one in running.values()})
+                running[pipe] = _Running(place, request, process, Bar(request.name, line))
+            for one, kind, content in children.heard(running, 0.5):
+                if kind == "ended":
+                    one.bar.close()
+                    outcomes[one.place] = _outcome(one, content, limit)
+                else:
+                    _note(one, kind, content)
+            for one in running.values():
                 _hold_to(one, limit)
     except BaseException:
-        _stop([one for one, _ in running.values()])
+        _stop(running)
         raise
     return [outcomes[place] for place in sorted(outcomes)]
 
 
-def _heard(pipe: Any, one: _Running) -> bool:
-    """Take what a child tells; False when it has ended."""
-    try:
-        kind, content = pipe.recv()
-    except (EOFError, ConnectionResetError):
-        one.process.join()
-        one.bar.close()
-        return False
+def _note(one: _Running, kind: str, content: Any) -> None:
+    """Take what a child tells."""
     if kind == "progress":
         one.bar(*content)
     elif kind == "warning":
@@ -109,59 +104,43 @@ def _heard(pipe: Any, one: _Running) -> bool:
         one.started = time.monotonic()
     else:
         one.told = kind, content
-    return True
 
 
 def _hold_to(one: _Running, limit: float | None) -> None:
     """Stop what takes too long, and kill what does not stop."""
-    took = _seconds(one)
-    if limit and took > limit and not one.late and not one.told:
+    if limit and one.seconds > limit and not one.late and not one.told:
         one.late = True
         one.process.terminate()
-    if limit and took > limit + GRACE_SECONDS and not one.killed:
-        one.killed = True
+    if limit and one.seconds > limit + GRACE_SECONDS:
         one.process.kill()
 
 
-def _seconds(one: _Running) -> float:
-    """Since it began, which is when its process has started."""
-    return time.monotonic() - one.started if one.started else 0.0
-
-
-def _outcome(one: _Running, limit: float | None) -> Outcome:
+def _outcome(one: _Running, death: str, limit: float | None) -> Outcome:
     """What became of a request whose process has ended."""
-    name, seconds = one.request.name, _seconds(one)
+    name = one.request.name
     if one.told and not (one.late and one.told[0] == "failed"):
-        return Outcome(name, *one.told, seconds)
-    reason = death(one.process.exitcode or 0) or "it ended without a word"
+        return Outcome(name, *one.told, one.seconds)
+    reason = death or "it ended without a word"
     if one.late:
         minutes = f"{(limit or 0) / 60:g} min"
         reason = f"stopped at its time limit of {minutes}; the same command goes on from there"
-    return Outcome(name, "failed", _kept(one.request, reason), seconds)
+    return Outcome(name, "failed", _kept(one.request, reason), one.seconds)
 
 
 def _kept(request: Request, reason: str) -> str:
     """Why a request failed, and where its notebook is kept."""
-    from semantica_lib.pages.notebooks import (  # papermill takes seconds to import
-        keep_failed,
-        page_of,
-    )
+    from semantica_lib.pages import notebooks  # papermill takes seconds to import
 
     try:
-        page = page_of(request.name, request.wanted)
-        return f"{reason} (notebook kept as {keep_failed(page, reason)})"
+        page = notebooks.page_of(request.name, request.wanted)
+        return f"{reason} (notebook kept as {notebooks.keep_failed(page, reason)})"
     except (OSError, RequestError) as error:
         return f"{reason} (its notebook could not be kept: {' '.join(str(error).split())})"
 
 
-def _stop(running: Sequence[_Running]) -> None:
-    for one in running:
-        one.process.terminate()
-    deadline = time.monotonic() + GRACE_SECONDS
-    for one in running:
-        one.process.join(max(0.0, deadline - time.monotonic()))
-        if one.process.is_alive():
-            one.process.kill()
+def _stop(running: dict[Any, _Running]) -> None:
+    children.stop(running, lambda _, one: one.process.terminate(), GRACE_SECONDS)
+    for one in running.values():
         one.bar.close()
 
 
@@ -173,29 +152,23 @@ def _child(pipe: Any, request: Request, at_once: int) -> None:
         with contextlib.suppress(OSError):  # the parent is gone, and this process will be
             pipe.send((kind, content))
 
-    def tell(done: int, total: int, unit: str) -> None:
-        send("progress", (done, total, unit))
-
     def warn(message: Warning | str, *_: Any) -> None:
         send("warning", " ".join(str(message).split()))
 
     warnings.showwarning = warn
     send("begun", None)
     try:
-        send(*work(request, tell, at_once))
+        send(*work(request, lambda *told: send("progress", told), at_once))
     except KeyboardInterrupt:
         raise SystemExit(1) from None
     except (RequestError, TrainingError, RuntimeError, OSError) as error:
         send("failed", " ".join(str(error).split()) or repr(error))
     except Exception as error:  # a fault of the program's own: more than a line is needed
         log = results.here() / f"{request.name.replace(os.sep, '_')}.error.log"
-        with contextlib.suppress(OSError):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(traceback.format_exc(), encoding="utf-8")
-        send("failed", f"{error!r} (more in {log})")
+        send("failed", f"{error!r} {children.logged(log)}")
 
 
-def work(request: Request, tell: Callable[[int, int, str], None], at_once: int) -> tuple[str, str]:
+def work(request: Request, tell: Tell, at_once: int) -> tuple[str, str]:
     """Train what a request names and execute its notebook: the kind of its outcome, and words."""
     from semantica_lib.pages import notebooks
     from semantica_lib.running.run import run_all  # papermill and torch take seconds to import
@@ -220,7 +193,7 @@ def work(request: Request, tell: Callable[[int, int, str], None], at_once: int) 
     return kind, "; ".join([*failures, summary(after), f"notebook {page.target}"])
 
 
-def lines(outcomes: Sequence[Outcome], seconds: float) -> list[str]:
+def told(outcomes: Sequence[Outcome], seconds: float) -> list[str]:
     """A line for each, and one of them all."""
     each = [
         f"{one.name}: {one.kind}{f' in {one.seconds:.0f} s' if one.kind != 'skipped' else ''}: "

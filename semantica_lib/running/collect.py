@@ -1,35 +1,37 @@
-"""Putting a result together from its finished stacks."""
+"""Collecting a result from the checkpoints of its groups, once all of them are trained."""
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from semantica_lib.datasets.mlm import HOLDS, MlmTask
-from semantica_lib.datasets.tokens import Tokens
 from semantica_lib.datasets.xor import SPLITS
-from semantica_lib.running.groups import Part
+from semantica_lib.running.groups import Group
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 from semantica_lib.store import results
 from semantica_lib.store.provenance import device_name, listed, provenance
 
+if TYPE_CHECKING:  # for language models only
+    from semantica_lib.datasets.mlm import MlmTask
+    from semantica_lib.datasets.tokens import Tokens
+
 NEAREST = 5  # neighbours of each tracked word
 
 
-def assemble(
-    folder: Path, own: AnySettings, parts: list[Part], device: str, text: Tokens | None = None
+def collect(
+    folder: Path, own: AnySettings, groups: list[Group], device: str, text: "Tokens | None" = None
 ) -> None:
-    """Store the result of finished stacks.
+    """Store the result of finished groups.
 
     Args:
         text: what a language model was trained on; None for an XOR experiment.
     """
-    trials = [trial for part in parts for trial in part.trials]
+    trials = [trial for group in groups for trial in group.trials]
     order = sorted(range(len(trials)), key=lambda index: (not trials[index][1], trials[index][0]))
-    steps, tables = _joined(parts, "record_steps", "tables")  # (trial, record, table, ...)
+    steps, tables = _joined(groups, "record_steps", "tables")  # (trial, record, table, ...)
     trajectory = {
         "steps": steps,
         "seed": np.array([trials[index][0] for index in order]),
@@ -38,29 +40,34 @@ def assemble(
         "output_embedding": tables[order, :, 1],
     }
     if text is None:
-        measured_steps, norms = _joined(parts, "measured_steps", "norms")
+        measured_steps, norms = _joined(groups, "measured_steps", "norms")
         trajectory |= {"measured_steps": measured_steps, "hidden_norm": norms[order]}
-        trajectory["logit_gap"] = _joined(parts, "measured_steps", "gaps")[1][order]
-        if all("gradients" in part.tensors for part in parts):  # not those of an earlier version
-            steps, pulls = _joined(parts, "gradient_steps", "gradients")
+        trajectory["logit_gap"] = _joined(groups, "measured_steps", "gaps")[1][order]
+        if all("gradients" in one.tensors for one in groups):  # not those of an earlier version
+            steps, pulls = _joined(groups, "gradient_steps", "gradients")
             trajectory |= {"gradient_steps": steps, "table_gradient": pulls[order]}
         further, splits = {}, SPLITS
     else:
-        from semantica_lib.trainers.mlm import SPLITS as splits
-
-        words, further = _language(own, [parts[index] for index in order], text)
+        words, further, splits = _words(own, [groups[index] for index in order], text)
         trajectory |= words
-    manifest = _manifest(own, parts, trajectory, device) | further
-    results.write(folder, manifest, trajectory, _metrics(parts, splits))
+    manifest = _manifest(own, groups, trajectory, device) | further
+    results.write(folder, manifest, trajectory, _metrics(groups, splits))
 
 
 def _manifest(
-    own: AnySettings, parts: list[Part], trajectory: dict[str, np.ndarray], device: str
+    own: AnySettings, groups: list[Group], trajectory: dict[str, np.ndarray], device: str
 ) -> dict[str, Any]:
     made, name = provenance(), device_name(device)
-    # checkpoints of an earlier version do not tell their device; they never left their machine
-    devices = [part.about.get("device", name) for part in parts]
     trials = zip(trajectory["seed"].tolist(), trajectory["tied"].tolist(), strict=True)
+    stacks = [
+        {"tied": one.tied, "seeds": list(one.seeds)}
+        # checkpoints of an earlier version do not tell their device; they never left their machine
+        | {"device": one.about.get("device", name), "dirty": one.about["dirty"] == "true"}
+        | {name: one.about[name] for name in ("commit", "started")}
+        | {"seconds": float(one.about["seconds"])}
+        | ({"processes": int(one.about["processes"])} if "processes" in one.about else {})
+        for one in groups
+    ]
     return made | {
         "experiment": own.experiment,
         "settings": own.model_dump(mode="json"),
@@ -69,49 +76,43 @@ def _manifest(
         "trials": [{"seed": seed, "tied": tied} for seed, tied in trials],
         "status": "complete" if own.steps >= results.full_steps(own) else "partial",
         "steps_done": own.steps,
-        "dirty": made["dirty"] or any(part.about["dirty"] == "true" for part in parts),
-        "device": listed(*devices),
+        "dirty": made["dirty"] or any(stack["dirty"] for stack in stacks),
+        "device": listed(*(stack["device"] for stack in stacks)),
         "threads": 1,
-        "started": min(part.about["started"] for part in parts),
-        "duration_s": round(sum(float(part.about["seconds"]) for part in parts), 1),
-        "stacks": [
-            {"tied": part.tied, "seeds": list(part.seeds), "device": used}
-            | {name: part.about[name] for name in ("commit", "started")}
-            | {"dirty": part.about["dirty"] == "true", "seconds": float(part.about["seconds"])}
-            | ({"processes": int(part.about["processes"])} if "processes" in part.about else {})
-            for part, used in zip(parts, devices, strict=True)
-        ],
+        "started": min(stack["started"] for stack in stacks),
+        "duration_s": round(sum(stack["seconds"] for stack in stacks), 1),
+        "stacks": stacks,
     }
 
 
-def _language(
-    own: MlmSettings, parts: list[Part], text: Tokens
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What else the result of a language model has, in its trajectory and in its manifest.
+def _words(
+    own: MlmSettings, groups: list[Group], text: "Tokens"
+) -> tuple[dict[str, np.ndarray], dict[str, Any], Sequence[str]]:
+    """What else a language model's result has: in its trajectory, in its manifest, its splits.
 
     Args:
-        parts: of a trial each, in the order of the trials.
+        groups: of a trial each, in the order of the trials.
     """
-    from semantica_lib.trainers.mlm import mlm_task, unigram
+    from semantica_lib.datasets.mlm import HOLDS
+    from semantica_lib.trainers import mlm  # accelerate takes seconds to import
 
-    tasks = [mlm_task(own, text, part.seeds[0]) for part in parts]
+    tasks = [mlm.mlm_task(own, text, group.seeds[0]) for group in groups]
     names = np.array(tasks[0].names)
-    near = [_nearest(part, task) for part, task in zip(parts, tasks, strict=True)]
+    near = [_nearest(group, task) for group, task in zip(groups, tasks, strict=True)]
     words = {
         "words": names[tasks[0].tracked.numpy()],
         "holds": np.stack([(task.classes == HOLDS).numpy() for task in tasks]),
         "neighbours": names[np.stack(near)],
     }
-    baseline = {str(task.seed): unigram(task) for task in tasks}
-    return words, {"text": text.about, "unigram": baseline}
+    baseline = {str(task.seed): mlm.unigram(task) for task in tasks}
+    return words, {"text": text.about, "unigram": baseline}, mlm.SPLITS
 
 
-def _nearest(part: Part, task: MlmTask) -> np.ndarray:
+def _nearest(group: Group, task: "MlmTask") -> np.ndarray:
     """Ids of the rows nearest to each tracked word by cosine, ``(table, word, NEAREST)``."""
-    found = []
+    found, tied = [], group.tensors["model.input_embedding.weight"]
     for name in ("input_embedding", "output_embedding"):
-        one = part.tensors.get(f"model.{name}.weight")
-        rows = part.tensors["model.input_embedding.weight"] if one is None else one  # tied
+        rows = group.tensors.get(f"model.{name}.weight", tied)
         rows = torch.nn.functional.normalize(rows.double(), dim=1)
         cosine = rows[task.tracked] @ rows.T
         cosine[torch.arange(len(task.tracked)), task.tracked] = -2  # not itself
@@ -119,24 +120,26 @@ def _nearest(part: Part, task: MlmTask) -> np.ndarray:
     return torch.stack(found).numpy()
 
 
-def _joined(parts: list[Part], steps: str, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps that every stack has, and what it stored by that name, ``(trial, step, ...)``."""
-    shared = set.intersection(*(set(part.tensors[steps].tolist()) for part in parts))
+def _joined(groups: list[Group], steps: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps that every group has, and what it stored by that name, ``(trial, step, ...)``."""
+    shared = set.intersection(*(set(group.tensors[steps].tolist()) for group in groups))
     values = []
-    for part in parts:
-        keep = [index for index, step in enumerate(part.tensors[steps].tolist()) if step in shared]
-        values.append(part.tensors[name][keep].transpose(0, 1).numpy())
+    for group in groups:
+        keep = [place for place, step in enumerate(group.tensors[steps].tolist()) if step in shared]
+        values.append(group.tensors[name][keep].transpose(0, 1).numpy())
     return np.array(sorted(shared)), np.concatenate(values)
 
 
-def _metrics(parts: list[Part], names: Sequence[str]) -> str:
+def _metrics(groups: list[Group], names: Sequence[str]) -> str:
     """Accuracy and loss of every trial as tidy CSV."""
     rows = io.StringIO()
     rows.write("seed,tied,step,split,accuracy,loss\n")
-    for part in sorted(parts, key=lambda part: (not part.tied, part.seeds)):
-        measured = part.tensors["measured"].tolist()  # (step, split, quantity, trial)
-        for index, (seed, tied) in enumerate(part.trials):
-            for step, splits in zip(part.tensors["measured_steps"].tolist(), measured, strict=True):
+    for group in sorted(groups, key=lambda group: (not group.tied, group.seeds)):
+        measured = group.tensors["measured"].tolist()  # (step, split, quantity, trial)
+        for index, (seed, tied) in enumerate(group.trials):
+            for step, splits in zip(
+                group.tensors["measured_steps"].tolist(), measured, strict=True
+            ):
                 for split, (accuracy, loss) in zip(names, splits, strict=True):
                     rows.write(
                         f"{seed},{str(tied).lower()},{step},{split},"

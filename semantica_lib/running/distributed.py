@@ -1,22 +1,21 @@
-"""Several processes, as ``torchrun`` starts them, that train each trial of a result together.
+"""Distributed training: several processes, as ``torchrun`` starts them, train each model together.
 
-The first one plans, keeps and puts together, as a single process does; the others follow: they are
-told which trial to train. Their folders need not be shared, but their text must be the same.
+The first one plans, keeps and collects, as a single process does; the others follow: they are told
+which trial to train. Their folders need not be shared, but their text must be the same.
 """
 
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, NoReturn
 
 from semantica_lib.errors import RequestError
-from semantica_lib.running.groups import Part, title
+from semantica_lib.running.groups import Group, title
 from semantica_lib.running.processes import train_stack
 from semantica_lib.running.progress import Bar, Tell, amount, unit
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
-from semantica_lib.store.results import Result
 
 
 def several() -> bool:
@@ -24,7 +23,7 @@ def several() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def run(own: AnySettings, device: str, work: Callable[[], Result]) -> Result:
+def run(own: AnySettings, device: str, work: Callable[[], Any]) -> Any:
     """What the first process's ``work`` returns; in the others it trains along, and then exits.
 
     Raises:
@@ -39,30 +38,30 @@ def run(own: AnySettings, device: str, work: Callable[[], Result]) -> Result:
         )
     if not PartialState(cpu=device == "cpu").is_main_process:
         _follow(device)
-    result = work()
+    made = work()
     _tell(None)
-    return result
+    return made
 
 
-def lead(parts: list[Part], device: str) -> None:
-    """In the first process: train trials one after the other, all processes alike.
+def lead(
+    stacks: Sequence[list[Group]], device: str, done: Callable[[list[Group], str], None]
+) -> None:
+    """In the first process: train stacks (a trial each) one after the other, all processes alike.
 
     Raises:
         KeyboardInterrupt: one of the processes was stopped; checkpoints are written.
     """
-    for part in parts:
-        _tell(part)
-        with closing(Bar(title([part]))) as bar:
-            finished = _train(part, device, bar)
-        if not finished:
-            raise KeyboardInterrupt
+    for stack in stacks:
+        _tell(stack)
+        with closing(Bar(title(stack))) as bar:
+            _train(stack, device, bar)
+        done(stack, "")
 
 
 def _follow(device: str) -> NoReturn:
     """In another process: train what the first one tells, until it tells nothing more."""
-    while part := _tell(None):
-        if not _train(part, device, None):
-            raise KeyboardInterrupt
+    while stack := _tell(None):
+        _train(stack, device, None)
     raise SystemExit(0)
 
 
@@ -73,8 +72,8 @@ def _tell(told: Any) -> Any:
     return broadcast_object_list([told])[0]
 
 
-def _train(part: Part, device: str, tell: Tell | None) -> bool:
-    """Train a trial in this process; asked to stop (Ctrl-C), it ends with all the others."""
+def _train(stack: list[Group], device: str, tell: Tell | None) -> None:
+    """Train a stack in this process; asked to stop (Ctrl-C), it ends with all the others."""
     stopped = threading.Event()
     before = {
         name: signal.signal(name, lambda *_: stopped.set())
@@ -83,11 +82,12 @@ def _train(part: Part, device: str, tell: Tell | None) -> bool:
 
     def going_on(step: int) -> bool:
         if tell:
-            tell(amount([part], step), amount([part], part.own.steps), unit([part]))
+            tell(amount(stack, step), amount(stack, stack[0].own.steps), unit(stack))
         return not stopped.is_set()
 
     try:
-        return train_stack([part], device, tell is not None, going_on)
+        if not train_stack(stack, device, tell is not None, going_on):
+            raise KeyboardInterrupt
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)

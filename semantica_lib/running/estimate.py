@@ -60,9 +60,9 @@ class Rate(NamedTuple):
 
 def seconds(own: AnySettings, trials: int, steps: int, device: str) -> float:
     """How long a stack of so many trials trains for so many steps, on one core or one GPU."""
-    here = _here(_kind(own), device)
+    here = _ratio(results.here(), own, device)
     if isinstance(own, MlmSettings):
-        rate = here or _published(_kind(own), device)
+        rate = here or _ratio(results.PUBLISHED, own, device)
         return (rate or math.nan) * trials * steps * _tokens(own)
     return _bench_seconds(own, trials, steps, device) * (here or 1.0)
 
@@ -77,13 +77,14 @@ def memory_mb(own: AnySettings, trials: int) -> float:
 
 def basis(own: AnySettings, device: str) -> str:
     """What :func:`seconds` was measured on, in a few words."""
+    here = _ratio(results.here(), own, device)
     if isinstance(own, MlmSettings):
-        here, there = (bool(one(_kind(own), device)) for one in (_here, _published))
-        return "results here" if here else "published results" if there else "nothing measured"
+        there = "published results" if _ratio(results.PUBLISHED, own, device) else ""
+        return "results here" if here else there or "nothing measured"
     rate = _rate(own, device)
     if rate is None:
         return "nothing measured"
-    adjusted = ", adjusted by results here" if _here(_kind(own), device) else ""
+    adjusted = ", adjusted by results here" if here else ""
     return f"the bench of {rate.name} on {rate.machine}{adjusted}"
 
 
@@ -160,18 +161,14 @@ def _measured(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
-def _here(kind: str, device: str) -> float | None:
-    """How this machine's results compare with what is expected; of words their seconds a token."""
-    return _found(results.here(), kind, device)
-
-
-def _published(kind: str, device: str) -> float | None:
-    return _found(results.PUBLISHED, kind, device)
+def _ratio(place: Path, own: AnySettings, device: str) -> float | None:
+    """How results of its kind compare with what is expected; of words, their seconds a token."""
+    return _found(place, _kind(own), device)
 
 
 @cache
 def _found(place: Path, kind: str, device: str) -> float | None:
-    """The median over the results of a kind that were trained on such a device."""
+    """The median ratio over the results of a kind that were trained on such a device."""
     ratios = []
     for manifest in _manifests(place, device):
         own = settings(manifest["settings"])

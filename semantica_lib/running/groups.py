@@ -1,14 +1,16 @@
-"""The parts of a result: trials of one tie that train together, with a checkpoint of their own."""
+"""Groups: the trials of one tie of a result, which share a checkpoint on disk.
+
+A language model's trials train one by one, so each of them is a group by itself.
+"""
 
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semantica_lib.datasets.tokens import Tokens
 from semantica_lib.errors import RequestError
 from semantica_lib.files import write_whole
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
@@ -16,16 +18,18 @@ from semantica_lib.store import results
 from semantica_lib.store.checkpoint import load_checkpoint
 from semantica_lib.store.locks import TAKEN
 
-if TYPE_CHECKING:  # torch takes two seconds to import
+if TYPE_CHECKING:  # torch takes two seconds to import; tokens are for language models only
     from torch import Tensor
+
+    from semantica_lib.datasets.tokens import Tokens
 
 
 @dataclass
-class Part:
-    """Trials of one tie of a result, which train together, and their checkpoint where there is one.
+class Group:
+    """Trials of one tie of a result, and their checkpoint where there is one.
 
     ``own`` are the result's settings, to whose steps it is trained; ``text`` is the sha256 of the
-    rows of tokens that a language model is trained on.
+    rows of tokens that a language model is trained on; ``finished`` is what lies in the result.
     """
 
     path: Path
@@ -35,6 +39,7 @@ class Part:
     tensors: "dict[str, Tensor] | None" = None
     about: dict[str, str] = field(default_factory=dict)
     text: str = ""
+    finished: bool = False
 
     @property
     def step(self) -> int:
@@ -46,7 +51,7 @@ class Part:
 
     @property
     def progress(self) -> tuple:
-        """How far it is: parts that agree in it can go on as one stack."""
+        """How far it is: groups that agree in it can go on as one stack."""
         series = {name: value for name, value in (self.tensors or {}).items() if "steps" in name}
         recorded = tuple(sorted((name, tuple(steps.tolist())) for name, steps in series.items()))
         return self.step, tuple(sorted(self.tensors or {})), recorded
@@ -64,19 +69,23 @@ class Part:
         self.tensors, self.about = load_checkpoint(self.path)
 
 
-def title(stack: Sequence[Part]) -> str:
-    """The stack in a few words."""
+def trials_in(groups: Iterable[Group]) -> int:
+    return sum(len(group.seeds) for group in groups)
+
+
+def title(stack: Sequence[Group]) -> str:
+    """A stack in a few words."""
     first = stack[0]
-    seeds = len(first.seeds)
     if len(stack) == 1:
+        seeds = len(first.seeds)
         trials = f"{seeds} seeds" if seeds > 1 else f"seed {first.seeds[0]}"
         return f"{first.own.experiment} {first.name}, {trials}"
-    trials, folders = sum(len(part.seeds) for part in stack), {part.path.parent for part in stack}
-    return f"{first.own.experiment}, {trials} trials of {len(folders)} results"
+    folders = {group.path.parent for group in stack}
+    return f"{first.own.experiment}, {trials_in(stack)} trials of {len(folders)} results"
 
 
-def read_part(path: Path, own: AnySettings) -> Part:
-    """A part from its checkpoint.
+def read_group(path: Path, own: AnySettings) -> Group:
+    """A group from its checkpoint.
 
     Raises:
         RequestError: the checkpoint is damaged or belongs to other settings.
@@ -87,11 +96,11 @@ def read_part(path: Path, own: AnySettings) -> Part:
             f"checkpoint {path} belongs to other settings; delete it, or start again with --fresh"
         )
     seeds, text = tuple(tensors["seeds"].tolist()), about.get("text", "")
-    return Part(path, own, about["tied"] == "true", seeds, tensors, about, text)
+    return Group(path, own, about["tied"] == "true", seeds, tensors, about, text)
 
 
-def parts_of(folder: Path, own: AnySettings, fresh: bool = False) -> list[Part]:
-    """The parts of a result: those begun, and a new one for each tie that lacks trials.
+def groups_of(folder: Path, own: AnySettings, fresh: bool = False) -> list[Group]:
+    """The groups of a result: those begun, and a new one for each tie that lacks trials.
 
     They stand in the order of their trials, whoever has begun which of them by now.
 
@@ -99,23 +108,23 @@ def parts_of(folder: Path, own: AnySettings, fresh: bool = False) -> list[Part]:
         fresh: as if none was begun.
 
     Raises:
-        RequestError: as :func:`read_part`.
+        RequestError: as :func:`read_group`.
     """
     files = [] if fresh else (folder / "checkpoints").glob("*.safetensors")
-    parts = [read_part(path, own) for path in files]
-    begun = {trial for part in parts for trial in part.trials}
+    groups = [read_group(path, own) for path in files]
+    begun = {trial for group in groups for trial in group.trials}
     for tie in own.ties:
         seeds = tuple(seed for seed in own.seeds if (seed, tie == "tied") not in begun)
-        alone = isinstance(own, MlmSettings)  # whose trials do not train as a stack
+        alone = isinstance(own, MlmSettings)
         for some in [(seed,) for seed in seeds] if alone else [seeds] if seeds else []:
             mark = hashlib.sha256(repr(some).encode()).hexdigest()[:6]
             name = f"{tie}-{min(some)}-{max(some)}-{mark}.safetensors"
-            parts.append(Part(folder / "checkpoints" / name, own, tie == "tied", some))
-    return sorted(parts, key=lambda part: (not part.tied, part.seeds))
+            groups.append(Group(folder / "checkpoints" / name, own, tie == "tied", some))
+    return sorted(groups, key=lambda group: (not group.tied, group.seeds))
 
 
-def published_parts(folder: Path, own: AnySettings) -> list[Part]:
-    """The parts that training here goes on from: none where one was begun here.
+def published_groups(folder: Path, own: AnySettings) -> list[Group]:
+    """The groups that training here goes on from: none where one was begun here.
 
     Nor are there any where the published result is complete, stale, or as far as is asked for: to
     run means to train here.
@@ -127,47 +136,38 @@ def published_parts(folder: Path, own: AnySettings) -> list[Part]:
         return []
     names = results.checkpoints(result)
     results.read_files(result, names)  # refuses those that are not the manifest's
-    parts = [read_part(result.folder / name, own) for name in names]
-    return [part for part in parts if results.asked(own) & set(part.trials)]
+    groups = [read_group(result.folder / name, own) for name in names]
+    return [group for group in groups if results.asked(own) & set(group.trials)]
 
 
-def take(folder: Path, own: AnySettings, parts: list[Part]) -> None:
+def take(folder: Path, own: AnySettings, groups: list[Group]) -> None:
     """Copy published checkpoints into a folder that has none: all of them, or after a kill none."""
-    if parts:
+    if groups:
         (folder / TAKEN).mkdir()
-        for part in parts:
-            write_whole(folder / TAKEN / part.path.name, part.path.read_bytes())
+        for group in groups:
+            write_whole(folder / TAKEN / group.path.name, group.path.read_bytes())
         os.replace(folder / TAKEN, folder / "checkpoints")  # an empty folder gives way
-        step = f"the published checkpoint at step {parts[0].step:,}"
+        step = f"the published checkpoint at step {groups[0].step:,}"
         print(f"{own.experiment}: training goes on from {step}", file=sys.stderr, flush=True)
 
 
-def texts() -> Path:
-    """Where this machine keeps the text of language models."""
-    return results.here() / "corpora"
-
-
-def text_of(own: AnySettings, parts: list[Part]) -> Tokens | None:
+def text_of(own: AnySettings, groups: Sequence[Group]) -> "Tokens | None":
     """What a language model is trained on, made if it is not there yet; of XOR None.
 
     Raises:
-        RequestError: it cannot be had, or a trial was begun with another one.
+        RequestError: it cannot be had, or a group was begun with another text or tokenizer.
     """
     if not isinstance(own, MlmSettings):
         return None
-    from semantica_lib.trainers.mlm import text_of  # accelerate takes seconds to import
+    from semantica_lib.trainers import mlm  # accelerate takes seconds to import
 
-    text = text_of(own, texts())
-    for part in parts:
-        refuse_other_text(part, text.about["rows_sha256"])
-        part.text = text.about["rows_sha256"]
+    text = mlm.text_of(own, results.here() / "corpora")
+    sha256 = text.about["rows_sha256"]
+    for group in groups:
+        if group.text not in ("", sha256):
+            raise RequestError(
+                f"checkpoint {group.path} was trained on another text or tokenizer (rows sha256 "
+                f"{group.text[:12]}) than there is here ({sha256[:12]}); start again with --fresh"
+            )
+        group.text = sha256
     return text
-
-
-def refuse_other_text(part: Part, sha256: str) -> None:
-    """A trial goes on with the text and the tokenizer that it began with, or not at all."""
-    if part.text not in ("", sha256):
-        raise RequestError(
-            f"checkpoint {part.path} was trained on another text or tokenizer (rows sha256 "
-            f"{part.text[:12]}) than there is here ({sha256[:12]}); start again with --fresh"
-        )

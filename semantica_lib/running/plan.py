@@ -1,38 +1,81 @@
-"""What there is to do for a result: what of it is here, and how its training is cut into stacks."""
+"""The plan: what there is of each result that is wanted, and which stacks are to be trained."""
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from semantica_lib.datasets.tokens import Tokens
 from semantica_lib.errors import RequestError
+from semantica_lib.running import estimate
 from semantica_lib.running.devices import cores, resolve_device, spread
-from semantica_lib.running.groups import Part, parts_of, published_parts, take, text_of
-from semantica_lib.running.stacks import cut, stacks
+from semantica_lib.running.groups import (
+    Group,
+    groups_of,
+    published_groups,
+    take,
+    text_of,
+    trials_in,
+)
+from semantica_lib.running.stacks import cut, remaining
 from semantica_lib.settings.catalogue import AnySettings
 from semantica_lib.store import results
 from semantica_lib.store.folders import MANIFEST, METRICS, PLAIN_METRICS, TRAJECTORY
 from semantica_lib.store.locks import InUse, holding
 from semantica_lib.store.results import Result
 
+if TYPE_CHECKING:
+    from semantica_lib.datasets.tokens import Tokens
+
+Shard = tuple[int, int]  # I and N: the I-th of N machines' part of the stacks
+
 
 @dataclass
-class Job:
-    """A result that is wanted: its parts, and what has become of it."""
+class Target:
+    """A result that is wanted: its groups, and what has become of it."""
 
     own: AnySettings
-    parts: list[Part]
-    text: Tokens | None = None
+    groups: list[Group]
+    text: "Tokens | None" = None
     outcome: Result | Exception | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stack to train: groups that are equally far, of the plan's stack of such a number."""
+
+    groups: list[Group]
+    device: str
+    number: int
+
+    @property
+    def own(self) -> AnySettings:
+        return self.groups[0].own
+
+    @property
+    def trials(self) -> int:
+        return trials_in(self.groups)
+
+    @property
+    def steps(self) -> int:
+        """Those that are left."""
+        return self.own.steps - self.groups[0].step
+
+    @property
+    def seconds(self) -> float:
+        return estimate.seconds(self.own, self.trials, self.steps, self.device)
+
+    @property
+    def memory_mb(self) -> float:
+        return estimate.memory_mb(self.own, self.trials)
 
 
 def folder_of(own: AnySettings) -> Path:
     return results.folder(results.here(), own)
 
 
-def begin(own: AnySettings, fresh: bool = False, held: ExitStack | None = None) -> Job:
+def begin(own: AnySettings, fresh: bool = False, held: ExitStack | None = None) -> Target:
     """See what there is of a result, and take what is published of it; hold it if that is asked."""
     resolve_device(own.device)
     folder = folder_of(own)
@@ -40,15 +83,15 @@ def begin(own: AnySettings, fresh: bool = False, held: ExitStack | None = None) 
         held.enter_context(holding(folder, wait=True))
     if fresh:
         _discard(folder)
-    if not fresh and results.load_of(results.here(), own) is None:
-        take(folder, own, published_parts(folder, own))
-    job = look(own, folder, fresh)
-    job.text = text_of(own, job.parts) if job.outcome is None else None
-    return job
+    elif results.load_of(results.here(), own) is None:
+        take(folder, own, published_groups(folder, own))
+    target = look(own, folder, fresh)
+    target.text = text_of(own, target.groups) if target.outcome is None else None
+    return target
 
 
-def look(own: AnySettings, folder: Path, fresh: bool = False) -> Job:
-    """A result and its parts, as they are, or as if there was nothing yet."""
+def look(own: AnySettings, folder: Path, fresh: bool = False) -> Target:
+    """A result and its groups, as they are, or as if there was nothing yet."""
     before = None if fresh else results.load_of(results.here(), own)
     if before and (differing := before.differs_from(own)):
         raise RequestError(
@@ -56,17 +99,17 @@ def look(own: AnySettings, folder: Path, fresh: bool = False) -> Job:
             "discard it by --fresh"
         )
     if before and before.covers(own):
-        done = [Part(folder, own, tie == "tied", own.seeds) for tie in own.ties]
-        return Job(own, done, outcome=before)
+        done = [Group(folder, own, tie == "tied", own.seeds, finished=True) for tie in own.ties]
+        return Target(own, done, outcome=before)
     wanted = results.asked(own)
     if before and before.complete:  # its trials stay in the result
         wanted |= before.held
-    parts = [part for part in parts_of(folder, own, fresh) if wanted & set(part.trials)]
-    steps = max(own.steps, *(part.step for part in parts))
+    groups = [group for group in groups_of(folder, own, fresh) if wanted & set(group.trials)]
+    steps = max(own.steps, *(group.step for group in groups))
     own = own.model_copy(update={"steps": steps})
-    for part in parts:
-        part.own = own
-    return Job(own, parts)
+    for group in groups:
+        group.own = own
+    return Target(own, groups)
 
 
 def _discard(folder: Path) -> None:
@@ -77,40 +120,44 @@ def _discard(folder: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def shards_of(jobs: Sequence[Job], least: int = 0) -> Iterator[tuple[str, list[list[Part]]]]:
-    """Each device that is wanted, and what there is to do on it, what is finished too."""
-    for name in dict.fromkeys(job.own.device for job in jobs if job.parts):
+def stacks_of(
+    targets: Sequence[Target], shard: Shard | None = None, least: int = 0
+) -> dict[str, list[list[Group]]]:
+    """The stacks of the plan by their device, finished ones too.
+
+    Args:
+        shard: only its stacks, where each shard has one if there are trials enough.
+        least: of one shape so many stacks if there are trials enough; one a core or a GPU if it is
+            not said.
+    """
+    number, of = shard or (1, 1)
+    found: dict[str, list[list[Group]]] = {}
+    for name in dict.fromkeys(target.own.device for target in targets if target.groups):
         device = resolve_device(name) if name == "auto" else name
-        parts = [part for job in jobs for part in job.parts if job.own.device == name]
+        groups = [group for one in targets for group in one.groups if one.own.device == name]
         few = max(2, cores()) if device == "cpu" else max(1, len(spread(device)))
-        yield device, cut(parts, device, least or few)
-
-
-def left_of(shards: Sequence[Sequence[Part]], open_: dict[int, Job]) -> list[list[Part]]:
-    """The stacks that are to be trained still."""
-    of_open = ([part for part in shard if id(part) in open_] for shard in shards)
-    return [stack for shard in of_open for stack in stacks(shard)]
+        found.setdefault(device, []).extend(cut(groups, device, of if shard else least or few))
+    return {device: stacks[number - 1 :: of] for device, stacks in found.items()}
 
 
 def plan(
-    wanted: Sequence[AnySettings], fresh: bool = False, least: int = 0
-) -> list[tuple[str, list[Part], list[list[Part]]]]:
-    """What there is to do, without doing it: each shard's device, parts, and stacks to train yet.
+    wanted: Sequence[AnySettings], fresh: bool = False, shard: Shard | None = None, least: int = 0
+) -> list[Planned]:
+    """What there is to train, without doing it.
 
     Args:
         fresh: as if nothing was done.
-        least: of one shape so many shards if there are trials enough; as :func:`run_all` cuts them
-            if it is not said.
+        shard, least: as :func:`stacks_of` has them.
 
     Raises:
         RequestError: a result or a checkpoint is damaged, or the device is not there.
     """
-    jobs = [look(own, folder_of(own), fresh) for own in wanted]
-    open_ = {id(part): job for job in jobs for part in job.parts if job.outcome is None}
+    found = stacks_of([look(own, folder_of(own), fresh) for own in wanted], shard, least)
+    every = ((device, stack) for device, stacks in found.items() for stack in stacks)
     return [
-        (device, shard, left_of([shard], open_))
-        for device, shards in shards_of(jobs, least)
-        for shard in shards
+        Planned(groups, device, number)
+        for number, (device, stack) in enumerate(every, 1)
+        for groups in remaining(stack)
     ]
 
 
@@ -124,24 +171,9 @@ def check(own: AnySettings, fresh: bool = False) -> None:
     """
     resolve_device(own.device)
     folder = folder_of(own)
-    with _unless_in_use(folder) as free:
-        if free and not fresh:
-            if results.load_of(results.here(), own) is None:
-                published_parts(folder, own)
-            job = look(own, folder)
-            if job.outcome is None:
-                text_of(own, job.parts)
-        elif free:
-            text_of(own, [])
-
-
-@contextmanager
-def _unless_in_use(folder: Path) -> Iterator[bool]:
-    """Hold a folder; whether that could be."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(holding(folder))
-        except InUse:
-            yield False
-        else:
-            yield True
+    with suppress(InUse), holding(folder):
+        if not fresh and results.load_of(results.here(), own) is None:
+            published_groups(folder, own)
+        target = Target(own, []) if fresh else look(own, folder)
+        if target.outcome is None:
+            text_of(own, target.groups)

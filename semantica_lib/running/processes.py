@@ -5,12 +5,9 @@ trials together instead, one after the other (:mod:`semantica_lib.running.distri
 """
 
 import contextlib
-import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,10 +18,11 @@ from typing import Any
 import torch
 
 from semantica_lib.models.stack import Layout
+from semantica_lib.running import children
 from semantica_lib.running.devices import spread
-from semantica_lib.running.groups import Part, refuse_other_text, texts
+from semantica_lib.running.groups import Group, text_of, trials_in
 from semantica_lib.running.progress import Tell, amount, unit
-from semantica_lib.running.stopping import STOP_SECONDS, death
+from semantica_lib.running.stopping import STOP_SECONDS
 from semantica_lib.settings.catalogue import MlmSettings
 from semantica_lib.store.checkpoint import save_checkpoint
 from semantica_lib.store.provenance import device_name, listed, provenance
@@ -37,7 +35,7 @@ from semantica_lib.trainers.history import joined, parted, relaid
 class _Running:
     """A stack in training: its process, the device it is on, how far it is."""
 
-    stack: list[Part]
+    stack: list[Group]
     process: BaseProcess
     device: str
     step: int
@@ -45,10 +43,10 @@ class _Running:
 
 
 def train_all(
-    stacks: Sequence[list[Part]],
+    stacks: Sequence[list[Group]],
     device: str,
     at_once: int,
-    done: Callable[[list[Part], str], None],
+    done: Callable[[list[Group], str], None],
     tell: Tell,
 ) -> None:
     """Train stacks to their steps, spread over the GPUs where ``device`` is no certain one.
@@ -61,32 +59,18 @@ def train_all(
     Raises:
         KeyboardInterrupt: stopped by Ctrl-C; checkpoints are written.
     """
-    context, places = multiprocessing.get_context("spawn"), spread(device)
-    waiting, running, said = list(stacks), {}, set()
+    places, waiting, running, said = spread(device), list(stacks), {}, set()
     total = sum(amount(stack, stack[0].own.steps) for stack in stacks)
     reached = {id(stack): amount(stack, stack[0].step) for stack in stacks}
     try:
         while waiting or running:
             while waiting and len(running) < max(at_once, len(places)):
-                stack, place = (
-                    waiting.pop(0),
-                    emptiest(places, [r.device for r in running.values()]),
-                )
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_child, args=(theirs, stack, place))
-                process.start()
-                theirs.close()
-                running[ours] = _Running(stack, process, place, stack[0].step)
+                place = emptiest(places, [one.device for one in running.values()])
+                stack = waiting.pop(0)
+                pipe, process = children.begun(_child, stack, place)
+                running[pipe] = _Running(stack, process, place, stack[0].step)
             tell(sum(reached.values()), total, unit(stacks[0]))
-            for pipe in multiprocessing.connection.wait(list(running)):
-                one = running[pipe]
-                try:
-                    kind, content = pipe.recv()
-                except (EOFError, ConnectionResetError):
-                    one.process.join()
-                    del running[pipe]
-                    done(one.stack, one.failure or death(one.process.exitcode or 0))
-                    continue
+            for one, kind, content in children.heard(running):
                 if kind == "step":
                     one.step, reached[id(one.stack)] = content, amount(one.stack, content)
                 elif kind == "warning" and content not in said:
@@ -94,9 +78,11 @@ def train_all(
                     warnings.warn(content, Uncompiled, stacklevel=4)
                 elif kind == "error":
                     one.failure = content
+                elif kind == "ended":
+                    done(one.stack, one.failure or content)
         tell(sum(reached.values()), total, unit(stacks[0]))
     except BaseException:
-        _stop(running)
+        children.stop(running, _ask_to_stop, STOP_SECONDS)
         raise
 
 
@@ -105,26 +91,16 @@ def emptiest(places: Sequence[str], taken: Sequence[str]) -> str:
     return min(places, key=taken.count)
 
 
-def _stop(running: dict[Any, _Running]) -> None:
-    """Ask every stack to write its checkpoint and end; one still compiling has nothing to write."""
-    for pipe, one in running.items():
-        if one.step == one.stack[0].step:
-            one.process.kill()
-        with contextlib.suppress(OSError):
-            pipe.send("stop")
-    for pipe, one in running.items():
-        deadline = time.monotonic() + STOP_SECONDS
-        while one.process.is_alive() and time.monotonic() < deadline:
-            with contextlib.suppress(EOFError, OSError):  # keep its pipe from filling up
-                while pipe.poll(0.05):
-                    pipe.recv()
-            one.process.join(0.05)
-        if one.process.is_alive():
-            one.process.kill()
+def _ask_to_stop(pipe: Any, one: _Running) -> None:
+    """Have a stack write its checkpoint and end; one still compiling has nothing to write."""
+    if one.step == one.stack[0].step:
+        one.process.kill()
+    with contextlib.suppress(OSError):
+        pipe.send("stop")
 
 
 def train_stack(
-    parts: Sequence[Part], device: str, keeps: bool, going_on: Callable[[int], bool]
+    groups: Sequence[Group], device: str, keeps: bool, going_on: Callable[[int], bool]
 ) -> bool:
     """Train one stack in this process, keeping its checkpoints if asked to; whether it got there.
 
@@ -135,62 +111,58 @@ def train_stack(
     if device.startswith("cuda:"):
         torch.cuda.set_device(device)  # on which what is captured runs
     started, made, used = time.monotonic(), provenance(), device_name(device)
-    told = [_about(part, made, used) for part in parts]
-    everyone = sum(len(part.seeds) for part in parts)
+    told = [_about(group, made, used) for group in groups]
 
-    def keep(part: Part, tensors: dict[str, torch.Tensor], about: dict[str, str]) -> None:
-        share = len(part.seeds) / everyone  # of the time that its stack took
-        seconds = float(part.about.get("seconds", 0)) + share * (time.monotonic() - started)
-        if keeps:
-            save_checkpoint(part.path, tensors, about | {"seconds": f"{seconds:.1f}"})
+    def keep(each: Sequence[dict[str, torch.Tensor]]) -> None:
+        a_trial = (time.monotonic() - started) / trials_in(groups)
+        for group, tensors, about in zip(groups, each, told, strict=True):
+            seconds = float(group.about.get("seconds", 0)) + len(group.seeds) * a_trial
+            if keeps:
+                save_checkpoint(group.path, tensors, about | {"seconds": f"{seconds:.1f}"})
 
-    own = parts[0].own
-    if isinstance(own, MlmSettings):
+    first = groups[0]
+    if isinstance(first.own, MlmSettings):
         from semantica_lib.trainers import mlm  # accelerate takes seconds to import
 
-        (part,), (about,) = parts, told
-        text = mlm.text_of(own, texts())
-        refuse_other_text(part, text.about["rows_sha256"])
-        trial = mlm.Trial(own, text, part.seeds[0], part.tied, device)
-        return mlm.train(
-            trial, own.steps, part.tensors, lambda tensors: keep(part, tensors, about), going_on
-        )
-    trials = [(part.own, seed, part.tied) for part in parts for seed in part.seeds]
+        text = text_of(first.own, groups)
+        trial = mlm.Trial(first.own, text, first.seeds[0], first.tied, device)
+        steps, start = first.own.steps, first.tensors
+        return mlm.train(trial, steps, start, lambda tensors: keep([tensors]), going_on)
+    trials = [(group.own, seed, group.tied) for group in groups for seed in group.seeds]
     stack = stacked.Stack(*(list(column) for column in zip(*trials, strict=True)), device)
-    layouts = [Layout(stack.layout.shapes, part.tied and not part.own.untie_at) for part in parts]
+    # a checkpoint is laid out as its own tie needs it, whatever else is in the stack
+    layouts = [Layout(stack.layout.shapes, one.tied and not one.own.untie_at) for one in groups]
 
-    def keep_all(tensors: dict[str, torch.Tensor]) -> None:
-        each = parted(tensors, [len(part.seeds) for part in parts])
-        for part, mine, about, layout in zip(parts, each, told, layouts, strict=True):
-            keep(part, relaid(mine, stack.layout, layout), about)
+    def keep_each(tensors: dict[str, torch.Tensor]) -> None:
+        each = zip(parted(tensors, [len(one.seeds) for one in groups]), layouts, strict=True)
+        keep([relaid(mine, stack.layout, layout) for mine, layout in each])
 
     start = None
-    if parts[0].tensors:
-        start = joined(
-            [relaid(p.tensors, old, stack.layout) for p, old in zip(parts, layouts, strict=True)]
-        )
-    return training.train(stack, own.steps, start, keep_all, going_on)
+    if first.tensors:
+        each = zip(groups, layouts, strict=True)
+        start = joined([relaid(one.tensors, layout, stack.layout) for one, layout in each])
+    return training.train(stack, first.own.steps, start, keep_each, going_on)
 
 
-def _about(part: Part, made: dict[str, Any], used: str) -> dict[str, str]:
-    """What a part's checkpoint says of itself."""
-    before = part.about
+def _about(group: Group, made: dict[str, Any], used: str) -> dict[str, str]:
+    """What a group's checkpoint says of itself."""
+    before = group.about
     about = {
-        "settings_hash": part.own.settings_hash,
-        "experiment": part.own.experiment,
-        "tied": str(part.tied).lower(),
+        "settings_hash": group.own.settings_hash,
+        "experiment": group.own.experiment,
+        "tied": str(group.tied).lower(),
         "started": before.get("started") or datetime.now(UTC).isoformat(timespec="seconds"),
         # of every go, in their order: a stack may go on at another commit and on another device
         "commit": listed(before.get("commit", ""), made["commit"] or "unknown"),
         "device": listed(before.get("device", ""), used),
         "dirty": str(made["dirty"] or before.get("dirty") == "true").lower(),
     }
-    if part.text:
-        about |= {"text": part.text, "processes": os.environ.get("WORLD_SIZE", "1")}
+    if group.text:
+        about |= {"text": group.text, "processes": os.environ.get("WORLD_SIZE", "1")}
     return about
 
 
-def _child(pipe: Any, stack: list[Part], device: str) -> None:
+def _child(pipe: Any, stack: list[Group], device: str) -> None:
     """Train one stack in this process and tell the parent how it goes; ends when that does."""
     for name in (signal.SIGINT, signal.SIGTERM):  # a cluster sends it to every process of a job
         signal.signal(name, signal.SIG_IGN)  # the parent says when to stop
@@ -213,7 +185,5 @@ def _child(pipe: Any, stack: list[Part], device: str) -> None:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         log = stack[0].path.parents[1] / "error.log"
         with contextlib.suppress(OSError):
-            log.write_text(traceback.format_exc(), encoding="utf-8")
-        with contextlib.suppress(OSError):
-            pipe.send(("error", f"{reason} (more in {log})"))
+            pipe.send(("error", f"{reason} {children.logged(log)}"))
         raise SystemExit(1) from None

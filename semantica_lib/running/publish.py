@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from semantica_lib.errors import RequestError
-from semantica_lib.running.groups import read_part
+from semantica_lib.running.groups import read_group
 from semantica_lib.settings.catalogue import AnySettings, changes, run_command, settings
 from semantica_lib.settings.sweeps import points, read, sweeps
 from semantica_lib.store import contents, folders, results
@@ -196,10 +196,10 @@ def _checkpoints(own: AnySettings, result: Result) -> dict[str, bytes]:
     done, files, trials = result.manifest["steps_done"], {}, set()
     with holding(results.folder(results.here(), own)):
         for path in results.checkpoint_files(results.here(), own):
-            part = read_part(path, own)
-            if part.step == done and set(part.trials) <= result.held:
+            group = read_group(path, own)
+            if group.step == done and set(group.trials) <= result.held:
                 files[path.name] = path.read_bytes()
-                trials |= set(part.trials)
+                trials |= set(group.trials)
     if trials != result.held:
         raise RequestError(
             f"{own.experiment} is partial, at step {done:,}, and its checkpoints are gone or not "

@@ -1,23 +1,24 @@
-"""Train an experiment on this machine and store it: what is finished is kept, the rest goes on.
+"""Training what is wanted and storing it: what is finished is kept, the rest goes on.
 
-A result is put together from its parts (:mod:`semantica_lib.running.groups`). They train as stacks
-(:mod:`semantica_lib.running.stacks`), each in a process of its own on one thread.
+The trials of a result stand in groups (:mod:`semantica_lib.running.groups`). Groups train together
+as stacks (:mod:`semantica_lib.running.stacks`), each in a process of its own on one thread.
 """
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from typing import Any
 
 from semantica_lib.errors import RequestError, TrainingError
-from semantica_lib.running import distributed as together
-from semantica_lib.running.collect import assemble
+from semantica_lib.running import distributed
+from semantica_lib.running.collect import collect
 from semantica_lib.running.devices import cores, resolve_device
-from semantica_lib.running.groups import Part, title
-from semantica_lib.running.plan import Job, begin, folder_of, left_of, shards_of
+from semantica_lib.running.groups import Group, title
+from semantica_lib.running.plan import Shard, Target, begin, folder_of, stacks_of
 from semantica_lib.running.processes import train_all
 from semantica_lib.running.progress import Bar, Tell
+from semantica_lib.running.stacks import remaining
 from semantica_lib.settings.catalogue import AnySettings, run_command
 from semantica_lib.store import results
 from semantica_lib.store.locks import holding, holding_stack, turn
@@ -34,6 +35,21 @@ def run(own: AnySettings, fresh: bool = False) -> Result:
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
+
+
+def trained(wanted: Sequence[AnySettings], fresh: bool = False) -> list[str | Exception]:
+    """Train as :func:`run_all` does: what became of each in words, or the error that ended it."""
+    started, before = time.monotonic(), [results.state(results.here(), own) for own in wanted]
+    outcomes: list[Any] = run_all(wanted, fresh)
+    seconds = time.monotonic() - started
+    for place, (own, state) in enumerate(zip(wanted, before, strict=True)):
+        if not isinstance(outcomes[place], Exception):
+            after = results.state(results.here(), own)
+            same = state == after and not fresh
+            word = "finished before" if same else f"trained in {seconds:.0f} s"
+            folder = outcomes[place].folder
+            outcomes[place] = f"{own.experiment}: {after}, {word}, in {folder}"
+    return outcomes
 
 
 def run_all(
@@ -67,12 +83,14 @@ def run_all(
     if os.environ.get("SEMANTICA_TRAIN") == "never":
         return [_attempt(_stored, own) for own in wanted]
     with closing(Bar(wanted[0].experiment)) as bar:
-        work = _Work(tell or bar, at_once or cores())
-        if together.several():
-            (own,) = wanted
-            device = resolve_device(own.device)
-            return [together.run(own, device, lambda: _run([own], fresh, work)[0])]
-        return _run(wanted, fresh, work)
+
+        def work() -> list[Result | Exception]:
+            return _run(wanted, fresh, tell or bar, at_once or cores())
+
+        if not distributed.several():
+            return work()
+        (own,) = wanted
+        return distributed.run(own, resolve_device(own.device), work)
 
 
 def _attempt(function: Callable, *arguments: Any) -> Any:
@@ -83,102 +101,84 @@ def _attempt(function: Callable, *arguments: Any) -> Any:
         return error
 
 
-@dataclass
-class _Work:
-    """How training is done: who is told of it, how many stacks are trained at a time."""
-
-    tell: Tell
-    at_once: int
-
-
-def _run(wanted: Sequence[AnySettings], fresh: bool, work: _Work) -> list[Result | Exception]:
+def _run(
+    wanted: Sequence[AnySettings], fresh: bool, tell: Tell, at_once: int
+) -> list[Result | Exception]:
     with ExitStack() as held:
-        jobs = {}
+        begun = {}
         for own in sorted(wanted, key=folder_of):  # else two could wait for each other
-            begun = _attempt(begin, own, fresh, held)
-            failed = isinstance(begun, Exception)
-            jobs[id(own)] = Job(own, [], outcome=begun) if failed else begun
-        ordered = [jobs[id(own)] for own in wanted]
-        for job in ordered:
-            _end(job)  # all of it may have been trained before
-        open_ = {id(part): job for job in ordered for part in job.parts if job.outcome is None}
+            target = _attempt(begin, own, fresh, held)
+            failed = isinstance(target, Exception)
+            begun[id(own)] = Target(own, [], outcome=target) if failed else target
+        targets = [begun[id(own)] for own in wanted]
+        for target in targets:
+            _end(target)  # all of it may have been trained before
+        target_of = {id(group): target for target in targets for group in target.groups}
 
-        def done(stack: list[Part], failure: str) -> None:
-            for part in stack:
-                _ended(open_[id(part)], part, failure and f"{title(stack)}: {failure}")
+        def done(stack: list[Group], failure: str) -> None:
+            for group in stack:
+                _ended(target_of[id(group)], group, failure and f"{title(stack)}: {failure}")
 
-        for device, shards in shards_of(ordered):
-            left = left_of(shards, open_)
-            if together.several():
-                together.lead([part for stack in left for part in stack], device)
-                for stack in left:
-                    done(stack, "")
+        for device, stacks in stacks_of(targets).items():
+            left = [some for stack in stacks for some in remaining(stack)]
+            if distributed.several():
+                distributed.lead(left, device, done)
             elif left:
-                train_all(left, device, work.at_once, done, work.tell)
-    return [job.outcome for job in ordered]
+                train_all(left, device, at_once, done, tell)
+    return [target.outcome for target in targets]
 
 
-def run_share(
-    wanted: Sequence[AnySettings],
-    number: int,
-    of: int,
-    tell: Tell | None = None,
-    at_once: int | None = None,
-) -> list[str]:
-    """Train one of so many shares of the stacks; the rest is left to others, on a shared folder.
+def run_shard(wanted: Sequence[AnySettings], shard: Shard) -> list[str]:
+    """Train one shard of the stacks; the rest is left to others, on a shared folder.
 
-    Nothing is put together: :func:`run_all` does that in no time once all shares are trained.
-
-    Args:
-        number: of the share, from 1.
-        of: so many shares; the stacks are cut so that each has one, if there are trials enough.
+    Nothing is collected: :func:`run_all` does that in no time once all shards are trained.
 
     Returns:
-        Why stacks failed; empty if this share is trained.
+        Why stacks failed; empty if this shard is trained.
 
     Raises:
         RequestError, KeyboardInterrupt: as :func:`run_all` has it.
     """
     failures: list[str] = []
 
-    def done(stack: list[Part], failure: str) -> None:
+    def done(stack: list[Group], failure: str) -> None:
         failures.extend([f"{title(stack)}: {failure}"] if failure else [])
 
+    number, of = shard
     with ExitStack() as held, closing(Bar(f"{wanted[0].experiment} {number}/{of}")) as bar:
-        jobs = []
+        targets = []
         for own in sorted(wanted, key=folder_of):
             held.enter_context(holding(folder_of(own), shared=True, wait=True))
             with turn(folder_of(own)):
-                jobs.append(begin(own))
-        open_ = {id(part): job for job in jobs for part in job.parts if job.outcome is None}
-        for device, shards in shards_of(jobs, of):
-            mine = shards[number - 1 :: of]
-            parts = (part for shard in mine for part in shard if id(part) in open_)
-            for part in sorted(parts, key=lambda part: part.path):
-                held.enter_context(holding_stack(part.path))
-                if part.path.exists():
-                    part.reread()
-            if left := left_of(mine, open_):
-                train_all(left, device, at_once or cores(), done, tell or bar)
+                targets.append(begin(own))
+        for device, stacks in stacks_of(targets, shard).items():
+            mine = [group for stack in stacks for group in stack if not group.finished]
+            for group in sorted(mine, key=lambda group: group.path):
+                held.enter_context(holding_stack(group.path))
+                if group.path.exists():
+                    group.reread()
+            if left := [some for stack in stacks for some in remaining(stack)]:
+                train_all(left, device, cores(), done, bar)
     return failures
 
 
-def _ended(job: Job, part: Part, failure: str) -> None:
-    """Note what became of a part's training; store the result if it was the last."""
-    words = f"training {job.own.experiment} failed: {failure}"
-    error = TrainingError(words) if failure else _attempt(part.reread)
-    job.outcome = job.outcome or error
-    _end(job)
+def _ended(target: Target, group: Group, failure: str) -> None:
+    """Note what became of a group's training; store the result if it was the last."""
+    words = f"training {target.own.experiment} failed: {failure}"
+    error = TrainingError(words) if failure else _attempt(group.reread)
+    target.outcome = target.outcome or error
+    _end(target)
 
 
-def _end(job: Job) -> None:
+def _end(target: Target) -> None:
     """Store a result if all its trials are at its last step."""
-    if job.outcome is None and all(part.step >= job.own.steps for part in job.parts):
-        folder, device = folder_of(job.own), resolve_device(job.own.device)
-        job.outcome = _attempt(assemble, folder, job.own, job.parts, device, job.text)
-        job.outcome = job.outcome or _attempt(results.load, folder)
-        for part in job.parts:  # a sweep has many
-            part.tensors = None
+    own, groups = target.own, target.groups
+    if target.outcome is None and all(group.step >= own.steps for group in groups):
+        folder, device = folder_of(own), resolve_device(own.device)
+        target.outcome = _attempt(collect, folder, own, groups, device, target.text)
+        target.outcome = target.outcome or _attempt(results.load, folder)
+        for group in groups:  # a sweep has many
+            group.tensors, group.finished = None, True
 
 
 def _stored(own: AnySettings) -> Result:

@@ -1,7 +1,4 @@
-"""Being stopped: by Ctrl-C, by a cluster's SIGTERM, or since the parent process is gone.
-
-And how a process ended, in words.
-"""
+"""Being stopped: by Ctrl-C, by a cluster's SIGTERM, or since the parent process is gone."""
 
 import multiprocessing
 import os
@@ -49,12 +46,3 @@ def follow_parent() -> None:
 
     if parent:
         threading.Thread(target=watch, daemon=True).start()
-
-
-def death(code: int) -> str:
-    """How a process ended by its exit code, in words; empty if it ended well."""
-    if code == -signal.SIGKILL:
-        return "its process was killed (SIGKILL), as a machine does that is out of memory"
-    if code < 0:
-        return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process ended with exit code {code}" if code else ""

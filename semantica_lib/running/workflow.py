@@ -1,7 +1,7 @@
 """A Snakefile of experiments and sweeps: a job for each stack of trials, then the notebooks.
 
 Snakemake (https://snakemake.readthedocs.io) runs it on this machine, on Slurm or on Kubernetes. A
-job is one share of the work (``semantica train --shard``), whose checkpoints are Semantica's own
+job is one shard of the work (``semantica train --shard``), whose checkpoints are Semantica's own
 business: what a job leaves for Snakemake is an empty file that says that it is done.
 """
 
@@ -11,10 +11,11 @@ import math
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
+from string import Template
 
-from semantica_lib.running.dry_run import Planned
-from semantica_lib.running.plan import folder_of, plan
+from semantica_lib.running.plan import Planned, folder_of, plan
 from semantica_lib.settings.catalogue import AnySettings
 from semantica_lib.store import results
 
@@ -40,108 +41,46 @@ def snakefile(
         RequestError: as :func:`semantica_lib.running.plan.plan`.
     """
     wanted = list({folder_of(own): own for some in requests.values() for own in some}.values())
-    shares, planned = 0, plan(wanted, least=jobs)
-    while len(planned) > shares:  # more shares can make smaller stacks, and so more of them
-        shares = max(jobs, len(planned))
-        planned = plan(wanted, least=shares)
-    train, needs = {}, {name: [] for name in requests}
-    for number, (device, shard, left) in enumerate(planned, 1):
-        if left:
-            asked = [_asks(Planned(stack, device)) for stack in left]
-            train[number] = sum(one[0] for one in asked), max(one[1] for one in asked)
-            folders = {folder_of(part.own) for part in shard}
-            for name, some in requests.items():
-                if folders & {folder_of(own) for own in some}:
-                    needs[name].append(number)
+    shards, planned = jobs, plan(wanted, least=jobs)
+    while planned and planned[-1].number > shards:  # more shards can make smaller stacks: more
+        shards = planned[-1].number
+        planned = plan(wanted, least=shards)
+    train: dict[int, tuple[int, int]] = {}
+    needs: dict[str, list[int]] = {name: [] for name in requests}
+    for number, of_number in groupby(planned, lambda stack: stack.number):
+        stacks = list(of_number)
+        minutes, megabytes = zip(*map(_asks, stacks), strict=True)
+        train[number] = sum(minutes), max(megabytes)
+        folders = {folder_of(group.own) for stack in stacks for group in stack.groups}
+        for name, some in requests.items():
+            if folders & {folder_of(own) for own in some}:
+                needs[name].append(number)
     names = [str(Path(n).resolve()) if n.endswith((".yaml", ".yml")) else n for n in requests]
-    whole = [*names, *options, str(shares), str(results.here().resolve())]
+    whole = [*names, *options, str(shards), str(results.here().resolve())]
     mark = hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:8]
-    return TEMPLATE.format(
+    template = Path(__file__).with_name("Snakefile.template").read_text(encoding="utf-8")
+    return Template(template).substitute(
         command=shlex.join(["semantica", "workflow", *requests, *options]),
         results=json.dumps(str(results.here().resolve())),
         semantica=json.dumps(shlex.join([sys.executable, "-m", "semantica_lib.cli"])),
         mark=mark,
         names=_rows(map(json.dumps, names)),
         options=json.dumps(list(options)),
-        shares=shares,
+        shards=shards,
         train=_rows(f"{number}: {asked}" for number, asked in train.items()),
         needs=_rows(needs.values()),
-        gpu=GPU if any(device != "cpu" for device, *_ in planned) else "",
+        gpu=GPU if any(stack.device != "cpu" for stack in planned) else "",
         memory=LEAST_MB,
     )
 
 
-def _asks(job: Planned) -> tuple[int, int]:
-    """Minutes and megabytes that a job asks for."""
-    seconds = job.seconds
+def _asks(stack: Planned) -> tuple[int, int]:
+    """Minutes and megabytes that a stack asks for."""
+    seconds, memory = stack.seconds, stack.memory_mb
     known = not math.isnan(seconds)
     minutes = math.ceil(SPARE * seconds / 60) + SPARE_MINUTES if known else UNKNOWN_MINUTES
-    memory = job.memory_mb
     return minutes, max(LEAST_MB, 0 if math.isnan(memory) else math.ceil(SPARE * memory))
 
 
 def _rows(values: Iterable[object]) -> str:
     return "".join(f"    {value},\n" for value in values)
-
-
-TEMPLATE = """\
-# Made by `{command}`.
-# On this machine: snakemake --cores 2. On a cluster: see the page "Running it at scale".
-RESULTS = config.get("results", {results})  # the folder that all machines share
-SEMANTICA = config.get("semantica", {semantica})  # how a job calls it
-NAMES = [
-{names}]
-OPTIONS = {options}
-SHARES = {shares}
-# Of each share that has something to train: minutes and megabytes that it asks for.
-TRAIN = {{
-{train}}}
-# Of each name: the shares in which its trials are.
-NEEDS = [
-{needs}]
-DONE = config.get("marks", RESULTS + "/.workflow/{mark}")  # what says that a job is done
-
-
-wildcard_constraints:
-    share=r"\\d+",
-    place=r"\\d+",
-
-
-rule all:
-    input:
-        expand(DONE + "/notebook-{{place}}", place=range(len(NAMES))),
-
-
-rule train:
-    output:
-        touch(DONE + "/share-{{share}}"),
-    threads: 1
-    resources:
-        runtime=lambda wildcards: TRAIN[int(wildcards.share)][0],
-        mem_mb=lambda wildcards: TRAIN[int(wildcards.share)][1],
-{gpu}    params:
-        results=RESULTS,
-        names=NAMES,
-        options=OPTIONS,
-    shell:
-        "SEMANTICA_RESULTS={{params.results:q}} {{SEMANTICA}} train {{params.names:q}}"
-        " --shard {{wildcards.share}}/{{SHARES}} {{params.options:q}}"
-
-
-rule notebook:
-    input:
-        lambda wildcards: [f"{{DONE}}/share-{{share}}" for share in NEEDS[int(wildcards.place)]],
-    output:
-        touch(DONE + "/notebook-{{place}}"),
-    threads: 1
-    resources:
-        runtime=60,
-        mem_mb={memory},
-    params:
-        results=RESULTS,
-        name=lambda wildcards: NAMES[int(wildcards.place)],
-        options=OPTIONS,
-    shell:
-        "SEMANTICA_RESULTS={{params.results:q}} {{SEMANTICA}} run {{params.name:q}}"
-        " {{params.options:q}}"
-"""

@@ -121,8 +121,12 @@ def test_what_takes_too_long_is_stopped_and_named(worked: Callable) -> None:
 
 def test_stopped_by_ctrl_c_everything_is_stopped(worked: Callable, monkeypatch: Any) -> None:
     stopped = []
-    monkeypatch.setattr(batch, "_heard", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    monkeypatch.setattr(batch, "_stop", lambda running: (stopped.extend(running), STOP(running)))
+    monkeypatch.setattr(
+        batch.children, "heard", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    monkeypatch.setattr(
+        batch, "_stop", lambda running: (stopped.extend(running.values()), STOP(running))
+    )
     with pytest.raises(KeyboardInterrupt):
         worked("sleeps", "sleeps", jobs=2)
     assert len(stopped) == 2 and not any(one.process.is_alive() for one in stopped)
@@ -196,24 +200,24 @@ def test_a_result_that_needs_nothing_is_skipped_with_its_notebook(
 
 
 @pytest.mark.usefixtures("in_process")
-def test_shares_of_a_sweep_train_it_between_them(
+def test_shards_of_a_sweep_train_it_between_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """Whoever trains which share and when, together they are the whole, cut as the shares are."""
+    """Whoever trains which shard and when, together they are the whole, cut as the shards are."""
     text = "base: transformer-small\nseeds: [1, 2]\nfixed: {bits: 3, steps: 20, record_every: 10}\n"
     Path("s.yaml").write_text(text + "grid: [{weight_decay: [0.0, 0.2]}]\n")
-    for share in ("2/2", "1/2", "2/2"):
-        assert cli.main(["train", "s.yaml", "--shard", share, "--device", "cpu"]) == 0
+    for shard in ("2/2", "1/2", "2/2"):
+        assert cli.main(["train", "s.yaml", "--shard", shard, "--device", "cpu"]) == 0
         assert not list(results.here().glob(f"*/{results.MANIFEST}"))
-        assert f"share {share} is trained" in capsys.readouterr().out
+        assert f"shard {shard} is trained" in capsys.readouterr().out
     before = {path: path.read_bytes() for path in results.here().rglob("*.safetensors")}
     assert len(before) == 4
     monkeypatch.setattr("semantica_lib.running.run.train_all", None)  # nothing is left to train
     assert cli.main(["train", "s.yaml", "--device", "cpu"]) == 0
     assert len(list(results.here().glob(f"*/{results.MANIFEST}"))) == 2
     assert before == {path: path.read_bytes() for path in results.here().rglob("*.safetensors")}
-    for share in ("4/3", "0/3", "1", "a/b", "1/3/5", "-1/2"):
-        assert cli.main(["train", "s.yaml", "--shard", share]) == 2
+    for shard in ("4/3", "0/3", "1", "a/b", "1/3/5", "-1/2"):
+        assert cli.main(["train", "s.yaml", "--shard", shard]) == 2
         assert "--shard takes I/N" in capsys.readouterr().err
     assert cli.main(["train", "s.yaml", "--shard", "1/2", "--fresh"]) == 2
 
@@ -226,7 +230,7 @@ def test_a_dry_run_tells_what_is_left_and_trains_nothing(capsys: pytest.CaptureF
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("one tied, seed 1: 150 of 200 steps on cpu, ")
     assert out[1].startswith("one untied, seed 1: 200 of 200 steps on cpu, ")
-    assert out[2].startswith("2 job(s), 2 trials: ") and "of computing" in out[2]
+    assert out[2].startswith("2 stack(s), 2 trials: ") and "of computing" in out[2]
     assert out[3].startswith("expected from: the bench of transformer-small on ")
     assert cli.main(["run", request.name, "--dry-run", "--fresh"]) == 0
     assert capsys.readouterr().out.count("200 of 200 steps") == 2

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from semantica_lib.errors import RequestError
 from semantica_lib.running import devices
-from semantica_lib.running.groups import Part
-from semantica_lib.running.plan import Job, shards_of
+from semantica_lib.running.groups import Group
+from semantica_lib.running.plan import Target, stacks_of
 from semantica_lib.running.processes import emptiest
 from semantica_lib.settings.catalogue import find
 
@@ -52,11 +52,11 @@ def test_no_gpu_has_two_stacks_more_than_another(count: int, ends: list[int]) ->
 
 def test_work_is_cut_so_that_every_gpu_has_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     own = find("transformer-small", [("device", "cuda"), ("seeds", list(range(8)))])
-    parts = [
-        Part(devices.__file__, own, tied, (seed,)) for tied in (True, False) for seed in own.seeds
+    groups = [
+        Group(devices.__file__, own, tied, (seed,)) for tied in (True, False) for seed in own.seeds
     ]
     for count in (1, 2, 4):
         seen(monkeypatch, count)
-        ((device, shards),) = shards_of([Job(own, parts)])
-        assert device == "cuda" and len(shards) == count
-        assert {len(shard) for shard in shards} == {16 // count}
+        ((device, stacks),) = stacks_of([Target(own, groups)]).items()
+        assert device == "cuda" and len(stacks) == count
+        assert {len(stack) for stack in stacks} == {16 // count}

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from stored import begin, train_here
 
 from semantica_lib import cli
 from semantica_lib.errors import RequestError
+from semantica_lib.files import ROOT
 from semantica_lib.running.plan import check
 from semantica_lib.running.run import run
 from semantica_lib.settings.catalogue import settings
@@ -295,3 +297,32 @@ def test_two_runs_of_one_experiment_do_not_mix(tmp_path):
             pass
     with holding(folder):
         pass
+
+
+LANGUAGE = [
+    "datasets.corpora", "datasets.documentation", "datasets.grammar", "datasets.hub",
+    "datasets.mlm", "datasets.tokens", "datasets.wordpiece", "models.language", "trainers.mlm",
+]  # fmt: skip
+IMPORTS = """
+import sys
+from pytest import MonkeyPatch
+from semantica_lib import cli
+from stored import train_here
+train_here(MonkeyPatch())  # so that what a stack's own process imports is seen too
+assert cli.main(["train", "transformer-small", "--set", "steps=10", "--device", "cpu"]) == 0
+print(*sys.modules)
+"""
+
+
+def test_training_on_the_xor_task_imports_nothing_of_language_models():
+    names = [f"semantica_lib.{name}" for name in LANGUAGE]
+    assert all(map(find_spec, names))
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS],
+        env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    imported = done.stdout.splitlines()[-1].split()
+    assert "semantica_lib.trainers.stacked" in imported
+    assert not {*names, "accelerate", "tokenizers"} & set(imported)

@@ -11,7 +11,7 @@ from stored import begin, train_here
 from semantica_lib.errors import RequestError, TrainingError
 from semantica_lib.running import processes
 from semantica_lib.running import run as run_
-from semantica_lib.running.groups import Part, parts_of
+from semantica_lib.running.groups import Group, groups_of
 from semantica_lib.running.processes import train_stack
 from semantica_lib.running.run import run, run_all
 from semantica_lib.running.stacks import cut
@@ -40,7 +40,7 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stacks_trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Stacks train in this process, which starts sooner; gives each one's parts as they begin."""
+    """Stacks train in this process, which starts sooner; gives each one's groups as they begin."""
     return train_here(monkeypatch)
 
 
@@ -127,12 +127,12 @@ def test_stopped_together_they_end_bit_for_bit_as_if_they_had_not_been(
     monkeypatch.setattr("semantica_lib.trainers.reporting.TELL_SECONDS", 0)
     straight = run_all(THREE)
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "disturbed"))
-    parts = []
+    groups = []
     for own in THREE:
         folder = results.folder(results.here(), own)
         (folder / "checkpoints").mkdir(parents=True)
-        parts += parts_of(folder, own)
-    first, second = cut(parts, "cpu", 2)
+        groups += groups_of(folder, own)
+    first, second = cut(groups, "cpu", 2)
     assert not train_stack(first, "cpu", True, lambda step: step < 13)
     assert not train_stack(second, "cpu", True, lambda step: step < 27)
     stacks_trained.clear()
@@ -165,7 +165,7 @@ def test_a_result_is_stored_as_soon_as_its_last_trial_has_ended(
     """One that ends first is there although the next is stopped by Ctrl-C."""
     train_here = run_.train_all
 
-    def and_stop(stacks: list[list[Part]], *further: Any) -> None:
+    def and_stop(stacks: list[list[Group]], *further: Any) -> None:
         train_here(stacks[:1], *further)
         raise KeyboardInterrupt
 

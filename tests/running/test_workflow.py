@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from semantica_lib import cli
-from semantica_lib.running.dry_run import planned
 from semantica_lib.running.plan import folder_of, plan
 from semantica_lib.running.run import run
 from semantica_lib.running.workflow import snakefile
@@ -65,31 +64,31 @@ def test_every_trial_is_in_one_job_and_a_name_waits_for_its_own(jobs: int) -> No
     requests["two.yaml"] = experiment("two.yaml", SMALL.replace("bits: 3", "bits: 4"))
     made = written(snakefile(requests, ["--device", "cpu"], jobs))
     assert made["NAMES"] == [str(Path(name).resolve()) for name in requests]
-    assert len(made["TRAIN"]) == made["SHARES"] >= jobs or jobs == 40
+    assert len(made["TRAIN"]) == made["SHARDS"] >= jobs or jobs == 40
     wanted = [own for some in requests.values() for own in some]
-    shares = {
-        number: planned(wanted, share=(number, made["SHARES"])) for number in made["TRAIN"]
+    shards = {
+        number: plan(wanted, shard=(number, made["SHARDS"])) for number in made["TRAIN"]
     }  # as a job cuts them, independent of how the Snakefile numbered them
 
     def trials(some: Sequence[AnySettings], numbers: Sequence[int]) -> list[tuple]:
         folders = {folder_of(own) for own in some}
         return sorted(
-            (str(folder_of(part.own)), part.tied, seed)
+            (str(folder_of(group.own)), group.tied, seed)
             for number in numbers
-            for one in shares[number]
-            for part in one.stack
-            for seed in part.seeds
-            if folder_of(part.own) in folders
+            for one in shards[number]
+            for group in one.groups
+            for seed in group.seeds
+            if folder_of(group.own) in folders
         )
 
     for needs, some in zip(made["NEEDS"], requests.values(), strict=True):
         asked = sorted(
             (str(folder_of(own)), tied, seed) for own in some for seed, tied in results.asked(own)
         )
-        assert trials(some, needs) == asked == trials(some, list(shares))
+        assert trials(some, needs) == asked == trials(some, list(shards))
     for number, (minutes, megabytes) in made["TRAIN"].items():
-        asks = [(one.seconds < 60 * minutes, one.memory_mb < megabytes) for one in shares[number]]
-        assert asks and all(map(all, asks)), shares[number]
+        asks = [(one.seconds < 60 * minutes, one.memory_mb < megabytes) for one in shards[number]]
+        assert asks and all(map(all, asks)), shards[number]
 
 
 def test_what_is_trained_is_no_job() -> None:
@@ -97,7 +96,7 @@ def test_what_is_trained_is_no_job() -> None:
     run(own[0])
     made = written(snakefile({"one.yaml": own}, [], 2))
     assert made["TRAIN"] == {} and made["NEEDS"] == [[]]
-    assert plan(own)[0][2] == []
+    assert plan(own) == []
 
 
 def snakemake(*arguments: str) -> subprocess.CompletedProcess:
@@ -131,7 +130,7 @@ def test_the_jobs_that_snakemake_would_run_train_it(capsys: pytest.CaptureFixtur
     assert [one[0] for one in commands] == ["train", "train", "run"]
     for one in commands[:2]:
         assert cli.main(one) == 0
-    assert planned([own]) == []
+    assert plan([own]) == []
     assert commands[2] == ["run", str(Path(FILE).resolve()), *CHANGE, "--device", "cpu"]
 
 
@@ -141,7 +140,7 @@ def test_snakemake_runs_it(capsys: pytest.CaptureFixture[str]) -> None:
     own = asked_for(capsys)
     done = snakemake()
     assert done.returncode == 0, done.stderr
-    assert len(list(results.here().glob(".workflow/*/share-*"))) == 2
+    assert len(list(results.here().glob(".workflow/*/shard-*"))) == 2
     stored = results.load(folder_of(own))
     assert stored.complete and stored.covers(own)
     assert (stored.folder / "one.ipynb").exists()

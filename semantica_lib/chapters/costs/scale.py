@@ -18,6 +18,7 @@ from semantica_lib.chapters.costs.processor import TRIALS, whole, written
 from semantica_lib.errors import literal
 from semantica_lib.figures.style import BLUE, DOTS, GREY, ORANGE, STYLE, WIDTH, legend, note
 from semantica_lib.running import dry_run, estimate
+from semantica_lib.running.plan import plan
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find
 from semantica_lib.settings.sweeps import points, read, sweeps
 
@@ -215,12 +216,12 @@ def sizes() -> str:
 
 def _size(wanted: Sequence[AnySettings]) -> list[str]:
     on_cpu = [own.model_copy(update={"device": "cpu"}) for own in wanted]
-    jobs = dry_run.planned(on_cpu, fresh=True)
-    each, memory = [job.seconds for job in jobs], max(job.memory_mb for job in jobs)
+    stacks = plan(on_cpu, fresh=True)
+    each, memory = [one.seconds for one in stacks], max(one.memory_mb for one in stacks)
     return [
-        f"{sum(job.trials for job in jobs):,}",
+        f"{sum(one.trials for one in stacks):,}",
         f"{max(own.steps for own in wanted):,}",
-        f"{len(jobs):,}",
+        f"{len(stacks):,}",
         estimate.duration(sum(each)),
         estimate.duration(max(each)),
         NONE if math.isnan(memory) else whole(memory),
