@@ -41,7 +41,7 @@ def gpu_table(found: Bench) -> str:
 def _row(one: Row) -> dict[str, str]:
     ratio = one["ratio"]
     return {
-        "experiment": one["experiment"] + processor.uncompiled(one),
+        "experiment": one["experiment"] + " (uncompiled)" * (not one.get("compiled", True)),
         "trials": f"{one['trials']:,}",
         "ms a step": number(one["ms_a_step"]),
         "trial-steps a second": whole(one.get("trial_steps_a_second")),

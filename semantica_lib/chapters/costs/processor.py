@@ -52,10 +52,7 @@ def by_experiment(name: str, maker: str, check: Callable[[Row], None]) -> Bench:
     In the experiments' order, smaller stacks first; what is of no experiment comes last.
 
     Args:
-        check: fails on a row that the bench does not write.
-
-    Raises:
-        RequestError: the file does not hold what the bench writes.
+        check: fails on a row that the bench does not write. Raises as :func:`written`.
     """
     order = named()
 
@@ -93,7 +90,6 @@ def times(found: Bench) -> Figure:
     take; a tick is the least that a step can take, where the bench has counted it.
     """
     figure, axes = rows_of(found, 1.7, lambda one: f"{number(one['ratio'])}×")
-    bounds = any("bound" in one for one in found.values())
     keys = [style.key(label, linestyle="none", **look) for label, look in LOOKS.items()]
     for row, one in enumerate(found.values()):
         values = [one["ms_a_step"]["mean"], TRIALS * one["plain_ms_a_step"]["mean"]]
@@ -106,7 +102,8 @@ def times(found: Bench) -> Figure:
     axes.xaxis.set_major_locator(LogLocator())
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    style.legend(figure, *keys[: 3 if bounds else 2], columns=3)
+    some = any("bound" in one for one in found.values())
+    style.legend(figure, *keys[: 2 + some], columns=3)
     return figure
 
 
@@ -154,7 +151,7 @@ def _speed(name: str, one: Row) -> dict[str, str]:
         memory = bound["bytes"] / bound["bytes_a_second"]
         set_by = "arithmetic" if arithmetic >= memory else "memory"
     return {
-        "experiment": name + uncompiled(one),
+        "experiment": name + " (uncompiled)" * (not one.get("compiled", True)),
         f"ms a step ({TRIALS} trials)": number(one["ms_a_step"]["mean"]),
         f"{TRIALS} plain runs, ms": number(TRIALS * one["plain_ms_a_step"]["mean"]),
         "ratio": f"{number(one['ratio'])}×",
@@ -167,11 +164,6 @@ def _speed(name: str, one: Row) -> dict[str, str]:
         "first step, compiled before, s": number(one.get("warm_s")),
         "peak memory, MB": whole(one.get("peak_memory_mb")),
     }
-
-
-def uncompiled(one: Row) -> str:
-    """What is told behind a stack's name if its step was not compiled."""
-    return "" if one.get("compiled", True) else " (uncompiled)"
 
 
 def whole(value: float | None) -> str:

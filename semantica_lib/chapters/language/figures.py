@@ -1,6 +1,6 @@
 """The figures of a language model: one function a figure, each from stored results alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -12,17 +12,13 @@ from semantica_lib.analysis import language
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.language import BROKEN, HOLDS, TABLES, UNRELATED, Language
 from semantica_lib.analysis.language_claims import NEARER
-from semantica_lib.analysis.statistics import Interval, finite, geometric_interval, mean_interval
+from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
 from semantica_lib.figures import style
 from semantica_lib.figures.style import BLACK, BLUE, GREY, ORANGE, draw_seeds, key, legend, note
 from semantica_lib.store.results import Result
 
 Measure = Literal["distance", "ratio", "cosine"]
-AXES = {
-    "distance": "Euclidean distance",
-    "ratio": "ratio to unrelated words",
-    "cosine": "cosine",
-}
+AXES = {"distance": "Euclidean distance", "ratio": "ratio to unrelated words", "cosine": "cosine"}
 PANELS = "tied", "untied input", "untied output"  # in which order tables are shown
 LOOKS = {  # of a class
     HOLDS: ("synonyms, DH holds", {"color": BLUE, "marker": "o", "linestyle": "-"}),
@@ -116,11 +112,12 @@ def variants(results: Mapping[str, Result]) -> Figure:
             ratios.text(0.5, row, "ends too early", color=GREY, **inside)
         for place, name in enumerate(PANELS):
             tied, table = TABLES[name]
-            fill, y = "white" if table == "output" else None, row + 0.24 * (place - 1)
-            _dots(ratios, measured.ratio(name, HOLDS), y, tied, geometric_interval, fill)
+            values, fill = finite(measured.ratio(name, HOLDS)), "white" * (table == "output")
+            mean = geometric_interval(values).estimate
+            _dots(ratios, values, mean, row + 0.24 * (place - 1), tied, fill)
         for tied, place in ((True, -0.12), (False, 0.12)):
-            gain = measured.loss(tied, "validation") - measured.unigram.loss
-            _dots(learned, gain, row + place, tied, mean_interval)
+            gain = finite(measured.loss(tied, "validation") - measured.unigram.loss)
+            _dots(learned, gain, mean_interval(gain).estimate, row + place, tied)
     if not any(HOLDS in language.kinds(result.settings) for result in results.values()):
         note(ratios, "no synonyms for which DH holds" if results else "nothing is stored")
     ratios.axvline(1, color=BLACK, **ONE)
@@ -135,32 +132,22 @@ def variants(results: Mapping[str, Result]) -> Figure:
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_locator(MaxNLocator(ticks))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    looks = ("tied", True, "full"), ("untied; left: input table", False, "full")
-    keys = [
-        key(label, linestyle="none", fillstyle=fill, **TIE_LOOKS[tied])
-        for label, tied, fill in (*looks, ("untied output table", False, "none"))
-    ]
-    legend(figure, *keys, key(f"margin: {NEARER:.2f}", linestyle="--"))
+    untied = {"linestyle": "none", **TIE_LOOKS[False]}
+    legend(
+        figure,
+        key("tied", linestyle="none", **TIE_LOOKS[True]),
+        key("untied; left: input table", **untied),
+        key("untied output table", fillstyle="none", **untied),
+        key(f"margin: {NEARER:.2f}", linestyle="--"),
+    )
     return figure
 
 
 def _dots(
-    axes: Axes,
-    values: np.ndarray,
-    y: float,
-    tied: bool,
-    interval: Callable[[np.ndarray], Interval],
-    fill: str | None = None,
+    axes: Axes, values: np.ndarray, mean: float, y: float, tied: bool, fill: str = ""
 ) -> None:
     """A dot a seed, and their mean as a bar."""
-    values, look = finite(values), TIE_LOOKS[tied]
-    if not len(values):
-        return
-    look = {
-        "edgecolor": look["color"],
-        "facecolor": fill or look["color"],
-        "marker": look["marker"],
-    }
+    colour, marker = TIE_LOOKS[tied].values()
+    look = {"edgecolor": colour, "facecolor": fill or colour, "marker": marker}
     axes.scatter(values, np.full(len(values), y), s=24, alpha=0.75, zorder=3, **look)
-    mean = interval(values).estimate
     axes.plot([mean, mean], [y - 0.11, y + 0.11], color=BLACK, linewidth=2, zorder=4)

@@ -140,10 +140,9 @@ def stored_variants(result: Result) -> tuple[dict[str, Result], str]:
 def first_run(result: Result) -> str:
     """What a first run of the named experiment came to, of fewer steps; empty if none is stored."""
     own = result.settings
-    if own.experiment not in FIRST:
-        return ""
-    before = results.best(own.model_copy(update=FIRST[own.experiment]))
-    if before is None or before.settings.identity == own.identity:
+    changed = own.model_copy(update=FIRST.get(own.experiment, {}))
+    before = None if changed.identity == own.identity else results.best(changed)
+    if before is None:
         return ""
     seeds, steps = len(set(before.seed.tolist())), before.manifest["steps_done"]
     return (

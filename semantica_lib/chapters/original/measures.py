@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import product
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,10 +120,7 @@ def distributions(parts: int) -> list[tuple[float, float, float]]:
 
 def plain_sum(dst: Sequence[float]) -> float:
     """The sum from left to right, rounded after each addition: Python's ``sum`` up to 3.11."""
-    total = 0.0
-    for probability in dst:
-        total += probability
-    return total
+    return reduce(add, dst, 0.0)
 
 
 def accepted(dst: Sequence[float]) -> bool:
