@@ -1,6 +1,6 @@
 """Numbers, intervals and tables as the pages show them: Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -53,3 +53,9 @@ def markdown_table(heads: Iterable[str], lines: Iterable[Sequence[str]]) -> str:
     heads = list(heads)
     rows = [heads, ["---"] * len(heads), *([c.replace("|", "\\|") for c in line] for line in lines)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def table_of(rows: Iterable[Mapping[str, str]], none: str = "") -> str:
+    """Rows of cells by their heads, the same in each, as a Markdown table; ``none`` without any."""
+    rows = list(rows)
+    return markdown_table(rows[0], [list(row.values()) for row in rows]) if rows else none

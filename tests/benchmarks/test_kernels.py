@@ -7,6 +7,7 @@ import kernels
 import pytest
 
 from semantica_lib.chapters.costs import kernels as shown
+from semantica_lib.store import results
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_what_is_in_no_kernel_is_between_them() -> None:
 def test_a_profile_is_written_as_the_page_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shown.results, "PUBLISHED", tmp_path)
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path)
     file = tmp_path / shown.FILES["cpu"]
     kernels.main(["mlp-small", "--out", str(file)])
     (one,) = shown.profiled().values()

@@ -3,69 +3,56 @@
 Text is Markdown. What was not measured is a dash.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from semantica_lib.analysis.markdown import markdown_table, number
-from semantica_lib.chapters.costs.processor import measured_on, whole, written
-from semantica_lib.figures.tables import named
+from semantica_lib.analysis.markdown import number, table_of
+from semantica_lib.chapters.costs import processor
+from semantica_lib.chapters.costs.processor import Bench, Row, whole
 
 UNMEASURED = (
     "Training on a GPU is possible, but its speed is unmeasured: no number on this page is of one. "
     "`tests/benchmarks/gpu.py` measures it, and writes `bench-gpu.json`."
 )
-GpuBench = Mapping[str, Mapping[str, Any]]  # experiment and trials -> what was measured
+MACHINE = "{device}; python {python}, torch {torch}; {date}; commit {commit}"
+NEEDED = "trials", "ms_a_step", "plain_ms_a_step", "ratio", "first_launch_s"
 
 
-def gpu() -> GpuBench:
-    """What was last measured on a GPU: in the experiments' order, smaller stacks first.
+def gpu() -> Bench:
+    """What was last measured on a GPU, by experiment and trials; empty if nothing was.
 
-    Empty if nothing was.
-
-    Raises:
-        RequestError: the file does not hold what the bench writes.
+    Raises as :func:`~semantica_lib.chapters.costs.processor.by_experiment`.
     """
-    order = named()
 
-    def place(item: tuple[str, Mapping[str, Any]]) -> tuple:
-        name = item[1]["experiment"]
-        return order.index(name) if name in order else len(order), name, item[1]["trials"]
+    def check(one: Row) -> None:
+        str.strip(one["experiment"])
+        for key in NEEDED:
+            float(one[key])
 
-    def checked(found: GpuBench) -> GpuBench:
-        for one in found.values():
-            str.strip(one["experiment"]), int(one["trials"])
-            for key in ("ms_a_step", "plain_ms_a_step", "ratio", "first_launch_s"):
-                float(one[key])
-        return dict(sorted(found.items(), key=place))
-
-    return written("bench-gpu.json", "tests/benchmarks/gpu.py", checked)
+    return processor.by_experiment("bench-gpu.json", "tests/benchmarks/gpu.py", check)
 
 
-def gpu_table(found: GpuBench) -> str:
+def gpu_table(found: Bench) -> str:
     """A row a stack, then on what and when it was measured."""
     if not found:
         return UNMEASURED
-    heads = [
-        "experiment", "trials", "ms a step", "trial-steps a second", "one plain run, ms a step",
-        "ratio", "first launch, compiling, s", "peak memory of the GPU, MB",
-    ]  # fmt: skip
-    lines = [
-        [
-            one["experiment"] + ("" if one.get("compiled", True) else " (uncompiled)"),
-            f"{one['trials']:,}",
-            number(one["ms_a_step"]),
-            whole(one.get("trial_steps_a_second")),
-            number(one["plain_ms_a_step"]),
-            f"{number(ratio) if (ratio := one['ratio']) < 1000 else whole(ratio)}×",
-            number(one["first_launch_s"]),
-            whole(one.get("peak_memory_mb")),
-        ]
-        for one in found.values()
-    ]
-    return f"{markdown_table(heads, lines)}\n{_where(found)}"
+    return f"{table_of(map(_row, found.values()))}\n{processor.measured_on(found, MACHINE)}"
 
 
-def missing(found: GpuBench, all_: Sequence[str]) -> str:
+def _row(one: Row) -> dict[str, str]:
+    ratio = one["ratio"]
+    return {
+        "experiment": one["experiment"] + " (uncompiled)" * (not one.get("compiled", True)),
+        "trials": f"{one['trials']:,}",
+        "ms a step": number(one["ms_a_step"]),
+        "trial-steps a second": whole(one.get("trial_steps_a_second")),
+        "one plain run, ms a step": number(one["plain_ms_a_step"]),
+        "ratio": f"{number(ratio) if ratio < 1000 else whole(ratio)}×",
+        "first launch, compiling, s": number(one["first_launch_s"]),
+        "peak memory of the GPU, MB": whole(one.get("peak_memory_mb")),
+    }
+
+
+def missing(found: Bench, all_: Sequence[str]) -> str:
     """Which of these experiments no stack was measured of on a GPU, in a sentence; empty if none.
 
     They may train there all the same.
@@ -73,16 +60,3 @@ def missing(found: GpuBench, all_: Sequence[str]) -> str:
     measured = {one["experiment"] for one in found.values()}
     names = [f"*{name}*" for name in all_ if name not in measured]
     return f"No stack was measured of {', '.join(names)}." if found and names else ""
-
-
-def _where(found: GpuBench) -> str:
-    """GPU, versions, date and commit, of each that differs."""
-    lines = {}
-    for name, one in found.items():
-        machine = one.get("machine", {})
-        versions = ", ".join(f"{key} {machine.get(key, 'unknown')}" for key in ("python", "torch"))
-        lines[name] = (
-            f"{machine.get('device', 'unknown')}; {versions}; {one.get('date', 'date unknown')}; "
-            f"commit {(one.get('commit') or 'unknown')[:10]}"
-        )
-    return "\n".join(measured_on(lines))

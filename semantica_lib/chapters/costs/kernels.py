@@ -3,103 +3,77 @@
 Text is Markdown.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from semantica_lib.analysis.markdown import markdown_table, number
-from semantica_lib.chapters.costs.processor import TRIALS, in_order, machines, written
-from semantica_lib.figures.style import BLACK, BLUE, DOTS, GREEN, ORANGE, STYLE, WIDTH, note
+from semantica_lib.analysis.markdown import number, table_of
+from semantica_lib.chapters.costs import processor
+from semantica_lib.chapters.costs.processor import Bench, Row
+from semantica_lib.figures.style import BLUE, GREEN, ORANGE
 
 FILES = {"cpu": "profile.json", "cuda": "profile-gpu.json"}
-UNMEASURED = {
-    device: f"Where a step's time goes is unmeasured here: `{command}` measures it, and writes "
-    f"`{FILES[device]}`."
-    for device, command in (
-        ("cpu", "tests/benchmarks/kernels.py"),
-        ("cuda", "tests/benchmarks/kernels.py --device cuda"),
-    )
-}
-# What the bench calls it -> what it is here, colour and hatch.
+BENCH = "tests/benchmarks/kernels.py"
+# What the bench calls it -> what it is here, and its look.
 PARTS = {
-    "products": ("matrix products", BLUE, ""),
-    "fused": ("elementwise, fused", ORANGE, "////"),
-    "optimizer": ("optimizer", GREEN, "...."),
-    "between": ("between kernels", "0.8", ""),
+    "products": ("matrix products", {"facecolor": BLUE, "hatch": ""}),
+    "fused": ("elementwise, fused", {"facecolor": ORANGE, "hatch": "////"}),
+    "optimizer": ("optimizer", {"facecolor": GREEN, "hatch": "...."}),
+    "between": ("between kernels", {"facecolor": "0.8", "hatch": ""}),
 }
-Profile = Mapping[str, Mapping[str, Any]]  # experiment -> what was measured
 
 
-def profiled(device: str = "cpu") -> Profile:
-    """What was last measured on a processor or a GPU, in the experiments' order; empty if never.
+def profiled(device: str = "cpu") -> Bench:
+    """What was last measured on a processor or a GPU; empty if nothing was.
 
-    Raises:
-        RequestError: the file does not hold what the bench writes.
+    Raises as :func:`~semantica_lib.chapters.costs.processor.by_experiment`.
     """
 
-    def checked(found: Profile) -> Profile:
-        for one in found.values():
-            for part in PARTS:
-                float(one["ms"][part])
-            if not sum(_shown(one).values()) > 0:
-                raise ValueError("a step takes no time")
-        return in_order(found)
+    def check(one: Row) -> None:
+        if not sum(_shown(one).values()) > 0:
+            raise ValueError("a step takes no time")
 
-    return written(FILES[device], "`tests/benchmarks/kernels.py`", checked)
+    return processor.by_experiment(FILES[device], f"`{BENCH}`", check)
 
 
-def shares(found: Profile) -> Figure:
+def shares(found: Bench) -> Figure:
     """What share of a step each kind of work takes: a bar an experiment, and its milliseconds."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.6 + 0.34 * max(1, len(found))), dpi=DOTS)
-        axes = figure.subplots()
+    figure, axes = processor.rows_of(found, 1.6, lambda one: f"{_step(one)} ms")
     for row, one in enumerate(found.values()):
         shown, left = _shown(one), 0.0
-        whole = sum(shown.values())
         for part, ms in shown.items():
-            _, color, hatch = PARTS[part]
-            width = 100 * ms / whole
-            axes.barh(
-                row, width, 0.7, left, color=color, hatch=hatch, edgecolor="white", linewidth=0.8
-            )
+            width = 100 * ms / sum(shown.values())
+            axes.barh(row, width, 0.7, left, edgecolor="white", linewidth=0.8, **PARTS[part][1])
             left += width
-        axes.text(
-            1.02, row, f"{number(sum(one['ms'].values()))} ms",
-            transform=axes.get_yaxis_transform(), va="center", fontsize=10, color=BLACK,
-        )  # fmt: skip
     axes.set_xlim(0, 100)
-    axes.set_ylim(max(1, len(found)) - 0.5, -0.5)
-    axes.set_yticks(range(len(found)), found)
-    axes.set_xlabel(f"share of a step of {TRIALS} trials, %")
+    axes.set_xlabel(f"share of a step of {processor.TRIALS} trials, %")
     axes.grid(False, axis="y")
-    if not found:
-        note(axes, "not measured yet")
-    figure.legend(
-        handles=[
-            Patch(facecolor=color, hatch=hatch, edgecolor="white", label=label)
-            for label, color, hatch in PARTS.values()
-        ],
-        loc="outside lower center", ncols=len(PARTS), frameon=False, fontsize=9.5,
-    )  # fmt: skip
+    keys = [Patch(edgecolor="white", label=label, **look) for label, look in PARTS.values()]
+    below = {"loc": "outside lower center", "frameon": False, "fontsize": 9.5}
+    figure.legend(handles=keys, ncols=len(PARTS), **below)
     return figure
 
 
-def table(found: Profile, device: str = "cpu") -> str:
+def table(found: Bench, device: str = "cpu") -> str:
     """Milliseconds of each kind of work, a row an experiment; then on what it was measured."""
     if not found:
-        return UNMEASURED[device]
-    heads = ["experiment", "a step, ms", *(f"{label}, ms" for label, *_ in PARTS.values())]
-    lines = [
-        [name, number(sum(one["ms"].values())), *(_signed(one["ms"][part]) for part in PARTS)]
+        command = BENCH + " --device cuda" * (device == "cuda")
+        return (
+            f"Where a step's time goes is unmeasured here: `{command}` measures it, and writes "
+            f"`{FILES[device]}`."
+        )
+    rows = [
+        {"experiment": name, "a step, ms": _step(one)}
+        | {f"{label}, ms": _signed(one["ms"][part]) for part, (label, _) in PARTS.items()}
         for name, one in found.items()
     ]
-    return f"{markdown_table(heads, lines)}\n" + "\n".join(machines(found))
+    return f"{table_of(rows)}\n{processor.measured_on(found)}"
 
 
-def _shown(one: Mapping[str, Any]) -> dict[str, float]:
+def _step(one: Row) -> str:
+    return number(sum(one["ms"].values()))
+
+
+def _shown(one: Row) -> dict[str, float]:
     """The parts of a bar: what noise put below zero is nothing."""
     return {part: max(0.0, one["ms"][part]) for part in PARTS}
 

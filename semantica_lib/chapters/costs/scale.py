@@ -6,17 +6,15 @@ Markdown.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
 
-from semantica_lib.analysis.markdown import NONE, markdown_table, number
-from semantica_lib.chapters.costs.processor import TRIALS, whole, written
+from semantica_lib.analysis.markdown import NONE, markdown_table, number, table_of
+from semantica_lib.chapters.costs.processor import TRIALS, Row, whole, written
 from semantica_lib.errors import literal
-from semantica_lib.figures.style import BLUE, DOTS, GREY, ORANGE, STYLE, WIDTH, legend, note
+from semantica_lib.figures import style
 from semantica_lib.running import dry_run, estimate
 from semantica_lib.running.plan import plan
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find
@@ -33,8 +31,10 @@ VARIED = {  # what the bench varies -> its axis
     "bits": "bits of a string",
 }
 STEPS = 10_000  # between which a step's expected time is taken
-MEASURED = {"color": BLUE, "marker": "o", "markersize": 7, "linestyle": "none"}
-EXPECTED = {"color": ORANGE, "marker": "", "linestyle": "--", "linewidth": 1.8}
+LOOKS = {
+    "measured": {"color": style.BLUE, "marker": "o", "markersize": 7, "linestyle": "none"},
+    "expected": {"color": style.ORANGE, "linestyle": "--", "linewidth": 1.8, "zorder": 1},
+}
 Scaling = Mapping[str, Any]
 
 
@@ -61,44 +61,63 @@ def _checked(found: Scaling) -> Scaling:
     return found
 
 
-def _settings(found: Scaling, row: Mapping[str, Any]) -> AnySettings:
+def _settings(found: Scaling, row: Row) -> AnySettings:
     """Of a stack that was measured."""
     name, value = row["varied"], row["value"]
     return find(found["experiment"], [] if name == "trials" else [(name, value)])
 
 
-def _base(found: Scaling) -> Mapping[str, Any]:
+def _base(found: Scaling) -> Row:
     """The stack from which one thing at a time was varied."""
     return next(r for r in found["growth"] if r["varied"] == "trials" and r["value"] == TRIALS)
 
 
-def expected_growth(found: Scaling, row: Mapping[str, Any]) -> float:
+def expected_growth(found: Scaling, row: Row) -> float:
     """How many times as long as the base's a stack's step is expected to take."""
 
     def step(own: AnySettings, trials: int) -> float:
-        return estimate.seconds(own, trials, 2 * STEPS, "cpu") - estimate.seconds(
-            own, trials, STEPS, "cpu"
-        )
+        first, second = (estimate.seconds(own, trials, n * STEPS, "cpu") for n in (1, 2))
+        return second - first
 
     return step(_settings(found, row), row["trials"]) / step(find(found["experiment"]), TRIALS)
 
 
+class Varied(NamedTuple):
+    """A stack, the value of what is varied, and its step's time over the base's."""
+
+    value: int
+    row: Row
+    measured: float
+    expected: float
+
+
+def _varied(found: Scaling, name: str) -> list[Varied]:
+    """The stacks by the values of one thing, the base's among them; none without a measurement."""
+    if not found:
+        return []
+    base = _base(found)
+    stacks = [(row["value"], row) for row in found["growth"] if row["varied"] == name]
+    if name != "trials":
+        stacks.append((getattr(find(found["experiment"]), name), base))
+    return [
+        Varied(value, row, row["ms_a_step"] / base["ms_a_step"], expected_growth(found, row))
+        for value, row in sorted(stacks, key=lambda stack: stack[0])
+    ]
+
+
 def growth(found: Scaling) -> Figure:
     """Milliseconds of a step against each thing that is varied, both logarithmic; and expected."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 5.0), dpi=DOTS)
-        panels = figure.subplots(2, 2, sharey=True)
+    figure, panels = style.panels(2, 2, height=5.0, sharey=True)
     for axes, (name, label) in zip(panels.flat, VARIED.items(), strict=True):
         axes.set_xlabel(label)
         if not found:
-            note(axes, "not measured yet")
+            style.note(axes, "not measured yet")
             continue
-        rows = _varied(found, name)
-        x = [value for value, _ in rows]
-        axes.plot(x, [row["ms_a_step"] for _, row in rows], **MEASURED)
-        base = _base(found)["ms_a_step"]
-        axes.plot(x, [base * expected_growth(found, row) for _, row in rows], **EXPECTED, zorder=1)
-        axes.axhline(base, color=GREY, linewidth=0.8, zorder=0)
+        stacks, base = _varied(found, name), _base(found)["ms_a_step"]
+        x = [one.value for one in stacks]
+        axes.plot(x, [one.row["ms_a_step"] for one in stacks], **LOOKS["measured"])
+        axes.plot(x, [base * one.expected for one in stacks], **LOOKS["expected"])
+        axes.axhline(base, color=style.GREY, linewidth=0.8, zorder=0)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xticks(x, [f"{value:,}" for value in x])
@@ -107,90 +126,69 @@ def growth(found: Scaling) -> Figure:
         axes.yaxis.set_minor_formatter(NullFormatter())
     for axes in panels[:, 0]:
         axes.set_ylabel("milliseconds a step")
-    looks = {"measured": MEASURED, "expected": EXPECTED}
-    legend(figure, *(Line2D([], [], label=label, **look) for label, look in looks.items()))
+    style.legend(figure, *(style.key(label, **look) for label, look in LOOKS.items()))
     return figure
-
-
-def _varied(found: Scaling, name: str) -> list[tuple[int, Mapping[str, Any]]]:
-    """The values of one thing with their stacks, the base's among them."""
-    rows = [(row["value"], row) for row in found["growth"] if row["varied"] == name]
-    if name != "trials":
-        rows.append((getattr(find(found["experiment"]), name), _base(found)))
-    return sorted(rows, key=lambda row: row[0])
 
 
 def growth_table(found: Scaling) -> str:
     """Every stack that was measured, and what was expected of it, a row each."""
-    if not found:
-        return UNMEASURED
-    heads = [
-        "varied", "value", "trials", "ms a step", "trial-steps a second", "times the base",
-        "expected", "first step, compiling, s", "peak memory, MB",
-    ]  # fmt: skip
-    base, lines = _base(found)["ms_a_step"], []
-    for name, label in VARIED.items():
-        for value, row in _varied(found, name):
-            lines.append(
-                [
-                    label,
-                    f"{value:,}",
-                    f"{row['trials']:,}",
-                    number(row["ms_a_step"]),
-                    whole(1_000 * row["trials"] / row["ms_a_step"]),
-                    number(row["ms_a_step"] / base),
-                    number(expected_growth(found, row)),
-                    number(row["first_step_s"]),
-                    whole(row["peak_memory_mb"]),
-                ]
-            )
-    return markdown_table(heads, lines)
+    rows = (
+        {
+            "varied": label,
+            "value": f"{one.value:,}",
+            "trials": f"{one.row['trials']:,}",
+            "ms a step": number(one.row["ms_a_step"]),
+            "trial-steps a second": whole(1_000 * one.row["trials"] / one.row["ms_a_step"]),
+            "times the base": number(one.measured),
+            "expected": number(one.expected),
+            "first step, compiling, s": number(one.row["first_step_s"]),
+            "peak memory, MB": whole(one.row["peak_memory_mb"]),
+        }
+        for name, label in VARIED.items()
+        for one in _varied(found, name)
+    )
+    return table_of(rows, UNMEASURED)
 
 
 def farthest(found: Scaling) -> str:
     """Where what was measured is farthest from what was expected, a sentence."""
     if not found:
         return UNMEASURED
-    base = _base(found)["ms_a_step"]
-    off = {
-        (name, value): row["ms_a_step"] / base / expected_growth(found, row)
-        for name in VARIED
-        for value, row in _varied(found, name)
-    }
-    (name, value), most = max(off.items(), key=lambda one: abs(math.log(one[1])))
-    within = max(max(ratio, 1 / ratio) for ratio in off.values())
+    stacks = [(label, one) for name, label in VARIED.items() for one in _varied(found, name)]
+    off = [(abs(math.log(one.measured / one.expected)), label, one) for label, one in stacks]
+    most, label, one = max(off, key=lambda found: found[0])
     return (
-        f"Over these stacks the expected time is within a factor of {number(within)} of the "
-        f"measured one; the farthest is that of {value:,} {VARIED[name]}, which takes "
-        f"{number(most)} times as long as expected."
+        f"Over these stacks the expected time is within a factor of {number(math.exp(most))} of "
+        f"the measured one; the farthest is that of {one.value:,} {label}, which takes "
+        f"{number(one.measured / one.expected)} times as long as expected."
     )
 
 
 def runs_table(found: Scaling) -> str:
     """Whole runs by their steps: seconds from the command to the stored result."""
-    if not found:
-        return UNMEASURED
-    lines = [
-        [
-            f"{row['steps']:,}",
-            f"{row['trials']:,}",
-            number(row["seconds"]),
-            number(1_000 * row["seconds"] / row["steps"]),
-        ]
-        for row in found["runs"]
-    ]
-    return markdown_table(["steps", "trials", "seconds", "ms a step, all counted"], lines)
+    rows = (
+        {
+            "steps": f"{row['steps']:,}",
+            "trials": f"{row['trials']:,}",
+            "seconds": number(row["seconds"]),
+            "ms a step, all counted": number(1_000 * row["seconds"] / row["steps"]),
+        }
+        for row in found.get("runs", ())
+    )
+    return table_of(rows, UNMEASURED)
 
 
 def side_table(found: Scaling) -> str:
     """One stack in one process, and such stacks in several at once."""
-    if not found:
-        return UNMEASURED
-    lines = [
-        [str(row["processes"]), number(row["ms_a_step"]), whole(row["trial_steps_a_second"])]
-        for row in found["side_by_side"]
-    ]
-    return markdown_table(["processes at once", "ms a step", "trial-steps a second, all"], lines)
+    rows = (
+        {
+            "processes at once": str(row["processes"]),
+            "ms a step": number(row["ms_a_step"]),
+            "trial-steps a second, all": whole(row["trial_steps_a_second"]),
+        }
+        for row in found.get("side_by_side", ())
+    )
+    return table_of(rows, UNMEASURED)
 
 
 def where(found: Scaling) -> str:

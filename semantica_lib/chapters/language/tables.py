@@ -5,24 +5,15 @@ They are made from settings and stored results.
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis import language_claims
-from semantica_lib.analysis.language import (
-    BROKEN,
-    HOLDS,
-    PLACES,
-    TABLES,
-    VARIANTS,
-    Language,
-    kinds,
-    variants,
-)
+from semantica_lib.analysis import language, language_claims
+from semantica_lib.analysis.language import BROKEN, HOLDS, TABLES, Language
 from semantica_lib.analysis.markdown import NONE, markdown_table, number
-from semantica_lib.analysis.statistics import geometric_interval
+from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
 from semantica_lib.analysis.verdicts import summary, verdicts
 from semantica_lib.chapters.language.figures import PANELS
 from semantica_lib.datasets.corpora import FORMAT
@@ -39,7 +30,6 @@ CORPORA = {
 }
 SHOWN = 3  # words of each class
 FIRST = {"mlm": {"schedule_period": 2_400}}  # what was otherwise when an experiment was first run
-AS_HERE = "as here"
 KEYS = {HOLDS: "holds", BROKEN: "broken"}  # in the names of facts
 WHERE = {HOLDS: "the DH holds", BROKEN: "the DH is broken"}
 
@@ -62,17 +52,17 @@ def predictions(own: MlmSettings) -> str:
 
 def ending(result: Result) -> str:
     """Where the classes of synonyms end in each table: what to take from the figures."""
-    measured, lines = Language(result), []
+    measured = Language(result)
     if measured.window is None:
         return measured.lacks((True, False))
+    lines = [f"Synonyms {_end(result)} (geometric mean over seeds):\n"]
     for name in PANELS:
-        parts = [
-            f"those for which {WHERE[kind]} {_geometric(measured.ratio(name, kind))}"
-            for kind in kinds(result.settings)
+        told = [
+            f"those for which {WHERE[kind]} {_ratio(measured, name, kind)}"
+            for kind in language.kinds(result.settings)
         ]
-        lines.append(f"- **{name}**: {', '.join(parts)} times as far apart as unrelated words.")
-    end = "end" if result.complete else "are so far"
-    return "\n".join([f"Synonyms {end} (geometric mean over seeds):\n", *lines])
+        lines.append(f"- **{name}**: {', '.join(told)} times as far apart as unrelated words.")
+    return "\n".join(lines)
 
 
 def learning(result: Result) -> str:
@@ -80,11 +70,11 @@ def learning(result: Result) -> str:
     measured = Language(result)
     if measured.window is None:
         return measured.lacks((True, False))
-    found, end = _losses(measured), "end" if result.complete else "are so far"
-    costs = [f"{found[f'cost_{KEYS[k]}']} where {WHERE[k]}" for k in kinds(result.settings)]
+    found, kinds = _losses(measured), language.kinds(result.settings)
+    costs = [f"{found[f'cost_{KEYS[kind]}']} where {WHERE[kind]}" for kind in kinds]
     return (
-        f"On the validation sample tied trials {end} at {found['loss_tied']} nats on average and "
-        f"untied ones at {found['loss_untied']}; who knows frequencies only has "
+        f"On the validation sample tied trials {_end(result)} at {found['loss_tied']} nats on "
+        f"average and untied ones at {found['loss_untied']}; who knows frequencies only has "
         f"{found['loss_frequencies']}. Tied minus untied loss at the places of words with a "
         f"synonym: {', '.join(costs)} (nats, mean over seeds)."
     )
@@ -100,27 +90,31 @@ def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
     found = facts_of_run(result) | _losses(measured)
     found["verdict_summary"] = summary(frame).partition(": ")[2]
     for name, (tied, table) in TABLES.items():
-        for kind in kinds(result.settings):
+        for kind in language.kinds(result.settings):
             key = f"{name.replace(' ', '_')}_{KEYS[kind]}"
             found[f"{key}_distance"] = _mean(measured.trials[tied].end(table, kind))
-            found[f"{key}_ratio"] = _geometric(measured.ratio(name, kind))
+            found[f"{key}_ratio"] = _ratio(measured, name, kind)
     return found
 
 
+def _end(result: Result) -> str:
+    return "end" if result.complete else "are so far"
+
+
 def _losses(measured: Language) -> dict[str, str]:
-    found = {f"loss_{tie}": _mean(measured.loss(tied, "validation")) for tied, tie in TIES}
-    found["loss_frequencies"] = _mean(measured.unigram.loss)
-    costs = {KEYS[kind]: measured.cost(PLACES[kind]) for kind in kinds(measured.settings)}
-    return found | {f"cost_{key}": _mean(values) for key, values in costs.items()}
+    found = {f"loss_{tie}": measured.loss(tied, "validation") for tied, tie in TIES}
+    found["loss_frequencies"] = measured.unigram.loss
+    for kind in language.kinds(measured.settings):
+        found[f"cost_{KEYS[kind]}"] = measured.cost(language.PLACES[kind])
+    return {key: _mean(values) for key, values in found.items()}
 
 
-def _mean(values: Iterable[float]) -> str:
-    finite = [value for value in values if np.isfinite(value)]
-    return number(np.mean(finite)) if finite else NONE
+def _mean(values: np.ndarray | pd.Series) -> str:
+    return number(mean_interval(finite(values)).estimate)
 
 
-def _geometric(values: np.ndarray) -> str:
-    return number(geometric_interval(values[np.isfinite(values)]).estimate)
+def _ratio(measured: Language, name: str, kind: str) -> str:
+    return number(geometric_interval(finite(measured.ratio(name, kind))).estimate)
 
 
 def stored_variants(result: Result) -> tuple[dict[str, Result], str]:
@@ -129,25 +123,26 @@ def stored_variants(result: Result) -> tuple[dict[str, Result], str]:
     Raises:
         RequestError: one is damaged.
     """
-    own, found, lines = result.settings, {AS_HERE: result}, []
-    for label, changed in variants(own).items():
-        one = results.best(changed)
-        if one is not None:
+    own, found, lines = result.settings, {"as here": result}, []
+    for label, changed in language.variants(own).items():
+        if one := results.best(changed):
             found[label] = one
             continue
-        changes = (f"{name}={json.dumps(value)}" for name, value in VARIANTS[label].items())
-        command = shlex.join(word for change in changes for word in ("--set", change))
-        lines.append(f"- *{label}* is not trained yet; `{run_command(own)} {command}` does.")
+        changes = language.VARIANTS[label].items()
+        words = [
+            word for name, value in changes for word in ("--set", f"{name}={json.dumps(value)}")
+        ]
+        command = f"{run_command(own)} {shlex.join(words)}"
+        lines.append(f"- *{label}* is not trained yet; `{command}` does.")
     return found, "\n".join(lines)
 
 
 def first_run(result: Result) -> str:
     """What a first run of the named experiment came to, of fewer steps; empty if none is stored."""
     own = result.settings
-    if own.experiment not in FIRST:
-        return ""
-    before = results.best(own.model_copy(update=FIRST[own.experiment]))
-    if before is None or before.settings.identity == own.identity:
+    changed = own.model_copy(update=FIRST.get(own.experiment, {}))
+    before = None if changed.identity == own.identity else results.best(changed)
+    if before is None:
         return ""
     seeds, steps = len(set(before.seed.tolist())), before.manifest["steps_done"]
     return (
@@ -190,13 +185,14 @@ def neighbours(result: Result, words: Sequence[str] | None = None) -> str:
         if word not in names:
             raise RequestError(f"{word!r} has no synonym here{nearest(word, names)}")
         place = names.index(word)
-        synonym, cells = names[(place + count) % (2 * count)], []
+        synonym = names[(place + count) % (2 * count)]
+        line = [_code(word), "holds" if holds[place % count] else "broken"]
         for tied, table in (TABLES[name] for name in PANELS):
             trial = first[result.tied[first] == tied]
             near = result.neighbours[trial, int(table == "output"), place].ravel().tolist()
             told = [f"**{_code(one)}**" if one == synonym else _code(one) for one in near]
-            cells.append(" ".join(told) or NONE)
-        lines.append([_code(word), "holds" if holds[place % count] else "broken", *cells])
+            line.append(" ".join(told) or NONE)
+        lines.append(line)
     return markdown_table(["word", "DH", *PANELS], lines)
 
 
@@ -208,20 +204,21 @@ def _code(piece: str) -> str:
 def text(result: Result) -> str:
     """What a result's models were trained on: the text, its pieces, its rows."""
     own, about = result.settings, result.manifest["text"]
-    counts = [f"{about[name]:,} {name}" for name in ("sentences", "words") if name in about]
-    told = [*counts, f"sha256 {literal(about['text_sha256'][:12])}"]
-    made_of = ""
+    told = [f"{about[name]:,} {name}" for name in ("sentences", "words") if name in about]
+    told = ", ".join(
+        [literal(about["source"]), *told, f"sha256 {literal(about['text_sha256'][:12])}"]
+    )
+    told += "."
     if "versions" in about:
         python, others = literal(about["versions"]["python"]), len(about["versions"]) - 1
-        made_of = f" It is of Python {python} and {others} packages; the manifest has the versions."
+        told += f" It is of Python {python} and {others} packages; the manifest has the versions."
     if about.get("format", FORMAT) != FORMAT:
-        made_of += " It was gathered by earlier rules: the present code would gather another text."
-    pieces = "the hub's tokenizer"
-    if own.vocabulary_size is not None:
-        pieces = f"a tokenizer of at most {own.vocabulary_size:,} pieces"
+        told += " It was gathered by earlier rules: the present code would gather another text."
+    size = own.vocabulary_size
+    pieces = f"a tokenizer of at most {size:,} pieces" if size else "the hub's tokenizer"
     splits = ("train", "validation", "test")
     rows = ", ".join(f"{about['rows'][split]:,} ({split})" for split in splits)
     return (
-        f"**The text**: {literal(about['source'])}, {', '.join(told)}.{made_of} Cut by {pieces} "
-        f"({100 * about['unknown_share']:.2g}% unknown) into rows of {own.length - 1}: {rows}."
+        f"**The text**: {told} Cut by {pieces} ({100 * about['unknown_share']:.2g}% unknown) into "
+        f"rows of {own.length - 1}: {rows}."
     )

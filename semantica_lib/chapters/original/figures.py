@@ -2,38 +2,28 @@
 
 from collections.abc import Sequence
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
-from semantica_lib.analysis.statistics import last_period
-from semantica_lib.chapters.original import measures as protocols
-from semantica_lib.chapters.original.measures import PROTOCOLS
+from semantica_lib.chapters.original import measures
 from semantica_lib.chapters.original.tables import named
 from semantica_lib.datasets.xor import XorTask
+from semantica_lib.figures import style
 from semantica_lib.figures.curves import measured_accuracy
 from semantica_lib.figures.overview import LOOKS, TABLES
-from semantica_lib.figures.style import (
-    BLACK,
-    BLUE,
-    DOTS,
-    ORANGE,
-    STYLE,
-    WIDTH,
-    draw_seeds,
-    legend,
-    note,
-    step_axis,
-)
+from semantica_lib.figures.style import BLACK, BLUE, ORANGE, key
 from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 TIES = (True, BLUE), (False, ORANGE)
-WAYS = {"as published": ("-", "o", "full"), "held out": ("--", "s", "none")}
+WAYS = {
+    "as published": {"linestyle": "-", "marker": "o", "fillstyle": "full"},
+    "held out": {"linestyle": "--", "marker": "s", "fillstyle": "none"},
+}
+TURNS = {"highest": "--", "lowest": ":"}  # learning rate -> dashes of its line
 
 
 def accuracies(found: Sequence[Result]) -> Figure:
@@ -43,38 +33,33 @@ def accuracies(found: Sequence[Result]) -> Figure:
     ceiling of the strings that it measures on.
     """
     rows = max(1, -(-len(found) // 2))
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.1 + 2.3 * rows), dpi=DOTS)
-        panels = figure.subplots(rows, 2, sharey=True, squeeze=False).ravel()
+    figure, grid = style.panels(rows, 2, height=1.1 + 2.3 * rows, sharey=True)
+    panels = grid.ravel()
     for axes, result in zip(panels, found, strict=False):
         axes.set_title(named(result), fontsize=10)
-        for way, split in PROTOCOLS.items():
-            dash, marker, fill = WAYS[way]
+        for way, split in measures.PROTOCOLS.items():
             for tied, colour in TIES:
                 steps, curves = measured_accuracy(result, tied, split)
                 if curves.size:
-                    draw_seeds(axes, steps, curves, "band", marker, color=colour, linestyle=dash,
-                               fillstyle=fill)  # fmt: skip
-            ceiling = xor_task(result.settings).ceiling(split)[0]
-            axes.axhline(ceiling, color=BLACK, linestyle=dash, linewidth=1)
-        step_axis(axes)
+                    style.draw_seeds(axes, steps, curves, "band", color=colour, **WAYS[way])
+            ceiling, dashes = xor_task(result.settings).ceiling(split)[0], WAYS[way]["linestyle"]
+            axes.axhline(ceiling, color=BLACK, linestyle=dashes, linewidth=1)
+        style.step_axis(axes)
     for axes in panels[len(found) :]:
         axes.set_axis_off()
     if not found:
-        note(panels[0], "no results")
+        style.note(panels[0], "no results")
     panels[0].set_ylim(0, 1)
-    for axes in panels[::2]:
+    for axes in grid[:, 0]:
         axes.set_ylabel("accuracy (share)")
     keys = [
-        Line2D([], [], color=colour, linestyle=dash, marker=marker, fillstyle=fill,
-               label=f"{tie_of(tied)}, {way}")
-        for tied, colour in TIES for way, (dash, marker, fill) in WAYS.items()
-    ]  # fmt: skip
-    ceilings = [
-        Line2D([], [], color=BLACK, linestyle=dash, linewidth=1, label=f"ceiling, {way}")
-        for way, (dash, *_) in WAYS.items()
+        key(f"{tie_of(tied)}, {way}", color=colour, **look)
+        for tied, colour in TIES
+        for way, look in WAYS.items()
     ]
-    legend(figure, *keys, *ceilings, columns=3)
+    for way, look in WAYS.items():
+        keys.append(key(f"ceiling, {way}", linestyle=look["linestyle"], linewidth=1))
+    style.legend(figure, *keys, columns=3)
     return figure
 
 
@@ -84,20 +69,18 @@ def sampled(task: XorTask, splits: Sequence[str]) -> Figure:
     A panel a split, with the expectation, which is the split's ceiling. All bars of a panel add up
     to 1.
     """
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 2.9), dpi=DOTS)
-        panels = figure.subplots(1, len(splits), sharex=True, squeeze=False)[0]
+    figure, (panels,) = style.panels(1, len(splits), height=2.9, sharex=True)
     for axes, split in zip(panels, splits, strict=True):
-        values, probability = protocols.sampled_accuracy(task, split)
-        axes.bar(values, probability, width=0.8 / (len(values) - 1), color=BLUE)
-        axes.axvline(task.ceiling(split)[0], color=BLACK, linestyle="--", linewidth=1.3)
+        values, probability = measures.sampled_accuracy(task, split)
         count = len(values) - 1
+        axes.bar(values, probability, width=0.8 / count, color=BLUE)
+        axes.axvline(task.ceiling(split)[0], color=BLACK, linestyle="--", linewidth=1.3)
         axes.set_title(f"{split} split, {count} string{'s' * (count != 1)}")
         axes.set_xlabel("accuracy in one sample (share)")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     panels[0].set_xlim(0, 1.04)
     panels[0].set_ylabel("how often")
-    legend(figure, Line2D([], [], color=BLACK, linestyle="--", label="expectation: the ceiling"))
+    style.legend(figure, key("expectation: the ceiling", linestyle="--"))
     return figure
 
 
@@ -108,40 +91,35 @@ def swings(result: Result | None) -> Figure:
     (thick, with the 95% band; thin: a seed each) shows the movement alone. Upright lines stand at
     the records with the highest and the lowest learning rate.
     """
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.3), dpi=DOTS)
-        panels = figure.subplots(1, len(TABLES), sharex=True, sharey=True)
+    figure, (panels,) = style.panels(1, len(TABLES), height=3.3, sharex=True, sharey=True)
     for axes, (head, (tied, table)) in zip(panels, TABLES.items(), strict=True):
         axes.set_title(head)
-        step_axis(axes)
+        style.step_axis(axes)
         axes.xaxis.set_major_locator(MaxNLocator(2, integer=True))
         if result is None:
-            note(axes, "no result")
+            style.note(axes, "no result")
         else:
             _swing(axes, result, tied, table)
     panels[0].set_ylabel("distance, as a share of\nits mean over the period")
     keys = [
-        Line2D([], [], color=colour, marker=marker, label=f"DH {'holds' if holds else 'fails'}")
+        key(f"DH {'holds' if holds else 'fails'}", color=colour, marker=marker)
         for holds, (colour, marker) in LOOKS.items()
     ]
-    lines = [
-        Line2D([], [], color=BLACK, linestyle=style, label=f"learning rate {words}")
-        for style, words in (("--", "highest"), (":", "lowest"))
-    ]
-    legend(figure, *keys, *lines)
+    keys += [key(f"learning rate {words}", linestyle=dash) for words, dash in TURNS.items()]
+    style.legend(figure, *keys)
     return figure
 
 
 def _swing(axes: Axes, result: Result, tied: bool, table: Table) -> None:
-    window, turns = last_period(result.steps, result.settings.period), protocols.turns(result)
+    window, turns = measures.window_of(result), measures.turns(result)
     trials = Trials.of(result, tied, window)
     if window is None or turns is None or not len(trials.seeds):
-        note(axes, "no full period yet" if window is None else f"no {tie_of(tied)} trials")
+        style.note(axes, "no full period yet" if window is None else f"no {tie_of(tied)} trials")
         return
     for pair in synonym_pairs(trials.task):
         colour, marker = LOOKS[pair.conditionally_equivalent]
         curve = trials.distance(table, pair[:2])[:, window]
         shares = curve / curve.mean(1, keepdims=True)
-        draw_seeds(axes, result.steps[window], shares, "both", marker, color=colour)
-    for turn, style in zip(turns, (":", "--"), strict=True):
-        axes.axvline(result.steps[turn], color=BLACK, linestyle=style, linewidth=1.4)
+        style.draw_seeds(axes, result.steps[window], shares, "both", marker, color=colour)
+    for turn, words in zip(turns, ("lowest", "highest"), strict=True):
+        axes.axvline(result.steps[turn], color=BLACK, linestyle=TURNS[words], linewidth=1.4)

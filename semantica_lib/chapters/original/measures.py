@@ -9,6 +9,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
+from itertools import product
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,8 +55,13 @@ def end_accuracy(result: Result, tied: bool, split: str) -> np.ndarray:
 
     Trials that failed are left out; all are where there is no full period yet.
     """
-    window = last_period(result.steps, result.settings.period)
-    return Trials.of(result, tied, window).measured(split, "accuracy").dropna().to_numpy()
+    trials = Trials.of(result, tied, window_of(result))
+    return trials.measured(split, "accuracy").dropna().to_numpy()
+
+
+def window_of(result: Result) -> np.ndarray | None:
+    """Which records lie in the schedule's last full period, ``(record,)``; None without one."""
+    return last_period(result.steps, result.settings.period)
 
 
 def contexts(task: XorTask, sees_order: bool, split: str) -> tuple[int, int]:
@@ -106,17 +113,14 @@ def distributions(parts: int) -> list[tuple[float, float, float]]:
     """All distributions over three synonyms in steps of ``1 / parts``, in every order."""
     return [
         (first / parts, second / parts, (parts - first - second) / parts)
-        for first in range(parts + 1)
-        for second in range(parts + 1 - first)
+        for first, second in product(range(parts + 1), repeat=2)
+        if first + second <= parts
     ]
 
 
 def plain_sum(dst: Sequence[float]) -> float:
     """The sum from left to right, rounded after each addition: Python's ``sum`` up to 3.11."""
-    total = 0.0
-    for probability in dst:
-        total += probability
-    return total
+    return reduce(add, dst, 0.0)
 
 
 def accepted(dst: Sequence[float]) -> bool:
@@ -130,7 +134,7 @@ def accepted(dst: Sequence[float]) -> bool:
 
 def turns(result: Result) -> tuple[int, int] | None:
     """Which record of the last full period has the lowest rate, and which the highest."""
-    window = last_period(result.steps, result.settings.period)
+    window = window_of(result)
     if window is None:
         return None
     rate = schedule.rate(result.settings, torch.from_numpy(result.steps)).numpy()
@@ -144,12 +148,12 @@ def swing(result: Result, p: Prediction) -> tuple[np.ndarray, np.ndarray]:
     Its range (largest less smallest record) as a share of its mean; and its value at the record
     with the lowest rate over that at the one with the highest. Both are empty without a period.
     """
-    window, found = last_period(result.steps, result.settings.period), turns(result)
+    window, found = window_of(result), turns(result)
     if window is None or found is None:
         return np.empty(0), np.empty(0)
     curve = Trials.of(result, p.tied, window).distance(p.table, p.pair)
-    inside, (trough, peak) = curve[:, window], found
-    return np.ptp(inside, axis=1) / inside.mean(1), curve[:, trough] / curve[:, peak]
+    trough, peak = curve[:, found].T
+    return np.ptp(curve[:, window], axis=1) / curve[:, window].mean(1), trough / peak
 
 
 def decay_swing(result: Result) -> float:
@@ -195,15 +199,13 @@ def variants(base: str, seeds: Sequence[int], varied: Mapping[str, Any]) -> list
     Raises:
         RequestError: no such experiment or setting, a value that is not allowed, or no list.
     """
-    found = []
+    found, rest = [], {"seeds": list(seeds), "record_every": EVERY, "validate_every": EVERY}
     for name, values in varied.items():
         if not isinstance(values, list | tuple):
             raise RequestError(f"variants: {name} should be a list of values, not {short(values)}")
         for value in values:
-            changes = {
-                name: value, "seeds": list(seeds), "record_every": EVERY, "validate_every": EVERY,
-            }  # fmt: skip
-            options = [shlex.quote(f"{key}={json.dumps(v)}") for key, v in changes.items()]
-            command = " ".join([f"semantica run {base}", *(f"--set {text}" for text in options)])
+            changes = {name: value} | rest
+            options = [f"--set {shlex.quote(f'{k}={json.dumps(v)}')}" for k, v in changes.items()]
+            command = " ".join([f"semantica run {base}", *options])
             found.append(Variant(f"{name}={value}", find(base, changes.items()), command))
     return found

@@ -1,41 +1,36 @@
 """Any sweep drawn: where its pairs end and what its trials attain, against what is varied."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from semantica_lib.analysis import statistics
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, tie_of
-from semantica_lib.analysis.statistics import (
-    Interval,
-    geometric_interval,
-    mean_interval,
-    share_interval,
-)
 from semantica_lib.analysis.sweep_points import PLACES, Point, name_of
-from semantica_lib.chapters.sweep.measures import (
-    Line,
-    attained,
-    axis,
-    ends,
-    lines,
-    varied,
-    words,
-)
-from semantica_lib.figures.style import BLACK, DOTS, GREY, STYLE, WIDTH, legend, note
+from semantica_lib.chapters.sweep import measures
+from semantica_lib.chapters.sweep.measures import Line
+from semantica_lib.figures.style import BLACK, GREY, key, legend, note, panels
 
 MOST_LINES, MOST_PAIRS = 6, 4  # that a panel and a figure can hold
 MARKS, DASHES = "oDs^vP", ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)))
-COLOURS = sns.color_palette("colorblind", MOST_LINES)
+LOOKS = [
+    {"color": colour, "marker": mark, "linestyle": dash}
+    for colour, mark, dash in zip(sns.color_palette("colorblind", 6), MARKS, DASHES, strict=True)
+]
 MARGIN = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}
 CROSS = {"marker": "x", "markersize": 5, "linestyle": "none"}
 APART = 0.5  # between the outermost lines at one value
 NOTHING = "no result\nto draw"
+INTERVALS = {
+    "ratio": statistics.geometric_interval,
+    "learned": statistics.share_interval,
+    "accuracy": statistics.mean_interval,
+}
 
 
 def distances(found: Sequence[Point], x: str = "") -> Figure:
@@ -48,29 +43,25 @@ def distances(found: Sequence[Point], x: str = "") -> Figure:
     Raises:
         RequestError: ``x`` is not a setting that has several values.
     """
-    x, frame = axis(found, x), ends(found)
-    drawn, places = lines(found, x)[:MOST_LINES], places_of(found)
+    frame, places = measures.ends(found), places_of(found)
     pairs = sorted(set(zip(frame.bit, frame.ranks, strict=True)))[:MOST_PAIRS]
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 0.9 + 1.9 * len(places)), dpi=DOTS)
-        panels = figure.subplots(
-            len(places), max(1, len(pairs)), sharex=True, sharey=True, squeeze=False
-        )
-    for row, (tied, table) in zip(panels, places, strict=True):
+    figure, grid = panels(
+        len(places), max(1, len(pairs)), height=0.9 + 1.9 * len(places), sharex=True, sharey=True
+    )
+    drawn = _along(figure, grid, found, x, pairs=True)
+    for row, (tied, table) in zip(grid, places, strict=True):
         row[0].set_ylabel(f"{name_of((tied, table))}\ndistance / control")
         if not pairs:
             note(row[0], NOTHING)
         for axes, (bit, ranks) in zip(row, pairs, strict=False):
             of = frame[(frame.bit == bit) & (frame.ranks == ranks)]
-            panel = of[(of.tied == tied) & (of.table == table)]
             axes.axhline(MERGE_MARGIN, **MARGIN)
-            _draw(axes, drawn, found, panel.rename(columns={"ratio": "value"}), tied)
-            if axes in panels[0]:
+            _draw(axes, drawn, found, of[(of.tied == tied) & (of.table == table)], tied, "ratio")
+            if axes in grid[0]:
                 axes.set_title(f"bit {bit}: {' or '.join(of.pair.unique())}")
-    panels[0, 0].set_yscale("log")
-    reach = [*frame.ratio[np.isfinite(frame.ratio)], MERGE_MARGIN]
-    panels[0, 0].set_ylim(min(reach) / 2, max(reach) * 2)  # few seeds have intervals without end
-    _finish(figure, panels, found, x, True)
+    grid[0, 0].set_yscale("log")
+    reach = [*statistics.finite(frame.ratio), MERGE_MARGIN]
+    grid[0, 0].set_ylim(min(reach) / 2, max(reach) * 2)  # few seeds have intervals without end
     return figure
 
 
@@ -83,23 +74,20 @@ def attainment(found: Sequence[Point], x: str = "") -> Figure:
     Raises:
         RequestError: ``x`` is not a setting that has several values.
     """
-    x, frame = axis(found, x), attained(found)
-    drawn = lines(found, x)[:MOST_LINES]
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 4.9), dpi=DOTS)
-        panels = figure.subplots(2, 2, sharex=True, sharey="row")
-    heads = {"learned": "share of trials that\nlearn the parity", "accuracy": "accuracy over\nall"}
-    for row, (quantity, head) in zip(panels, heads.items(), strict=True):
-        row[0].set_ylabel(head + " strings" * (quantity == "accuracy"))
+    frame = measures.attained(found)
+    figure, grid = panels(2, 2, height=4.9, sharex=True, sharey="row")
+    drawn = _along(figure, grid, found, x, pairs=False)
+    grid[0, 0].set_ylabel("share of trials that\nlearn the parity")
+    grid[1, 0].set_ylabel("accuracy over\nall strings")
+    for row, quantity in zip(grid, ("learned", "accuracy"), strict=True):
         for axes, tied in zip(row, BOTH, strict=True):
-            panel = frame[frame.tied == tied].rename(columns={quantity: "value"})
-            _draw(axes, drawn, found, panel, tied)
+            panel = frame[frame.tied == tied]
+            _draw(axes, drawn, found, panel, tied, quantity)
             if panel.empty:
                 note(axes, NOTHING)
-            if axes in panels[0]:
+            if axes in grid[0]:
                 axes.set_title(tie_of(tied))
-    panels[0, 0].set_ylim(-0.05, 1.05)
-    _finish(figure, panels, found, x, False)
+    grid[0, 0].set_ylim(-0.05, 1.05)
     return figure
 
 
@@ -109,74 +97,68 @@ def places_of(found: Sequence[Point]) -> list[tuple]:
 
 
 def _draw(
-    axes: Axes, drawn: Sequence[Line], found: Sequence[Point], panel: pd.DataFrame, tied: bool
+    axes: Axes,
+    drawn: Sequence[Line],
+    found: Sequence[Point],
+    panel: pd.DataFrame,
+    tied: bool,
+    quantity: str,
 ) -> None:
-    """The points of each line; ``panel`` has the columns point, seed, value and, of pairs, dh."""
-    for number, line in enumerate(drawn):
-        colour, marker, dash = COLOURS[number], MARKS[number], DASHES[number]
-        aside = APART * ((number + 0.5) / len(drawn) - 0.5)
+    """The points of each line: a quantity of a panel's trials, those that have a column for it."""
+    for number, (line, look) in enumerate(zip(drawn, LOOKS, strict=False)):
+        colour, aside = look["color"], APART * ((number + 0.5) / len(drawn) - 0.5)
         middles = []
         for index, place in sorted(line.places.items(), key=lambda item: item[1]):
             at, here = place + aside, panel[panel.point == index]
             if found[index].result is None and tie_of(tied) in found[index].settings.ties:
                 axes.plot(at, 0.04, color=colour, transform=axes.get_xaxis_transform(), **CROSS)
-            middle, low, high, _ = interval_of(here)
+            values = statistics.finite(here[quantity])
+            middle, low, high, _ = INTERVALS[quantity](values)
             if np.isnan(middle):
                 continue
             middles.append((at, middle))
-            if here.value.dtype != bool:
-                axes.plot([at] * len(here), here.value, ".", color=colour, markersize=3, alpha=0.35)
+            if quantity != "learned":
+                axes.plot(
+                    [at] * len(here), here[quantity], ".", color=colour, markersize=3, alpha=0.35
+                )
             if np.isfinite(low):
                 axes.plot([at, at], [low, high], color=colour, linewidth=1.3)
-            full = "dh" not in here or bool(here.dh.iloc[0])
-            axes.plot(at, middle, marker, color=colour, markersize=6,
-                      markerfacecolor=colour if full else "white")  # fmt: skip
+            full = quantity != "ratio" or here.dh.iloc[0]
+            face = colour if full else "white"
+            axes.plot(at, middle, look["marker"], color=colour, markersize=6, markerfacecolor=face)
         if len(middles) > 1:
-            axes.plot(*np.array(middles).T, color=colour, linestyle=dash, linewidth=1.1, zorder=1.5)
+            dash = {"linestyle": look["linestyle"], "linewidth": 1.1, "zorder": 1.5}
+            axes.plot(*np.array(middles).T, color=colour, **dash)
 
 
-def interval_of(panel: pd.DataFrame) -> Interval:
-    """Of a point's trials: geometric of ratios, exact of shares, else of the mean.
-
-    Args:
-        panel: with the column ``value``, and ``dh`` where the values are ratios.
-    """
-    if panel.value.dtype == bool:
-        return share_interval(panel.value.to_numpy())
-    values = panel.value.to_numpy(float)
-    values = values[np.isfinite(values)]
-    return geometric_interval(values) if "dh" in panel else mean_interval(values)
-
-
-def _finish(
-    figure: Figure, panels: np.ndarray, found: Sequence[Point], x: str, pairs: bool
-) -> None:
-    """Have the values along the lower edge and the keys below."""
-    values = [words(value) for value in varied(found).get(x, [])] or [""]
-    turned = sum(map(len, values)) * len(panels[0]) > 60
-    panels[0, 0].set_xticks(range(len(values)), values)
-    panels[0, 0].set_xlim(-0.5, len(values) - 0.5)
-    for axes in panels[-1]:
+def _along(
+    figure: Figure, grid: np.ndarray, found: Sequence[Point], x: str, pairs: bool
+) -> list[Line]:
+    """Have the values of ``x`` along the lower edge and the keys below; the lines to draw."""
+    x = measures.axis(found, x)
+    values = [measures.words(value) for value in measures.varied(found).get(x, [])] or [""]
+    turned = sum(map(len, values)) * len(grid[0]) > 60
+    grid[0, 0].set_xticks(range(len(values)), values)
+    grid[0, 0].set_xlim(-0.5, len(values) - 0.5)
+    for axes in grid[-1]:
         axes.tick_params(axis="x", rotation=90 * turned, labelsize=8.5 if turned else 10)
         axes.set_xlabel(x.replace("_", " "))
-    every = lines(found, x)
-    keys = list(_keys(every[:MOST_LINES], found, pairs))
-    longest = max([len(key.get_label()) for key in keys], default=1)
+    every = measures.lines(found, x)
+    keys = _keys(every, found, pairs)
+    longest = max([len(one.get_label()) for one in keys], default=1)
     legend(figure, *keys, columns=max(1, min(4, 100 // (longest + 8))))
     if len(every) > MOST_LINES:
         left = f"{len(every) - MOST_LINES} of {len(every)} lines are left out: see the table"
         figure.suptitle(left, fontsize=10, color=GREY)
+    return every[:MOST_LINES]
 
 
-def _keys(drawn: Sequence[Line], found: Sequence[Point], pairs: bool) -> Iterator[Line2D]:
-    for number, line in enumerate(drawn):
-        look = {"color": COLOURS[number], "marker": MARKS[number], "linestyle": DASHES[number]}
-        if line.label:
-            yield Line2D([], [], label=line.label, **look)
+def _keys(drawn: Sequence[Line], found: Sequence[Point], pairs: bool) -> list[Line2D]:
+    keys = [key(line.label, **look) for line, look in zip(drawn, LOOKS, strict=False) if line.label]
     if pairs:
-        mark = {"color": BLACK, "marker": "o", "linestyle": "none"}
-        yield Line2D([], [], label="DH holds", **mark)
-        yield Line2D([], [], label="DH fails", markerfacecolor="white", **mark)
-        yield Line2D([], [], label="margin of a merge", **MARGIN)
+        mark = {"marker": "o", "linestyle": "none"}
+        keys += [key("DH holds", **mark), key("DH fails", markerfacecolor="white", **mark)]
+        keys.append(key("margin of a merge", **MARGIN))
     if any(point.result is None for point in found):
-        yield Line2D([], [], color=BLACK, label="no result", **CROSS)
+        keys.append(key("no result", **CROSS))
+    return keys

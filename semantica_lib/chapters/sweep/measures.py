@@ -1,6 +1,6 @@
 """Any sweep: which settings it varies, and what its points come to, trial by trial."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from semantica_lib.analysis.statistics import last_period
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.settings.catalogue import Settings
+from semantica_lib.store.results import Result
 
 END = ["point", "tied", "table", "bit", "ranks", "pair", "dh", "seed", "ratio"]
 ATTAINED = ["point", "tied", "seed", "learned", "accuracy"]
@@ -49,12 +50,8 @@ def chosen(found: Sequence[Point], where: Mapping[str, Any]) -> list[Point]:
     names = list(dict.fromkeys(name for point in found for name in point.varied))
     for name in where:
         _refuse_unknown("where", name, names)
-    wanted = {name: _frozen(value) for name, value in where.items()}
-    return [
-        point
-        for point in found
-        if all(getattr(point.settings, name) == value for name, value in wanted.items())
-    ]
+    wanted = tuple(map(_frozen, where.values()))
+    return [point for point in found if _values(point, where) == wanted]
 
 
 def axis(found: Sequence[Point], x: str = "") -> str:
@@ -79,16 +76,14 @@ def lines(found: Sequence[Point], x: str) -> list[Line]:
     several = varied(found)
     others = [name for name in several if name != x]
     for name in reversed(others[:]):
-        rest = [x] * bool(x) + [other for other in others if other != name]
-        if _count(found, rest) == _count(found, [*rest, name]):
-            others.remove(name)
+        rest = [other for other in others if other != name]
+        if _count(found, [x, *rest]) == _count(found, [x, *others]):
+            others = rest
     by: dict[tuple, dict[int, int]] = {}
     for index, point in enumerate(found):
         place = several[x].index(getattr(point.settings, x)) if x in several else 0
         by.setdefault(_values(point, others), {})[index] = place
-    return [
-        Line(label(dict(zip(others, values, strict=True))), places) for values, places in by.items()
-    ]
+    return [Line(label(dict(zip(others, own, strict=True))), places) for own, places in by.items()]
 
 
 def ends(found: Sequence[Point]) -> pd.DataFrame:
@@ -101,9 +96,10 @@ def ends(found: Sequence[Point]) -> pd.DataFrame:
     rows = []
     for index, point in enumerate(found):
         for (tied, table), trials in _tables(point).items():
+            zeros = len(trials.task.zero_dst)
             for a, b, holds in synonym_pairs(trials.task):
-                bit, first = int(a >= len(trials.task.zero_dst)), len(trials.task.zero_dst)
-                ranks = (a - bit * first, b - bit * first)
+                bit = int(a >= zeros)
+                ranks = (a - bit * zeros, b - bit * zeros)
                 about = (index, tied, table, bit, ranks, f"{a} and {b}", holds)
                 ratio = trials.ratio(table, (a, b))[0]
                 rows += [(*about, *one) for one in zip(trials.seeds, ratio, strict=True)]
@@ -129,12 +125,6 @@ def attained(found: Sequence[Point]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=ATTAINED).astype(kinds)
 
 
-def whole_period(point: Point) -> bool:
-    """Whether a point's records hold a full period of its schedule, over which the end is meant."""
-    own = point.result.settings
-    return last_period(point.result.steps, own.period) is not None
-
-
 def label(values: Mapping[str, Any]) -> str:
     """Settings with their values, in words."""
     return ", ".join(f"{name.replace('_', ' ')} {words(value)}" for name, value in values.items())
@@ -157,17 +147,16 @@ def _tables(point: Point) -> dict[tuple[bool, str], Trials]:
     result = point.result
     if result is None or not isinstance(point.settings, Settings) or not result.steps.size:
         return {}
-    found = {tied: _trials(point, tied) for tied in BOTH}
+    found = {tied: _trials(result, tied) for tied in BOTH}
     return {place: found[place[0]] for place in point.places if len(found[place[0]].seeds)}
 
 
-def _trials(point: Point, tied: bool) -> Trials:
-    steps, own = point.result.steps, point.result.settings
-    window = last_period(steps, own.period)
-    trials = Trials.of(point.result, tied, window)
+def _trials(result: Result, tied: bool) -> Trials:
+    steps, metrics = result.steps, result.metrics
+    window = last_period(steps, result.settings.period)
+    trials = Trials.of(result, tied, window)
     if window is not None:
         return trials
-    metrics = point.result.metrics
     metrics = metrics[(metrics.tied == tied) & (metrics.step <= steps[-1])]
     last = metrics[metrics.step == metrics.step.max()]
     return replace(trials, window=steps == steps[-1], metrics=last)
@@ -179,8 +168,8 @@ def _refuse_unknown(parameter: str, name: str, known: Sequence[str] | Mapping[st
         raise RequestError(f"{parameter}: {name!r} is no setting that the sweep varies{hint}")
 
 
-def _values(point: Point, names: Sequence[str]) -> tuple:
-    return tuple(getattr(point.settings, name) for name in names)
+def _values(point: Point, names: Iterable[str]) -> tuple:
+    return tuple(getattr(point.settings, name) for name in names if name)
 
 
 def _count(found: Sequence[Point], names: Sequence[str]) -> int:

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable
 
-from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from semantica_lib.datasets.xor import XorTask
-from semantica_lib.figures.style import BLACK, BLUE, DOTS, GREEN, ORANGE, STYLE
+from semantica_lib.figures.style import BLACK, BLUE, GREEN, ORANGE, panels
 
 
 def sequence(task: XorTask, bits: Iterable[int], tokens: Iterable[int], target: int) -> Figure:
@@ -19,25 +17,26 @@ def sequence(task: XorTask, bits: Iterable[int], tokens: Iterable[int], target: 
         tokens: what the model sees, ``(bit + 1,)``, the parity last.
         target: the symbol that the mask hides.
     """
-    bits, tokens = [int(bit) for bit in bits], [int(token) for token in tokens]
-    target = int(target)
-    written = [target if token == task.mask else token for token in tokens]
+    bits, tokens = list(map(int, bits)), list(map(int, tokens))
+    written = [int(target) if token == task.mask else token for token in tokens]
     parity = "odd" if sum(bits) % 2 else "even"
     rows = {
         "bits, parity": [*map(str, bits), parity],
         "as written": list(map(str, written)),
         "as seen": ["?" if token == task.mask else str(token) for token in tokens],
     }
-    with rc_context(STYLE):
-        figure = Figure(figsize=(0.62 * (2.2 + len(tokens)), 0.62 * 3.1), dpi=DOTS)
-        axes = figure.subplots()
+    figure, ((axes,),) = panels(height=0.62 * 3.1, width=0.62 * (2.2 + len(tokens)))
     for row, (label, cells) in enumerate(rows.items()):
         axes.text(-0.7, row, label, ha="right", va="center", fontsize=11, color=BLACK)
         for place, text in enumerate(cells):
-            hidden = row == 2 and tokens[place] == task.mask
-            colour = "0.85" if hidden else _meaning(task, written[place])
-            asked = row == 1 and tokens[place] == task.mask
-            _cell(axes, place, row, text, colour, BLACK if asked else "0.6", 2.5 if asked else 0.8)
+            masked = tokens[place] == task.mask
+            asked = row == 1 and masked
+            colour = "0.85" if row == 2 and masked else _meaning(task, written[place])
+            edge = {"edgecolor": BLACK if asked else "0.6", "linewidth": 2.5 if asked else 0.8}
+            corner, shape = (place - 0.38, row - 0.38), "round,pad=0,rounding_size=0.1"
+            axes.add_patch(FancyBboxPatch(corner, 0.76, 0.76, shape, facecolor=colour, **edge))
+            size = 13 if len(text) < 3 else 9
+            axes.text(place, row, text, ha="center", va="center", color=BLACK, fontsize=size)
     axes.set(xlim=(-2.6, len(tokens) - 0.4), ylim=(2.5, -0.5), aspect="equal")
     axes.set_axis_off()
     return figure
@@ -47,14 +46,3 @@ def _meaning(task: XorTask, symbol: int) -> tuple:
     """A light colour for what a symbol means: bit 0, bit 1, or a parity."""
     colour = BLUE if symbol < len(task.zero_dst) else ORANGE if symbol < task.symbols else GREEN
     return tuple(1 - 0.35 * (1 - part) for part in colour)
-
-
-def _cell(
-    axes: Axes, place: int, row: int, text: str, colour: object, edge: str, width: float
-) -> None:
-    corner, shape = (place - 0.38, row - 0.38), "round,pad=0,rounding_size=0.1"
-    axes.add_patch(
-        FancyBboxPatch(corner, 0.76, 0.76, shape, facecolor=colour, edgecolor=edge, linewidth=width)
-    )
-    size = 13 if len(text) < 3 else 9
-    axes.text(place, row, text, ha="center", va="center", color=BLACK, fontsize=size)

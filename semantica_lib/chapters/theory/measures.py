@@ -55,22 +55,18 @@ def rests(data: Expectation, ordered: bool) -> list[dict[tuple[int, ...], Tensor
 def relations(data: Expectation, ordered: bool = False) -> dict[Pair, Relation]:
     """How every two symbols of the vocabulary differ, by brute force over the contexts."""
     found, given = rests(data, ordered), data.joint / data.joint.sum(0)
-    totals = [sum(joint.sum().item() for joint in of.values()) for of in found]
+    often = [{rest: joint.sum().item() for rest, joint in of.items()} for of in found]
+    company = [{rest: one / sum(of.values()) for rest, one in of.items()} for of in often]
 
     def relation(a: int, b: int) -> Relation:
-        both = found[a].keys() & found[b].keys()
-        semantic = [_largest(_given(found[a][rest]) - _given(found[b][rest])) for rest in both]
-        company = float("nan")
-        if found[a] and found[b]:
-            none = data.joint.new_zeros(1)
-            company = max(
-                abs(
-                    found[a].get(rest, none).sum().item() / totals[a]
-                    - found[b].get(rest, none).sum().item() / totals[b]
-                )
-                for rest in found[a].keys() | found[b].keys()
-            )
-        return Relation(max(semantic, default=float("nan")), company, _largest(given[a] - given[b]))
+        both, either = found[a].keys() & found[b].keys(), found[a].keys() | found[b].keys()
+        semantic = (_largest(_given(found[a][rest]) - _given(found[b][rest])) for rest in both)
+        apart = (abs(company[a].get(rest, 0.0) - company[b].get(rest, 0.0)) for rest in either)
+        return Relation(
+            semantic=max(semantic, default=float("nan")),
+            company=max(apart) if found[a] and found[b] else float("nan"),
+            conditional=_largest(given[a] - given[b]),
+        )
 
     return {pair: relation(*pair) for pair in combinations(range(len(found)), 2)}
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from semantica_lib.analysis.markdown import markdown_table
+from semantica_lib.analysis.markdown import table_of
 from semantica_lib.chapters.theory.measures import EXACT
 
 
@@ -26,15 +26,13 @@ class Check(NamedTuple):
 
 def table(checks: Iterable[Check]) -> str:
     """Each check with its deviation, and whether it came out as stated."""
-    lines = [
-        [
-            one.statement,
-            one.assumptions,
-            f"{one.deviation:.1e}",
-            "holds" if one.holds else "fails",
-            "as stated" if one.as_stated else "**not as stated**",
-        ]
+    return table_of(
+        {
+            "statement": one.statement,
+            "assumptions": one.assumptions,
+            "deviation": f"{one.deviation:.1e}",
+            f"to {EXACT:.0e}": "holds" if one.holds else "fails",
+            "and that is": "as stated" if one.as_stated else "**not as stated**",
+        }
         for one in checks
-    ]
-    heads = "statement", "assumptions", "deviation", f"to {EXACT:.0e}", "and that is"
-    return markdown_table(heads, lines)
+    )
