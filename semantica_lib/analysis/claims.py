@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis import statistics
-from semantica_lib.analysis.distances import Trials, synonym_pairs
+from semantica_lib.analysis.distances import Trials, synonym_pairs, tie_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import Prediction, decay_factor, paper_predictions
 from semantica_lib.settings.catalogue import AnySettings, run_command
@@ -158,11 +158,6 @@ def missing(own: AnySettings, trials: Mapping[bool, Any], ties: tuple[bool, ...]
             seeds = ", ".join(map(str, absent))
             return f"The {tie} trials of seeds {seeds} are missing; `{command}` trains them."
     return ""
-
-
-def tie_of(tied: bool) -> str:
-    """The name of a tie in the settings."""
-    return "tied" if tied else "untied"
 
 
 def more_learn(text: str, before: pd.Series, after: pd.Series, side: Side = "") -> Claim:

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis import statistics
-from semantica_lib.analysis.claims import BOTH, missing, partial, tie_of
-from semantica_lib.analysis.distances import RESOLUTION, Table, pairwise
+from semantica_lib.analysis.claims import BOTH, missing, partial
+from semantica_lib.analysis.distances import RESOLUTION, OneTie, Table, pairwise
 from semantica_lib.settings.catalogue import MlmSettings, run_command
 from semantica_lib.store.results import Result
 
@@ -105,54 +105,27 @@ def class_means(rows: np.ndarray, holds: np.ndarray) -> dict[tuple[str, str], np
 
 
 @dataclass(frozen=True)
-class Words:
-    """The trials of one tie whose tables are finite throughout, by seed.
+class Words(OneTie):
+    """Those of a language model.
 
     Attributes:
-        seeds: ``(trial,)``.
-        steps: ``(record,)``.
         means: by table, class and measure, ``(trial, record)``, as :func:`class_means` has them.
-        window: ``(record,)`` bool, the records that the run's end is the mean of; None without any.
-        metrics: the result's rows of this tie.
-        absent: seeds that the result's settings ask for and it has not.
-        crashed: seeds of trials with numbers that are not finite.
     """
 
-    seeds: np.ndarray
-    steps: np.ndarray
     means: dict[tuple[Table, str, str], np.ndarray]
-    window: np.ndarray | None
-    metrics: pd.DataFrame
-    absent: list[int]
-    crashed: list[int]
 
     @classmethod
     def of(cls, result: Result, tied: bool, window: np.ndarray | None) -> "Words":
-        own, present = result.settings, result.tied == tied
-        tables = {"input": result.input_embedding, "output": result.output_embedding}
-        finite = np.all([np.isfinite(table).all((1, 2, 3)) for table in tables.values()], 0)
-        index = np.flatnonzero(present & finite)
-        index = index[np.argsort(result.seed[index])]
-        means = {}
-        for name, table in tables.items():
-            trials = [class_means(table[trial], result.holds[trial]) for trial in index]
+        found, means = OneTie.of(result, tied, window), {}
+        for name, tables in found.tables.items():
+            trials = [
+                class_means(rows, holds)
+                for rows, holds in zip(tables, result.holds[found.index], strict=True)
+            ]
             for key in product(CLASSES, MEASURES):
                 curves = np.array([trial[key] for trial in trials])
-                means[name, *key] = curves.reshape(len(index), len(result.steps))
-        asked = own.seeds if tie_of(tied) in own.ties else ()
-        return cls(
-            seeds=result.seed[index],
-            steps=result.steps,
-            means=means,
-            window=window,
-            metrics=result.metrics[result.metrics.tied == tied],
-            absent=sorted(set(asked) - set(result.seed[present].tolist())),
-            crashed=sorted(result.seed[present & ~finite].tolist()),
-        )
-
-    @property
-    def failed(self) -> int:
-        return len(self.absent) + len(self.crashed)
+                means[name, *key] = curves.reshape(len(trials), len(result.steps))
+        return cls(**vars(found), means=means)
 
     def ratio(self, table: Table, kind: str, over: str = UNRELATED) -> np.ndarray:
         """A class's mean distance over another one's, ``(trial, record)``."""
@@ -160,10 +133,7 @@ class Words:
 
     def end(self, table: Table, kind: str, measure: str = "distance") -> np.ndarray:
         """A class's mean over the window, ``(trial,)``; nan without one."""
-        curve = self.means[table, kind, measure]
-        if self.window is None:
-            return np.full(len(curve), np.nan)
-        return curve[:, self.window].mean(1)
+        return statistics.mean_over(self.window, self.means[table, kind, measure])
 
     def measured(self, split: str, quantity: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps ``(measurement,)`` and a metric at them, ``(trial, measurement)``.
@@ -204,9 +174,7 @@ class Language:
     def start(self, name: str, kind: str, over: str = UNRELATED) -> np.ndarray:
         """The same at step 0; nan if it is not recorded."""
         tied, table = TABLES[name]
-        curve = self.trials[tied].ratio(table, kind, over)
-        begun = curve.shape[1] and self.trials[tied].steps[0] == 0
-        return curve[:, 0] if begun else np.full(len(curve), np.nan)
+        return self.trials[tied].start(self.trials[tied].ratio(table, kind, over))
 
     def loss(self, tied: bool, split: str) -> pd.Series:
         """Loss at the end, nats, by seed: a mean as that of distances; empty without an end."""

@@ -158,6 +158,11 @@ def last_period(steps: np.ndarray, period: int) -> np.ndarray | None:
     return inside if inside.sum() > 1 else None
 
 
+def mean_over(window: np.ndarray | None, curve: np.ndarray) -> np.ndarray:
+    """Mean over a window's records, ``(trial, record)`` to ``(trial,)``; nan without a window."""
+    return np.full(len(curve), np.nan) if window is None else curve[:, window].mean(1)
+
+
 @dataclass(frozen=True)
 class Claim:
     """What is claimed, and the values ``(seed,)`` to judge it by.
