@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis import statistics
-from semantica_lib.analysis.distances import Trials, synonym_pairs, tie_of
+from semantica_lib.analysis.distances import Trials, end_of, synonym_pairs, tie_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import Prediction, decay_factor, paper_predictions
 from semantica_lib.settings.catalogue import AnySettings, run_command
@@ -41,13 +41,12 @@ class Measured:
 
     def __init__(self, result: Result) -> None:
         own = self.settings = result.settings
-        self.window = statistics.last_period(result.steps, own.period)
+        self.window = end_of(result)
         self.trials = {tied: Trials.of(result, tied, self.window) for tied in BOTH}
         self.task = self.trials[True].task
         self.last, self.factor = int(result.steps.max(initial=0)), decay_factor(own, result.steps)
-        synonyms = synonym_pairs(self.task)
-        self.costs = not all(pair.conditionally_equivalent for pair in synonyms)
-        self.complete = result.manifest.get("status") == "complete"
+        self.costs = not all(pair.conditionally_equivalent for pair in synonym_pairs(self.task))
+        self.complete = result.complete
         self.learned = {tied: self._learned(trials) for tied, trials in self.trials.items()}
 
     def _learned(self, trials: Trials) -> pd.Series:
@@ -72,15 +71,14 @@ class Measured:
 
     def _lacks(self, ties: tuple[bool, ...]) -> str:
         """What the result lacks for a verdict on these ties, and the command to get it."""
-        own, command = self.settings, run_command(self.settings)
+        own = self.settings
         if not self.complete:
             return partial(own, self.last)
         if self.window is None:
-            period = own.period
-            command += f" --set steps={period}" * (own.steps < period)
+            more = f" --set steps={own.period}" * (own.steps < own.period)
             return (
                 f"The records, to step {self.last}, hold no full period of the schedule "
-                f"({period} steps); `{command}` trains one."
+                f"({own.period} steps); `{run_command(own)}{more}` trains one."
             )
         if own.untie_at and True in ties:
             return f"The tied tables were untied at step {own.untie_at}: the claim is not on such."

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.statistics import mean_over
+from semantica_lib.analysis.statistics import last_period, mean_over
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
@@ -113,6 +113,11 @@ def _symbols(task: XorTask) -> tuple[list[int], list[int]]:
 def tie_of(tied: bool) -> str:
     """The name of a tie in the settings."""
     return "tied" if tied else "untied"
+
+
+def end_of(result: Result) -> np.ndarray | None:
+    """Which records lie in the last full period of a result's schedule, ``(record,)``, if any."""
+    return last_period(result.steps, result.settings.period)
 
 
 @dataclass(frozen=True)
