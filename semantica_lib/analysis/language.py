@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis import statistics
-from semantica_lib.analysis.claims import BOTH, missing, partial
+from semantica_lib.analysis import statistics, sweep_points
+from semantica_lib.analysis.claims import Evidence
 from semantica_lib.analysis.distances import RESOLUTION, OneTie, Table, pairwise
 from semantica_lib.settings.catalogue import MlmSettings, run_command
 from semantica_lib.store.results import Result
@@ -27,9 +27,7 @@ from semantica_lib.store.results import Result
 HOLDS, BROKEN, UNRELATED = CLASSES = "DH holds", "DH broken", "unrelated"
 PLACES = {HOLDS: "validation-holds", BROKEN: "validation-broken"}  # splits: a class's words
 MEASURES = "distance", "cosine", "close"
-TABLES: dict[str, tuple[bool, Table]] = {
-    "untied input": (False, "input"), "untied output": (False, "output"), "tied": (True, "input"),
-}  # fmt: skip
+TABLES = {sweep_points.name_of(place): place for place in sweep_points.PLACES}
 PERCENTILE = 5  # of unrelated pairs' distances: what is under it is close
 # In what the paper's model differs from the usual one here: one at a time, then all of it.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -146,7 +144,7 @@ class Words(OneTie):
         return wide.columns.to_numpy(), wide.to_numpy(float)
 
 
-class Language:
+class Language(Evidence):
     """A language model's result: its trials by tie, and what they come to at its end.
 
     ``unigram`` has ``accuracy`` and ``loss`` (nats), by seed, of the baseline that knows the
@@ -154,11 +152,8 @@ class Language:
     """
 
     def __init__(self, result: Result) -> None:
-        own = self.settings = result.settings
-        self.last = int(result.steps.max(initial=0))
-        self.window = ending(result.steps, own.schedule_period)
-        self.trials = {tied: Words.of(result, tied, self.window) for tied in BOTH}
-        self.complete = result.complete
+        window = ending(result.steps, result.settings.schedule_period)
+        super().__init__(result, window, Words)
         known = {seed: result.manifest["unigram"][str(seed)] for seed in np.unique(result.seed)}
         self.unigram = pd.DataFrame.from_dict(known, orient="index")
 
@@ -189,15 +184,10 @@ class Language:
         """What tying costs: tied minus untied loss, nats, ``(seed,)``; nan where one is missing."""
         return (self.loss(True, split) - self.loss(False, split)).to_numpy(float)
 
-    def lacks(self, ties: tuple[bool, ...]) -> str:
-        """What the result lacks for a verdict on these ties, and the command to get it."""
-        own = self.settings
-        if not self.complete:
-            return partial(own, self.last)
-        if self.window is None:
-            half = own.schedule_period // 2
-            return (
-                f"The run, to step {self.last}, ends before the rate's lowest point, step {half}; "
-                f"`{run_command(own)} --set steps={half}` trains one that does not."
-            )
-        return missing(own, self.trials, ties)
+    def unfit(self, ties: tuple[bool, ...]) -> str:
+        half = self.settings.schedule_period // 2
+        why = (
+            f"The run, to step {self.last}, ends before the rate's lowest point, step {half}; "
+            f"`{run_command(self.settings)} --set steps={half}` trains one that does not."
+        )
+        return why if self.window is None else ""

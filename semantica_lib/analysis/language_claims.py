@@ -5,12 +5,12 @@ How they are judged, and when the margins here were fixed, is told in
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from semantica_lib.analysis import language
-from semantica_lib.analysis.claims import BOTH, claim_of, exploratory, tie_of
+from semantica_lib.analysis.claims import BOTH, exploratory, tie_of
 from semantica_lib.analysis.language import BROKEN, HOLDS, TABLES, UNRELATED, Language, kinds
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.settings.catalogue import MlmSettings
@@ -77,11 +77,11 @@ def _judged(measured: Language, p: Prediction) -> Claim:
     about = {"prediction": p.words, "side": p.side, "margin": p.margin}
     if not p.table:
         cost = measured.cost(language.PLACES[p.near])
-        return _claim(measured, p.claim, "difference", cost, *BOTH, **about)
+        return measured.claim(p.claim, "difference", cost, *BOTH, **about)
     end, start = (of(p.table, p.near, p.over) for of in (measured.ratio, measured.start))
     closer = np.isfinite(end) & np.isfinite(start) & (p.over == UNRELATED)
     tied, _ = TABLES[p.table]
-    return _claim(measured, p.claim, "ratio", end, tied, change=(end / start)[closer], **about)
+    return measured.claim(p.claim, "ratio", end, tied, change=(end / start)[closer], **about)
 
 
 def exploratory_claims(measured: Language) -> list[Claim]:
@@ -89,7 +89,7 @@ def exploratory_claims(measured: Language) -> list[Claim]:
     places = [(name, kind) for name in TABLES for kind in kinds(measured.settings)]
     claims = [claim for place in places for claim in _beside(measured, *place)]
     text, cost = "what tying costs in cross-entropy, nats (all places)", measured.cost("validation")
-    claims.append(_claim(measured, text, "difference", cost, *BOTH))
+    claims.append(measured.claim(text, "difference", cost, *BOTH))
     return exploratory([*claims, *(_learning(measured, tied) for tied in BOTH)])
 
 
@@ -99,13 +99,12 @@ def _beside(measured: Language, name: str, kind: str) -> Iterator[Claim]:
     end, which = measured.trials[tied].end, f"{name}, synonyms, {kind}:"
     cosine = end(table, kind, "cosine") - end(table, UNRELATED, "cosine")
     text = f"{which} cosine less that of unrelated words"
-    yield _claim(measured, text, "difference", cosine, tied)
-    text = (
-        f"{which} share under the {language.PERCENTILE}th percentile of unrelated words' distances"
-    )
-    yield _claim(measured, text, "difference", end(table, kind, "close"), tied)
+    yield measured.claim(text, "difference", cosine, tied)
+    under = f"the {language.PERCENTILE}th percentile of unrelated words' distances"
+    text = f"{which} share under {under}"
+    yield measured.claim(text, "difference", end(table, kind, "close"), tied)
     text = f"{which} distance over that of unrelated words at step 0"
-    yield _claim(measured, text, "ratio", measured.start(name, kind), tied)
+    yield measured.claim(text, "ratio", measured.start(name, kind), tied)
 
 
 def _learning(measured: Language, tied: bool) -> Claim:
@@ -115,11 +114,4 @@ def _learning(measured: Language, tied: bool) -> Claim:
     text = f"more is learned than frequencies, {tie_of(tied)} (loss, nats)"
     words = "the baseline's loss minus the model's over 0"
     about = {"side": "over", "margin": 0.0, "prediction": words}
-    return _claim(measured, text, "difference", gain, tied, **about)
-
-
-def _claim(
-    measured: Language, text: str, measure: str, values: np.ndarray, *ties: bool, **rest: Any
-) -> Claim:
-    lacks = measured.lacks(ties)
-    return claim_of(measured.trials, lacks, text, measure, values, *ties, **rest)
+    return measured.claim(text, "difference", gain, tied, **about)

@@ -15,6 +15,7 @@ from semantica_lib.analysis import distances
 from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.distances import SynonymPair, Table, Trials, end_of, synonym_pairs
 from semantica_lib.analysis.statistics import geometric_interval
+from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import source
@@ -22,9 +23,7 @@ from semantica_lib.figures.style import BLACK, BLUE, GREY, ORANGE, key
 from semantica_lib.store.results import Result, full_steps
 from semantica_lib.trainers.stacked import xor_task
 
-TABLES: dict[str, tuple[bool, Table]] = {
-    "tied": (True, "input"), "untied, input": (False, "input"), "untied, output": (False, "output"),
-}  # fmt: skip
+TABLES = {"tied": TIED, "untied, input": INPUT, "untied, output": OUTPUT}
 LOOKS = {True: (BLUE, "o"), False: (ORANGE, "D")}  # whether the DH holds -> colour, marker
 CELL = 0.37  # inches: five figures fit in it
 

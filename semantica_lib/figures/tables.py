@@ -169,23 +169,20 @@ def holds(found: Sequence[Result], frame: pd.DataFrame) -> str:
     """
     whole = {one.settings.experiment: one.settings for one in found if one.complete}
     rows = primary_rows(frame)[lambda rows: rows.experiment.isin(whole)]
-    lists: dict[str, list[str]] = {"everywhere": [], "somewhere": [], "nowhere": []}
+    every, some, none = where = (
+        "every complete experiment that tests it",
+        "some of the complete experiments that test it",
+        "none of the complete experiments that test it",
+    )
+    lists: dict[str, list[str]] = {words: [] for words in where}
     for kind, group in rows.groupby(kinds(rows), sort=True):
-        named = {
-            verdict: list(dict.fromkeys(group.experiment[group.verdict == verdict]))
-            for verdict in VERDICTS
-        }
-        held = group.verdict.isin(HELD)
-        where = "everywhere" if held.all() else "somewhere" if held.any() else "nowhere"
-        told = "; ".join(f"*{v}*: {', '.join(names)}" for v, names in named.items() if names)
+        by = {v: dict.fromkeys(group.experiment[group.verdict == v]) for v in VERDICTS}
+        told = "; ".join(f"*{v}*: {', '.join(names)}" for v, names in by.items() if names)
         over = _models([whole[name] for name in dict.fromkeys(group.experiment)])
-        lists[where].append(f"- **{kind}**. Tested on {over}. {told}.")
-    words = {
-        "everywhere": "Shown in every complete experiment that tests it:",
-        "somewhere": "Shown in some of the complete experiments that test it:",
-        "nowhere": "Shown in none of the complete experiments that test it:",
-    }
-    parts = [f"{words[where]}\n\n" + "\n".join(lines) for where, lines in lists.items() if lines]
+        held = group.verdict.isin(HELD)
+        words = every if held.all() else some if held.any() else none
+        lists[words].append(f"- **{kind}**. Tested on {over}. {told}.")
+    parts = [f"Shown in {words}:\n\n" + "\n".join(lines) for words, lines in lists.items() if lines]
     return "\n\n".join([*parts, _coverage(found)])
 
 
