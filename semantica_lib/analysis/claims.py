@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis import statistics
-from semantica_lib.analysis.distances import Trials, synonym_pairs
+from semantica_lib.analysis.distances import OneTie, Trials, end_of, synonym_pairs, tie_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import Prediction, decay_factor, paper_predictions
 from semantica_lib.settings.catalogue import AnySettings, run_command
@@ -36,18 +36,40 @@ def primary_claims(measured: "Measured") -> list[Claim]:
     return [*pairs, measured.learning(False), measured.learning(True), measured.accuracy()]
 
 
-class Measured:
-    """A result's trials by tie, and each claim with the values that they give it."""
+class Evidence:
+    """What claims about a result are made from: its trials by tie, and what there is not."""
+
+    def __init__(self, result: Result, window: np.ndarray | None, kind: type[OneTie]) -> None:
+        self.settings, self.complete, self.window = result.settings, result.complete, window
+        self.last = int(result.steps.max(initial=0))
+        self.trials = {tied: kind.of(result, tied, window) for tied in BOTH}
+
+    def claim(
+        self, text: str, measure: str, values: np.ndarray, *ties: bool, obstacle: str = "",
+        **rest: Any,
+    ) -> Claim:  # fmt: skip
+        """Values that are not there are left out: of failed trials, or all without a period."""
+        obstacle = self.lacks(ties) or obstacle
+        return claim_of(self.trials, obstacle, text, measure, values, *ties, **rest)
+
+    def lacks(self, ties: tuple[bool, ...]) -> str:
+        """What the result lacks for a verdict on these ties, and the command to get it."""
+        if not self.complete:
+            return partial(self.settings, self.last)
+        return self.unfit(ties) or missing(self.settings, self.trials, ties)
+
+    def unfit(self, ties: tuple[bool, ...]) -> str:
+        """Why a complete result says nothing of these ties; empty if it does."""
+        raise NotImplementedError
+
+
+class Measured(Evidence):
+    """A result on the XOR task, and each claim with the values that it gives it."""
 
     def __init__(self, result: Result) -> None:
-        own = self.settings = result.settings
-        self.window = statistics.last_period(result.steps, own.period)
-        self.trials = {tied: Trials.of(result, tied, self.window) for tied in BOTH}
-        self.task = self.trials[True].task
-        self.last, self.factor = int(result.steps.max(initial=0)), decay_factor(own, result.steps)
-        synonyms = synonym_pairs(self.task)
-        self.costs = not all(pair.conditionally_equivalent for pair in synonyms)
-        self.complete = result.manifest.get("status") == "complete"
+        super().__init__(result, end_of(result), Trials)
+        self.task, self.factor = self.trials[True].task, decay_factor(self.settings, result.steps)
+        self.costs = not all(pair.conditionally_equivalent for pair in synonym_pairs(self.task))
         self.learned = {tied: self._learned(trials) for tied, trials in self.trials.items()}
 
     def _learned(self, trials: Trials) -> pd.Series:
@@ -61,30 +83,16 @@ class Measured:
         seeds = self.trials[tied].seeds
         return self.learned[tied].reindex(seeds, fill_value=False).to_numpy(bool)
 
-    def claim(
-        self, text: str, measure: str, values: np.ndarray, *ties: bool,
-        prediction: str = "none", obstacle: str = "", **rest: Any,
-    ) -> Claim:  # fmt: skip
-        """Values that are not there are left out: of failed trials, or all without a period."""
-        obstacle = self._lacks(ties) or obstacle
-        return claim_of(self.trials, obstacle, text, measure, values, *ties, prediction=prediction,
-                        **rest)  # fmt: skip
-
-    def _lacks(self, ties: tuple[bool, ...]) -> str:
-        """What the result lacks for a verdict on these ties, and the command to get it."""
-        own, command = self.settings, run_command(self.settings)
-        if not self.complete:
-            return partial(own, self.last)
+    def unfit(self, ties: tuple[bool, ...]) -> str:
+        own = self.settings
         if self.window is None:
-            period = own.period
-            command += f" --set steps={period}" * (own.steps < period)
+            more = f" --set steps={own.period}" * (own.steps < own.period)
             return (
                 f"The records, to step {self.last}, hold no full period of the schedule "
-                f"({period} steps); `{command}` trains one."
+                f"({own.period} steps); `{run_command(own)}{more}` trains one."
             )
-        if own.untie_at and True in ties:
-            return f"The tied tables were untied at step {own.untie_at}: the claim is not on such."
-        return missing(own, self.trials, ties)
+        untied = f"The tied tables were untied at step {own.untie_at}: the claim is not on such."
+        return untied if own.untie_at and True in ties else ""
 
     def pair(
         self, p: Prediction, note: str = "", margin: float = MERGE_MARGIN, learners: bool = False
@@ -158,11 +166,6 @@ def missing(own: AnySettings, trials: Mapping[bool, Any], ties: tuple[bool, ...]
             seeds = ", ".join(map(str, absent))
             return f"The {tie} trials of seeds {seeds} are missing; `{command}` trains them."
     return ""
-
-
-def tie_of(tied: bool) -> str:
-    """The name of a tie in the settings."""
-    return "tied" if tied else "untied"
 
 
 def more_learn(text: str, before: pd.Series, after: pd.Series, side: Side = "") -> Claim:

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from semantica_lib.analysis.statistics import last_period, mean_over
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
@@ -109,53 +110,55 @@ def _symbols(task: XorTask) -> tuple[list[int], list[int]]:
     return [s for s in occurring if s < first], [s for s in occurring if s >= first]
 
 
+def tie_of(tied: bool) -> str:
+    """The name of a tie in the settings."""
+    return "tied" if tied else "untied"
+
+
+def end_of(result: Result) -> np.ndarray | None:
+    """Which records lie in the last full period of a result's schedule, ``(record,)``, if any."""
+    return last_period(result.steps, result.settings.period)
+
+
 @dataclass(frozen=True)
-class Trials:
+class OneTie:
     """The trials of one tie of a result whose tables are finite throughout, by seed.
 
     Attributes:
+        index: ``(trial,)``, which trials of the result they are.
         seeds: ``(trial,)``.
+        steps: ``(record,)``.
         tables: each ``(trial, record, vocabulary, feature)``.
         window: ``(record,)`` bool, the records that the run's end is the mean of; None without any.
-        metrics: the result's rows of this tie in the window's steps, ``(last - period, last]``.
-        measured_steps, hidden_norm: ``(measurement,)`` and ``(trial, measurement, 2)``, the least
-            norm of the encoder's output over contexts whose masked bit is 0 and is 1; None in a
-            result stored before it was measured.
+        metrics: the result's rows of this tie.
         absent: seeds that the result's settings ask for and it has not.
         crashed: seeds of trials with numbers that are not finite.
     """
 
-    task: XorTask
+    index: np.ndarray
     seeds: np.ndarray
     steps: np.ndarray
     tables: dict[Table, np.ndarray]
     window: np.ndarray | None
     metrics: pd.DataFrame
-    measured_steps: np.ndarray | None
-    hidden_norm: np.ndarray | None
     absent: list[int]
     crashed: list[int]
 
     @classmethod
-    def of(cls, result: Result, tied: bool, window: np.ndarray | None) -> "Trials":
+    def of(cls, result: Result, tied: bool, window: np.ndarray | None) -> "OneTie":
         own, present = result.settings, result.tied == tied
         tables = {"input": result.input_embedding, "output": result.output_embedding}
         finite = np.all([np.isfinite(table).all((1, 2, 3)) for table in tables.values()], 0)
         index = np.flatnonzero(present & finite)
         index = index[np.argsort(result.seed[index])]
-        metrics, last = result.metrics[result.metrics.tied == tied], result.steps.max(initial=0)
-        after = last - own.period if window is not None else last
-        asked = own.seeds if ("tied" if tied else "untied") in own.ties else ()
-        norm = result.hidden_norm
-        return cls(
-            task=xor_task(own),
+        asked = own.seeds if tie_of(tied) in own.ties else ()
+        return OneTie(
+            index=index,
             seeds=result.seed[index],
             steps=result.steps,
             tables={name: table[index] for name, table in tables.items()},
             window=window,
-            metrics=metrics[(metrics.step > after) & (metrics.step <= last)],
-            measured_steps=result.measured_steps,
-            hidden_norm=None if norm is None else norm[index],
+            metrics=result.metrics[result.metrics.tied == tied],
             absent=sorted(set(asked) - set(result.seed[present].tolist())),
             crashed=sorted(result.seed[present & ~finite].tolist()),
         )
@@ -164,6 +167,42 @@ class Trials:
     def failed(self) -> int:
         return len(self.absent) + len(self.crashed)
 
+    def start(self, curve: np.ndarray) -> np.ndarray:
+        """Value at step 0, ``(trial, record)`` to ``(trial,)``; nan if it is not recorded."""
+        begun = self.steps.size and self.steps[0] == 0
+        return curve[:, 0] if begun else np.full(len(curve), np.nan)
+
+
+@dataclass(frozen=True)
+class Trials(OneTie):
+    """Those of the XOR task; of the metrics only rows in the window, ``(last - period, last]``.
+
+    Attributes:
+        measured_steps, hidden_norm: ``(measurement,)`` and ``(trial, measurement, 2)``, the least
+            norm of the encoder's output over contexts whose masked bit is 0 and is 1; None in a
+            result stored before it was measured.
+    """
+
+    task: XorTask
+    measured_steps: np.ndarray | None
+    hidden_norm: np.ndarray | None
+
+    @classmethod
+    def of(cls, result: Result, tied: bool, window: np.ndarray | None) -> "Trials":
+        found, own, norm = OneTie.of(result, tied, window), result.settings, result.hidden_norm
+        last, rows = result.steps.max(initial=0), found.metrics
+        after = last - own.period if window is not None else last
+        return cls(
+            **vars(found) | {"metrics": rows[(rows.step > after) & (rows.step <= last)]},
+            task=xor_task(own),
+            measured_steps=result.measured_steps,
+            hidden_norm=None if norm is None else norm[found.index],
+        )
+
+    def end(self, curve: np.ndarray) -> np.ndarray:
+        """Mean over the window, ``(trial, record)`` to ``(trial,)``; nan without one."""
+        return mean_over(self.window, curve)
+
     def distance(self, table: Table, pair: Pair) -> np.ndarray:
         """Distance of a pair, ``(trial, record)``, at least what float32 resolves."""
         return of_pairs(self.tables[table], [pair])[..., 0].clip(RESOLUTION)
@@ -171,17 +210,6 @@ class Trials:
     def norm(self, table: Table, pair: Pair) -> np.ndarray:
         """Mean norm of a pair's two rows, ``(trial, record)``, likewise."""
         return row_norms(self.tables[table][..., list(pair), :]).mean(-1).clip(RESOLUTION)
-
-    def end(self, curve: np.ndarray) -> np.ndarray:
-        """Mean over the window, ``(trial, record)`` to ``(trial,)``; nan without one."""
-        if self.window is None:
-            return np.full(len(curve), np.nan)
-        return curve[:, self.window].mean(1)
-
-    def start(self, curve: np.ndarray) -> np.ndarray:
-        """Value at step 0, ``(trial, record)`` to ``(trial,)``; nan if it is not recorded."""
-        begun = self.steps.size and self.steps[0] == 0
-        return curve[:, 0] if begun else np.full(len(curve), np.nan)
 
     def ratio(self, table: Table, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         """A pair's distance over the median control pair's, at the end and at step 0."""

@@ -3,14 +3,11 @@
 Their rules, and when they were fixed, are told in :mod:`semantica_lib.analysis.verdicts`.
 """
 
-from dataclasses import replace
-from itertools import chain
-
 import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis import statistics
-from semantica_lib.analysis.claims import BOTH, EXPLORATORY, LEARNED_SHARE, Measured, tie_of
+from semantica_lib.analysis.claims import BOTH, LEARNED_SHARE, Measured, exploratory, tie_of
 from semantica_lib.analysis.distances import Pair, Table, synonym_pairs
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import (
@@ -36,7 +33,7 @@ def exploratory_claims(measured: Measured) -> list[Claim]:
         *(measured.pair(p) for p in further_predictions(task, sees_order(own))),
         *(measured.pair(p, ", learned trials only", learners=True) for p in paper),
         *(measured.pair(p, ", stricter margin", STRICTER_MARGIN) for p in merges),
-        *chain.from_iterable(beside(measured, p) for p in paper),
+        *(claim for p in paper for claim in beside(measured, p)),
         *(log_odds_law(measured, p) for p in paper if not p.merges),
         paired_learning(measured),
         loss(measured),
@@ -45,7 +42,7 @@ def exploratory_claims(measured: Measured) -> list[Claim]:
         *(fluctuates(measured, pair) for pair, holds in synonyms if not holds),
         *held_out(measured),
     ]  # fmt: skip
-    return [replace(claim, text=EXPLORATORY + claim.text) for claim in claims]
+    return exploratory(claims)
 
 
 def beside(measured: Measured, p: Prediction) -> list[Claim]:
@@ -61,19 +58,17 @@ def beside(measured: Measured, p: Prediction) -> list[Claim]:
     clock = trials.end(start[:, None] * measured.factor)
     closer = {"side": "under", "margin": 1.0, "prediction": "under 1"} if p.merges else {}
     about = [
-        (", ratio to the control pairs over that at step 0", ratio / ratio_at_0, closer),
-        (", distance over the decay clock's", end / clock, {}),
-        (", mean norm of its rows", trials.end(norm), {}),
-    ]
-    claims = [
-        measured.claim(p.claim + what, "ratio", values, p.tied, **rest)
-        for what, values, rest in about
+        ("ratio to the control pairs over that at step 0", "ratio", ratio / ratio_at_0, closer),
+        ("distance over the decay clock's", "ratio", end / clock, {}),
+        ("mean norm of its rows", "ratio", trials.end(norm), {}),
     ]
     if p.merges:
-        share = np.log(start / clock) / np.log(start / end)
-        text = f"{p.claim}, share of the shrinking that decay alone explains"
-        claims.append(measured.claim(text, "difference", share[end < start], p.tied))
-    return claims
+        share = (np.log(start / clock) / np.log(start / end))[end < start]
+        about.append(("share of the shrinking that decay alone explains", "difference", share, {}))
+    return [
+        measured.claim(f"{p.claim}, {what}", measure, values, p.tied, **rest)
+        for what, measure, values, rest in about
+    ]
 
 
 def log_odds_law(measured: Measured, p: Prediction) -> Claim:
@@ -114,10 +109,8 @@ def loss(measured: Measured) -> Claim:
 
 def faster(measured: Measured, pair: Pair, table: Table) -> Claim:
     """The author's "tied converges faster": steps to a tenth of the start, tied over untied."""
-    first = {
-        tied: measured.trials[tied].first_under("input" if tied else table, pair, CLOSE)
-        for tied in BOTH
-    }
+    tables = {True: "input", False: table}
+    first = {tied: measured.trials[tied].first_under(tables[tied], pair, CLOSE) for tied in BOTH}
     never = ", ".join(f"{np.isinf(first[t]).sum()} of {len(first[t])} {tie_of(t)}" for t in BOTH)
     counted = {tied: np.minimum(steps, measured.last) for tied, steps in first.items()}
     return measured.claim(
@@ -130,10 +123,8 @@ def faster(measured: Measured, pair: Pair, table: Table) -> Claim:
 
 def fluctuates(measured: Measured, pair: Pair) -> Claim:
     """The author's "the other pair fluctuates", against the untied output table."""
-    fluctuation = {
-        tied: measured.trials[tied].fluctuation("input" if tied else "output", pair)
-        for tied in BOTH
-    }
+    tables = {True: "input", False: "output"}
+    fluctuation = {tied: measured.trials[tied].fluctuation(tables[tied], pair) for tied in BOTH}
     return measured.claim(
         f"author: {pair[0]} and {pair[1]} fluctuate more tied than in the untied output table, "
         "standard deviation over mean of the distance",

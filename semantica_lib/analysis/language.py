@@ -18,18 +18,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis import statistics
-from semantica_lib.analysis.claims import BOTH, missing, partial, tie_of
-from semantica_lib.analysis.distances import RESOLUTION, Table, pairwise
+from semantica_lib.analysis import statistics, sweep_points
+from semantica_lib.analysis.claims import Evidence
+from semantica_lib.analysis.distances import RESOLUTION, OneTie, Table, pairwise
 from semantica_lib.settings.catalogue import MlmSettings, run_command
 from semantica_lib.store.results import Result
 
 HOLDS, BROKEN, UNRELATED = CLASSES = "DH holds", "DH broken", "unrelated"
 PLACES = {HOLDS: "validation-holds", BROKEN: "validation-broken"}  # splits: a class's words
 MEASURES = "distance", "cosine", "close"
-TABLES: dict[str, tuple[bool, Table]] = {
-    "untied input": (False, "input"), "untied output": (False, "output"), "tied": (True, "input"),
-}  # fmt: skip
+TABLES = {sweep_points.name_of(place): place for place in sweep_points.PLACES}
 PERCENTILE = 5  # of unrelated pairs' distances: what is under it is close
 # In what the paper's model differs from the usual one here: one at a time, then all of it.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -105,54 +103,27 @@ def class_means(rows: np.ndarray, holds: np.ndarray) -> dict[tuple[str, str], np
 
 
 @dataclass(frozen=True)
-class Words:
-    """The trials of one tie whose tables are finite throughout, by seed.
+class Words(OneTie):
+    """Those of a language model.
 
     Attributes:
-        seeds: ``(trial,)``.
-        steps: ``(record,)``.
         means: by table, class and measure, ``(trial, record)``, as :func:`class_means` has them.
-        window: ``(record,)`` bool, the records that the run's end is the mean of; None without any.
-        metrics: the result's rows of this tie.
-        absent: seeds that the result's settings ask for and it has not.
-        crashed: seeds of trials with numbers that are not finite.
     """
 
-    seeds: np.ndarray
-    steps: np.ndarray
     means: dict[tuple[Table, str, str], np.ndarray]
-    window: np.ndarray | None
-    metrics: pd.DataFrame
-    absent: list[int]
-    crashed: list[int]
 
     @classmethod
     def of(cls, result: Result, tied: bool, window: np.ndarray | None) -> "Words":
-        own, present = result.settings, result.tied == tied
-        tables = {"input": result.input_embedding, "output": result.output_embedding}
-        finite = np.all([np.isfinite(table).all((1, 2, 3)) for table in tables.values()], 0)
-        index = np.flatnonzero(present & finite)
-        index = index[np.argsort(result.seed[index])]
-        means = {}
-        for name, table in tables.items():
-            trials = [class_means(table[trial], result.holds[trial]) for trial in index]
+        found, means = OneTie.of(result, tied, window), {}
+        for name, tables in found.tables.items():
+            trials = [
+                class_means(rows, holds)
+                for rows, holds in zip(tables, result.holds[found.index], strict=True)
+            ]
             for key in product(CLASSES, MEASURES):
                 curves = np.array([trial[key] for trial in trials])
-                means[name, *key] = curves.reshape(len(index), len(result.steps))
-        asked = own.seeds if tie_of(tied) in own.ties else ()
-        return cls(
-            seeds=result.seed[index],
-            steps=result.steps,
-            means=means,
-            window=window,
-            metrics=result.metrics[result.metrics.tied == tied],
-            absent=sorted(set(asked) - set(result.seed[present].tolist())),
-            crashed=sorted(result.seed[present & ~finite].tolist()),
-        )
-
-    @property
-    def failed(self) -> int:
-        return len(self.absent) + len(self.crashed)
+                means[name, *key] = curves.reshape(len(trials), len(result.steps))
+        return cls(**vars(found), means=means)
 
     def ratio(self, table: Table, kind: str, over: str = UNRELATED) -> np.ndarray:
         """A class's mean distance over another one's, ``(trial, record)``."""
@@ -160,10 +131,7 @@ class Words:
 
     def end(self, table: Table, kind: str, measure: str = "distance") -> np.ndarray:
         """A class's mean over the window, ``(trial,)``; nan without one."""
-        curve = self.means[table, kind, measure]
-        if self.window is None:
-            return np.full(len(curve), np.nan)
-        return curve[:, self.window].mean(1)
+        return statistics.mean_over(self.window, self.means[table, kind, measure])
 
     def measured(self, split: str, quantity: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps ``(measurement,)`` and a metric at them, ``(trial, measurement)``.
@@ -176,7 +144,7 @@ class Words:
         return wide.columns.to_numpy(), wide.to_numpy(float)
 
 
-class Language:
+class Language(Evidence):
     """A language model's result: its trials by tie, and what they come to at its end.
 
     ``unigram`` has ``accuracy`` and ``loss`` (nats), by seed, of the baseline that knows the
@@ -184,11 +152,8 @@ class Language:
     """
 
     def __init__(self, result: Result) -> None:
-        own = self.settings = result.settings
-        self.last = int(result.steps.max(initial=0))
-        self.window = ending(result.steps, own.schedule_period)
-        self.trials = {tied: Words.of(result, tied, self.window) for tied in BOTH}
-        self.complete = result.complete
+        window = ending(result.steps, result.settings.schedule_period)
+        super().__init__(result, window, Words)
         known = {seed: result.manifest["unigram"][str(seed)] for seed in np.unique(result.seed)}
         self.unigram = pd.DataFrame.from_dict(known, orient="index")
 
@@ -204,9 +169,7 @@ class Language:
     def start(self, name: str, kind: str, over: str = UNRELATED) -> np.ndarray:
         """The same at step 0; nan if it is not recorded."""
         tied, table = TABLES[name]
-        curve = self.trials[tied].ratio(table, kind, over)
-        begun = curve.shape[1] and self.trials[tied].steps[0] == 0
-        return curve[:, 0] if begun else np.full(len(curve), np.nan)
+        return self.trials[tied].start(self.trials[tied].ratio(table, kind, over))
 
     def loss(self, tied: bool, split: str) -> pd.Series:
         """Loss at the end, nats, by seed: a mean as that of distances; empty without an end."""
@@ -221,15 +184,10 @@ class Language:
         """What tying costs: tied minus untied loss, nats, ``(seed,)``; nan where one is missing."""
         return (self.loss(True, split) - self.loss(False, split)).to_numpy(float)
 
-    def lacks(self, ties: tuple[bool, ...]) -> str:
-        """What the result lacks for a verdict on these ties, and the command to get it."""
-        own = self.settings
-        if not self.complete:
-            return partial(own, self.last)
-        if self.window is None:
-            half = own.schedule_period // 2
-            return (
-                f"The run, to step {self.last}, ends before the rate's lowest point, step {half}; "
-                f"`{run_command(own)} --set steps={half}` trains one that does not."
-            )
-        return missing(own, self.trials, ties)
+    def unfit(self, ties: tuple[bool, ...]) -> str:
+        half = self.settings.schedule_period // 2
+        why = (
+            f"The run, to step {self.last}, ends before the rate's lowest point, step {half}; "
+            f"`{run_command(self.settings)} --set steps={half}` trains one that does not."
+        )
+        return why if self.window is None else ""

@@ -5,22 +5,13 @@ How they are judged, and when the margins here were fixed, is told in
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from semantica_lib.analysis.claims import BOTH, EXPLORATORY, claim_of, tie_of
-from semantica_lib.analysis.language import (
-    BROKEN,
-    HOLDS,
-    PERCENTILE,
-    PLACES,
-    TABLES,
-    UNRELATED,
-    Language,
-    kinds,
-)
+from semantica_lib.analysis import language
+from semantica_lib.analysis.claims import BOTH, exploratory, tie_of
+from semantica_lib.analysis.language import BROKEN, HOLDS, TABLES, UNRELATED, Language, kinds
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.settings.catalogue import MlmSettings
 
@@ -85,27 +76,21 @@ def primary_claims(measured: Language) -> list[Claim]:
 def _judged(measured: Language, p: Prediction) -> Claim:
     about = {"prediction": p.words, "side": p.side, "margin": p.margin}
     if not p.table:
-        return _claim(
-            measured, p.claim, "difference", measured.cost(PLACES[p.near]), *BOTH, **about
-        )
+        cost = measured.cost(language.PLACES[p.near])
+        return measured.claim(p.claim, "difference", cost, *BOTH, **about)
     end, start = (of(p.table, p.near, p.over) for of in (measured.ratio, measured.start))
     closer = np.isfinite(end) & np.isfinite(start) & (p.over == UNRELATED)
     tied, _ = TABLES[p.table]
-    return _claim(measured, p.claim, "ratio", end, tied, change=(end / start)[closer], **about)
+    return measured.claim(p.claim, "ratio", end, tied, change=(end / start)[closer], **about)
 
 
 def exploratory_claims(measured: Language) -> list[Claim]:
     """All claims beside the primary ones, each judged by itself."""
-    claims = [
-        *(claim for name in TABLES for kind in kinds(measured.settings)
-          for claim in _beside(measured, name, kind)),
-        _claim(
-            measured, "what tying costs in cross-entropy, nats (all places)", "difference",
-            measured.cost("validation"), *BOTH,
-        ),
-        *(_learning(measured, tied) for tied in BOTH),
-    ]  # fmt: skip
-    return [replace(claim, text=EXPLORATORY + claim.text) for claim in claims]
+    places = [(name, kind) for name in TABLES for kind in kinds(measured.settings)]
+    claims = [claim for place in places for claim in _beside(measured, *place)]
+    text, cost = "what tying costs in cross-entropy, nats (all places)", measured.cost("validation")
+    claims.append(measured.claim(text, "difference", cost, *BOTH))
+    return exploratory([*claims, *(_learning(measured, tied) for tied in BOTH)])
 
 
 def _beside(measured: Language, name: str, kind: str) -> Iterator[Claim]:
@@ -114,26 +99,19 @@ def _beside(measured: Language, name: str, kind: str) -> Iterator[Claim]:
     end, which = measured.trials[tied].end, f"{name}, synonyms, {kind}:"
     cosine = end(table, kind, "cosine") - end(table, UNRELATED, "cosine")
     text = f"{which} cosine less that of unrelated words"
-    yield _claim(measured, text, "difference", cosine, tied)
-    text = f"{which} share under the {PERCENTILE}th percentile of unrelated words' distances"
-    yield _claim(measured, text, "difference", end(table, kind, "close"), tied)
+    yield measured.claim(text, "difference", cosine, tied)
+    under = f"the {language.PERCENTILE}th percentile of unrelated words' distances"
+    text = f"{which} share under {under}"
+    yield measured.claim(text, "difference", end(table, kind, "close"), tied)
     text = f"{which} distance over that of unrelated words at step 0"
-    yield _claim(measured, text, "ratio", measured.start(name, kind), tied)
+    yield measured.claim(text, "ratio", measured.start(name, kind), tied)
 
 
 def _learning(measured: Language, tied: bool) -> Claim:
     """Whether context is used at all: the baseline knows how often each piece occurs."""
     loss = measured.loss(tied, "validation")
-    gain = measured.unigram["loss"].reindex(loss.index) - loss
-    return _claim(
-        measured, f"more is learned than frequencies, {tie_of(tied)} (loss, nats)", "difference",
-        gain.to_numpy(float), tied, side="over", margin=0.0,
-        prediction="the baseline's loss minus the model's over 0",
-    )  # fmt: skip
-
-
-def _claim(
-    measured: Language, text: str, measure: str, values: np.ndarray, *ties: bool, **rest: Any
-) -> Claim:
-    lacks = measured.lacks(ties)
-    return claim_of(measured.trials, lacks, text, measure, values, *ties, **rest)
+    gain = (measured.unigram["loss"].reindex(loss.index) - loss).to_numpy(float)
+    text = f"more is learned than frequencies, {tie_of(tied)} (loss, nats)"
+    words = "the baseline's loss minus the model's over 0"
+    about = {"side": "over", "margin": 0.0, "prediction": words}
+    return measured.claim(text, "difference", gain, tied, **about)

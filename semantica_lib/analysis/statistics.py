@@ -112,15 +112,6 @@ def paired_exact_test(first: np.ndarray, second: np.ndarray) -> float:
     return share_interval(first[first != second]).p
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
-    """Holm's step-down adjusted p-values (1979), in the order given."""
-    p = np.asarray(p, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)).clip(max=1)
-    return adjusted
-
-
 def holm_levels(p: Sequence[float], alpha: float = 0.05) -> np.ndarray:
     """Confidence level of each claim's interval at which it decides as Holm's procedure does.
 
@@ -156,6 +147,11 @@ def last_period(steps: np.ndarray, period: int) -> np.ndarray | None:
         return None
     inside = steps > steps[-1] - period
     return inside if inside.sum() > 1 else None
+
+
+def mean_over(window: np.ndarray | None, curve: np.ndarray) -> np.ndarray:
+    """Mean over a window's records, ``(trial, record)`` to ``(trial,)``; nan without a window."""
+    return np.full(len(curve), np.nan) if window is None else curve[:, window].mean(1)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""What theory says beforehand: the decay clock, the log-odds law, the ceilings, who merges.
+"""What theory says beforehand: the decay clock, the log-odds law, who merges.
 
-None has a free parameter. The decay clock and the log-odds law are this project's; the ceilings
-and which pairs merge follow from the task and the paper's claims (Bertolotti & Cazzola 2024).
+None has a free parameter. The decay clock and the log-odds law are this project's; which pairs
+merge follows from the task and the paper's claims (Bertolotti & Cazzola 2024).
 """
 
 import math
@@ -9,16 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import stats
 
-from semantica_lib.analysis.distances import (
-    Pair,
-    SynonymPair,
-    Table,
-    fourth_cell,
-    parity_pairs,
-    synonym_pairs,
-)
+from semantica_lib.analysis.distances import Pair, Table, fourth_cell, parity_pairs, synonym_pairs
 from semantica_lib.datasets.xor import SPLITS, XorTask
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.trainers import schedule
@@ -80,16 +72,6 @@ def least_output_distance(odds: float, hidden_norm: float) -> float:
     return abs(odds) / hidden_norm
 
 
-def ceilings(zero_dst: tuple[float, ...], one_dst: tuple[float, ...]) -> tuple[float, float]:
-    """Best accuracy and least cross-entropy (nats) over all strings, in closed form.
-
-    Over all strings a masked bit is 0 as often as 1 and the context tells which, so they are the
-    means over the two bits of the likeliest synonym's probability and of the entropy.
-    """
-    dsts = (zero_dst, one_dst)
-    return sum(map(max, dsts)) / 2, float(sum(stats.entropy(dst) for dst in dsts)) / 2
-
-
 class Prediction(NamedTuple):
     """That a pair of rows merges in a table or stays apart; ``merges`` is None for neither."""
 
@@ -107,15 +89,16 @@ def paper_predictions(task: XorTask) -> list[Prediction]:
     equivalent ones merge in an untied output table; 3. a tied table is both, so only pairs that
     are both merge in it.
     """
-    return [
-        _prediction(number, where, tied, table, synonyms, synonyms.conditionally_equivalent or both)
-        for number, where, tied, table, both in (
-            (1, "untied input", False, "input", True),
-            (2, "untied output", False, "output", False),
-            (3, "tied", True, "input", False),
-        )
-        for synonyms in synonym_pairs(task)
-    ]
+    found = []
+    for where, tied, table, both in (
+        ("claim 1, untied input", False, "input", True),
+        ("claim 2, untied output", False, "output", False),
+        ("claim 3, tied", True, "input", False),
+    ):
+        for a, b, holds in synonym_pairs(task):
+            words = f"{_words(where, (a, b), holds or both)} (DH {'holds' if holds else 'fails'})"
+            found.append(Prediction(words, tied, table, (a, b), holds or both))
+    return found
 
 
 def further_predictions(task: XorTask, sees_order: bool) -> list[Prediction]:
@@ -126,13 +109,10 @@ def further_predictions(task: XorTask, sees_order: bool) -> list[Prediction]:
     parity at a place of its own, where no bit ever stands: nothing is predicted of these pairs.
     """
     cell, merges = fourth_cell(task), None if sees_order else True
-    return [
-        Prediction(_words("fourth cell, untied output", cell, True), False, "output", cell, True),
-        Prediction(_words("fourth cell, untied input", cell, False), False, "input", cell, False),
-    ] + [
-        Prediction(_words("parity, untied input", pair, merges), False, "input", pair, merges)
-        for pair in parity_pairs(task)
-    ]
+    about = [("fourth cell, untied output", "output", cell, True)]
+    about += [("fourth cell, untied input", "input", cell, False)]
+    about += [("parity, untied input", "input", pair, merges) for pair in parity_pairs(task)]
+    return [Prediction(_words(where, *rest), False, table, *rest) for where, table, *rest in about]
 
 
 def new_contexts(task: XorTask, sees_order: bool) -> float:
@@ -141,15 +121,6 @@ def new_contexts(task: XorTask, sees_order: bool) -> float:
     occur = population.joint.sum(1) > 0  # (split, case)
     train, held_out = (occur[SPLITS.index(split)] for split in ("train", "validation"))
     return (~train[held_out]).double().mean().item()
-
-
-def _prediction(
-    number: int, where: str, tied: bool, table: Table, synonyms: SynonymPair, merges: bool
-) -> Prediction:
-    first, second, holds = synonyms
-    pair = first, second
-    words = _words(f"claim {number}, {where}", pair, merges)
-    return Prediction(f"{words} (DH {'holds' if holds else 'fails'})", tied, table, pair, merges)
 
 
 def _words(where: str, pair: Pair, merges: bool | None) -> str:

@@ -80,6 +80,7 @@ from semantica_lib.analysis import language_claims, statistics
 from semantica_lib.analysis.claims import EXPLORATORY, Measured, primary_claims
 from semantica_lib.analysis.exploratory import exploratory_claims
 from semantica_lib.analysis.language import Language
+from semantica_lib.analysis.markdown import NONE, markdown_table
 from semantica_lib.analysis.statistics import Claim, Interval
 from semantica_lib.settings.catalogue import MlmSettings
 from semantica_lib.store.results import Result
@@ -103,7 +104,13 @@ def verdicts(result: Result, notebook: str = "") -> pd.DataFrame:
         notebook: what the rows name as their notebook.
     """
     with np.errstate(all="ignore"):  # what is not finite is left out, without a warning
-        primary, others = _claims(result)
+        if isinstance(result.settings, MlmSettings):
+            words = Language(result)
+            primary = language_claims.primary_claims(words)
+            others = language_claims.exploratory_claims(words)
+        else:
+            measured = Measured(result)
+            primary, others = primary_claims(measured), exploratory_claims(measured)
         return judged(result.settings.experiment, primary, others, [result], notebook)
 
 
@@ -130,15 +137,6 @@ def judged(
     whole = sha256("".join(digests).encode()).hexdigest()
     frame["manifest_sha256"] = digests[0] if len(digests) == 1 else whole
     return frame[list(COLUMNS)]
-
-
-def _claims(result: Result) -> tuple[list[Claim], list[Claim]]:
-    """The primary claims that a result is judged by, and the exploratory ones."""
-    if isinstance(result.settings, MlmSettings):
-        words = Language(result)
-        return language_claims.primary_claims(words), language_claims.exploratory_claims(words)
-    measured = Measured(result)
-    return primary_claims(measured), exploratory_claims(measured)
 
 
 def _row(claim: Claim, level: float, primary: bool) -> dict[str, Any]:
@@ -216,11 +214,11 @@ def across(frame: pd.DataFrame) -> str:
         pair = re.search(PAIR, row.claim)
         words = cells.setdefault((kind, row.experiment), {})
         words.setdefault(_short(row), []).append(pair[0] if pair else "")
-    lines = ["| claim | " + " | ".join(experiments) + " |", "|---" * (1 + len(experiments)) + "|"]
-    for kind in sorted(set(kinds(rows))):
-        told = [_cell(cells.get((kind, experiment), {})) for experiment in experiments]
-        lines.append("| " + " | ".join([kind, *told]) + " |")
-    return "\n".join(lines) + "\n"
+    lines = [
+        [kind, *(_cell(cells.get((kind, experiment), {})) for experiment in experiments)]
+        for kind in sorted(set(kinds(rows)))
+    ]
+    return markdown_table(["claim", *experiments], lines)
 
 
 def kinds(rows: pd.DataFrame) -> pd.Series:
@@ -248,12 +246,11 @@ def primary_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 def to_markdown(frame: pd.DataFrame) -> str:
     """The rows as a Markdown table: claim, prediction, measured, seeds that pass, verdict."""
-    lines = ["| claim | predicted | measured | seeds that pass | verdict |", "|---" * 5 + "|"]
+    lines = []
     for row in frame.itertuples():
         interval = Interval(row.estimate, row.low, row.high)
-        measured = "–" if np.isnan(row.estimate) else _with_interval(interval)
+        measured = NONE if np.isnan(row.estimate) else _with_interval(interval)
         passed = round(np.nan_to_num(row.pass_share) * row.seeds)
-        share = "–" if np.isnan(row.pass_share) else f"{passed} of {row.seeds}"
-        cells = row.claim, row.prediction, measured, share, row.verdict
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+        share = NONE if np.isnan(row.pass_share) else f"{passed} of {row.seeds}"
+        lines.append([row.claim, row.prediction, measured, share, row.verdict])
+    return markdown_table(["claim", "predicted", "measured", "seeds that pass", "verdict"], lines)

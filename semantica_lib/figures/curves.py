@@ -4,33 +4,22 @@ from collections.abc import Sequence
 
 import numpy as np
 import seaborn as sns
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import StrMethodFormatter
 
-from semantica_lib.analysis import statistics
 from semantica_lib.analysis.claims import MERGE_MARGIN, tie_of
-from semantica_lib.analysis.distances import Table, Trials, control_distance, synonym_pairs
+from semantica_lib.analysis.distances import Table, Trials, control_distance, end_of, synonym_pairs
+from semantica_lib.analysis.statistics import finite, geometric_interval
+from semantica_lib.analysis.sweep_points import name_of
 from semantica_lib.analysis.theory import Prediction, decay_clock, paper_predictions
-from semantica_lib.figures.style import (
-    BLACK,
-    BLUE,
-    DOTS,
-    GREY,
-    ORANGE,
-    STYLE,
-    WIDTH,
-    draw_seeds,
-    legend,
-    note,
-    step_axis,
-)
+from semantica_lib.figures import style
+from semantica_lib.figures.style import BLACK, BLUE, GREY, ORANGE, key
 from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
 TOP = 4.0  # distances are drawn from 0 to here, as in the paper, where that holds them all
+MARKERS = "od"  # of the first result and of the second
 
 
 def distances(result: Result, tied: bool, table: Table) -> Figure:
@@ -47,29 +36,31 @@ def distances(result: Result, tied: bool, table: Table) -> Figure:
     own, trials = result.settings, Trials.of(result, tied, None)
     pairs = synonym_pairs(trials.task)
     figure, panels = _panels(len(pairs))
-    highest = 0.0
+    colours, highest = sns.color_palette("colorblind", len(pairs)), 0.0
     if not pairs:
-        note(panels[0], "no pair of synonyms")
-    for axes, pair, colour in zip(panels, pairs, _colours(len(pairs)), strict=False):
-        holds = "holds" if pair.conditionally_equivalent else "fails"
-        axes.set_title(f"{pair.first} and {pair.second}: DH {holds}")
-        if not _some(axes, trials, tied):
+        style.note(panels[0], "no pair of synonyms")
+    for axes, (a, b, holds), colour in zip(panels, pairs, colours, strict=False):
+        axes.set_title(f"{a} and {b}: DH {'holds' if holds else 'fails'}")
+        if not len(trials.seeds):
+            style.note(axes, f"no {tie_of(tied)} trials")
             continue
-        curves = trials.distance(table, (pair.first, pair.second))
+        curves = trials.distance(table, (a, b))
         control = control_distance(trials.tables[table], trials.task).mean(0)
         clock = decay_clock(own, result.steps, curves[:, 0].mean())
-        draw_seeds(axes, result.steps, curves, "both", "", color=colour)
+        style.draw_seeds(axes, result.steps, curves, "both", "", color=colour)
         axes.plot(result.steps, control, color=GREY, linestyle="-.", linewidth=1.6)
         axes.plot(result.steps, clock, color=BLACK, linestyle="--", linewidth=1.3)
         highest = max(highest, curves.max(), control.max())
     for axes in panels:
         axes.set_ylim(0, TOP if highest <= TOP else 1.05 * highest)
     panels[0].set_ylabel("Euclidean distance")
-    legend(
+    seeds = GREY if len(pairs) != 1 else BLUE
+    style.legend(
         figure,
-        *_seed_keys(GREY if len(pairs) != 1 else BLUE),
-        Line2D([], [], color=GREY, linestyle="-.", label="control pairs' median"),
-        Line2D([], [], color=BLACK, linestyle="--", label="decay clock"),
+        key("one seed", color=seeds, linewidth=0.7),
+        key("mean over seeds, 95% band", color=seeds, linewidth=2.2),
+        key("control pairs' median", color=GREY, linestyle="-."),
+        key("decay clock", linestyle="--"),
     )
     return figure
 
@@ -79,31 +70,27 @@ def accuracies(result: Result) -> Figure:
 
     Expectations over the strings of the validation split and over all strings, not samples.
     """
-    own = result.settings
-    task = xor_task(own)
-    measured = "validation" if own.validation == "held-out" else "train"  # train: as published
+    task = xor_task(result.settings)
+    held_out = result.settings.validation == "held-out"
     figure, panels = _panels(2)
-    for axes, split, strings in zip(
-        panels, ("validation", "exact"), (measured, "exact"), strict=True
-    ):
+    for axes, split in zip(panels, ("validation", "exact"), strict=True):
+        strings = split if held_out or split == "exact" else "train"  # as published
         count = len(task.splits[strings])
-        words = (
-            f"all {count} strings" if strings == "exact" else f"{strings} split, {count} strings"
-        )
-        axes.set_title(words)
+        everything = f"all {count} strings"
+        axes.set_title(everything if split == "exact" else f"{strings} split, {count} strings")
         for tied, colour, marker in ((True, BLUE, "o"), (False, ORANGE, "s")):
             steps, curves = measured_accuracy(result, tied, split)
             if len(curves):
-                draw_seeds(axes, steps, curves, "both", marker, color=colour)
+                style.draw_seeds(axes, steps, curves, "both", marker, color=colour)
         axes.axhline(task.ceiling(strings)[0], color=BLACK, linestyle="--", linewidth=1.3)
         axes.set_ylim(0, 1)
     panels[0].set_ylabel("accuracy (share)")
-    legend(
+    style.legend(
         figure,
-        Line2D([], [], color=BLUE, marker="o", label="tied: mean, 95% band"),
-        Line2D([], [], color=ORANGE, marker="s", label="untied: mean, 95% band"),
-        Line2D([], [], color=GREY, linewidth=0.7, label="one seed"),
-        Line2D([], [], color=BLACK, linestyle="--", label="attainable ceiling"),
+        key("tied: mean, 95% band", color=BLUE, marker="o"),
+        key("untied: mean, 95% band", color=ORANGE, marker="s"),
+        key("one seed", color=GREY, linewidth=0.7),
+        key("attainable ceiling", linestyle="--"),
     )
     return figure
 
@@ -117,39 +104,37 @@ def endings(results: Sequence[Result]) -> Figure:
     Args:
         results: of the same settings, at most two: the second is drawn below the first, hollow.
     """
-    task = xor_task(results[0].settings)
-    predictions = paper_predictions(task)
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.3 + 0.55 * max(1, len(predictions))), dpi=DOTS)
-        axes = figure.subplots()
+    predictions = paper_predictions(xor_task(results[0].settings))
+    rows = max(1, len(predictions))
+    figure, ((axes,),) = style.panels(height=1.3 + 0.55 * rows)
     drawn = [
         _ending(axes, result, prediction, row + 0.3 * (index - (len(results) - 1) / 2), index)
         for row, prediction in enumerate(predictions)
         for index, result in enumerate(results)
     ]
     if not any(drawn):
-        note(axes, "no full period of the schedule yet")
+        style.note(axes, "no full period of the schedule yet")
     axes.axvline(MERGE_MARGIN, color=BLACK, linestyle="--", linewidth=1.3)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, MERGE_MARGIN / 4), max(high, 2))
-    axes.set_ylim(max(1, len(predictions)) - 0.5, -0.5)
-    axes.set_yticks(range(len(predictions)), [_where(p) for p in predictions])
+    axes.set_ylim(rows - 0.5, -0.5)
+    where = [f"{name_of((p.tied, p.table))}, {p.pair[0]} and {p.pair[1]}" for p in predictions]
+    axes.set_yticks(range(len(predictions)), where)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("distance at the end, as a share of the control pairs' median")
-    legend(
-        figure,
-        *(
-            Line2D([], [], color=BLACK, marker="od"[index], linestyle="none",
-                   fillstyle=("full", "none")[index], label=f"{source(result)}: a seed each")
-            for index, result in enumerate(results)
-        ),
-        Line2D([], [], color=BLACK, linestyle="--", label=f"margin of a merge: {MERGE_MARGIN:.2f}"),
-        *(Line2D([], [], color=colour, linewidth=2, marker="|", markersize=11, markeredgewidth=2,
-                 markeredgecolor=BLACK, label=f"mean, 95% interval; predicted to {words}")
-          for colour, words in ((BLUE, "merge"), (ORANGE, "stay apart"))),
-    )  # fmt: skip
+    seeds = [
+        key(f"{source(result)}: a seed each", marker=marker, linestyle="none", fillstyle=fill)
+        for result, marker, fill in zip(results, MARKERS, ("full", "none"), strict=False)
+    ]
+    bar = {"linewidth": 2, "marker": "|", "markersize": 11, "markeredgewidth": 2}
+    ends = [
+        key(f"mean, 95% interval; predicted to {words}", color=colour, markeredgecolor=BLACK, **bar)
+        for colour, words in ((BLUE, "merge"), (ORANGE, "stay apart"))
+    ]
+    margin = key(f"margin of a merge: {MERGE_MARGIN:.2f}", linestyle="--")
+    style.legend(figure, *seeds, margin, *ends)
     return figure
 
 
@@ -161,32 +146,14 @@ def source(result: Result) -> str:
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     """Panels over training steps that share their axes, two a row."""
     columns, rows = min(2, max(1, count)), (max(1, count) + 1) // 2
-    width = WIDTH if columns == 2 else 0.75 * WIDTH
-    with rc_context(STYLE):
-        figure = Figure(figsize=(width, 0.8 + 2.6 * rows), dpi=DOTS)
-        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes in grid[:count]:
-        step_axis(axes)
-    for axes in grid[max(1, count) :]:
-        axes.set_axis_off()
-    return figure, list(grid[:count]) or list(grid)
-
-
-def _colours(count: int) -> list:
-    return sns.color_palette("colorblind", count)
-
-
-def _seed_keys(colour: object) -> list[Line2D]:
-    return [
-        Line2D([], [], color=colour, linewidth=0.7, label="one seed"),
-        Line2D([], [], color=colour, linewidth=2.2, label="mean over seeds, 95% band"),
-    ]
-
-
-def _some(axes: Axes, trials: Trials, tied: bool) -> bool:
-    if not len(trials.seeds):
-        note(axes, f"no {tie_of(tied)} trials")
-    return bool(len(trials.seeds))
+    width = style.WIDTH if columns == 2 else 0.75 * style.WIDTH
+    figure, grid = style.panels(rows, columns, 0.8 + 2.6 * rows, width, sharex=True, sharey=True)
+    axes = grid.ravel().tolist()
+    for one in axes[:count]:
+        style.step_axis(one)
+    for one in axes[max(1, count) :]:
+        one.set_axis_off()
+    return figure, axes[: max(1, count)]
 
 
 def measured_accuracy(result: Result, tied: bool, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -198,21 +165,14 @@ def measured_accuracy(result: Result, tied: bool, split: str) -> tuple[np.ndarra
 
 def _ending(axes: Axes, result: Result, prediction: Prediction, y: float, index: int) -> bool:
     """Draw one claim of one result; whether there was anything to draw."""
-    window = statistics.last_period(result.steps, result.settings.period)
-    ratio, _ = Trials.of(result, prediction.tied, window).ratio(prediction.table, prediction.pair)
-    ratio = ratio[np.isfinite(ratio)]
+    trials = Trials.of(result, prediction.tied, end_of(result))
+    ratio = finite(trials.ratio(prediction.table, prediction.pair)[0])
     if not len(ratio):
         return False
     colour = BLUE if prediction.merges else ORANGE
-    face = colour if index == 0 else "white"
-    axes.scatter(ratio, np.full(len(ratio), y), s=26, marker="od"[index], facecolor=face,
-                 edgecolor=colour, alpha=0.75, zorder=3)  # fmt: skip
-    mean, low, high, _ = statistics.geometric_interval(ratio)
+    look = {"facecolor": "white" if index else colour, "edgecolor": colour, "alpha": 0.75}
+    axes.scatter(ratio, np.full(len(ratio), y), s=26, marker=MARKERS[index], zorder=3, **look)
+    mean, low, high, _ = geometric_interval(ratio)
     axes.plot([low, high], [y, y], color=colour, linewidth=2)
     axes.plot([mean, mean], [y - 0.14, y + 0.14], color=BLACK, linewidth=2, zorder=4)
     return True
-
-
-def _where(prediction: Prediction) -> str:
-    table = "tied" if prediction.tied else f"untied {prediction.table}"
-    return f"{table}, {prediction.pair[0]} and {prediction.pair[1]}"

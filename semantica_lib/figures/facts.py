@@ -7,14 +7,10 @@ from datetime import datetime
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from semantica_lib.analysis.claims import (
-    ACCURACY_MARGIN,
-    LEARNED_NATS,
-    MERGE_MARGIN,
-)
-from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
-from semantica_lib.analysis.markdown import NONE, number
-from semantica_lib.analysis.statistics import last_period, mean_interval
+from semantica_lib.analysis.claims import ACCURACY_MARGIN, LEARNED_NATS, MERGE_MARGIN
+from semantica_lib.analysis.distances import Table, Trials, end_of, synonym_pairs
+from semantica_lib.analysis.markdown import NONE, markdown_table, number
+from semantica_lib.analysis.sweep_points import name_of
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import summary
 from semantica_lib.errors import literal
@@ -57,23 +53,21 @@ def model(own: AnySettings) -> str:
 
 def predictions(own: Settings) -> str:
     """What is predicted of an experiment, with its margins, as Markdown; needs no result."""
-    task = xor_task(own)
-    lines = ["| table | pair | DH | predicted |", "|---|---|---|---|"]
+    task, lines = xor_task(own), []
     holds = {pair[:2]: pair.conditionally_equivalent for pair in synonym_pairs(task)}
     for p in paper_predictions(task):
         words = "merge: under" if p.merges else "stay apart: over"
         dh = "holds" if holds[p.pair] else "fails"
         pair = f"{p.pair[0]} and {p.pair[1]}"
-        lines.append(f"| {_table(p)} | {pair} | {dh} | {words} {MERGE_MARGIN:.2f} |")
+        lines.append([name_of((p.tied, p.table)), pair, dh, f"{words} {MERGE_MARGIN:.2f}"])
     costs = not all(holds.values())
-    lines += [
-        "",
+    return (
+        f"{markdown_table(['table', 'pair', 'DH', 'predicted'], lines)}\n"
         f"Every trial learns the parity: its loss on the training strings ends within "
         f"{LEARNED_NATS:g} nats of the least attainable one. Tying costs "
         f"{'accuracy' if costs else 'no accuracy'}: untied minus tied is "
-        f"{'over' if costs else 'under'} {ACCURACY_MARGIN:g}.",
-    ]
-    return "\n".join(lines)
+        f"{'over' if costs else 'under'} {ACCURACY_MARGIN:g}."
+    )
 
 
 def shown(result: Result) -> str:
@@ -92,17 +86,13 @@ def _unfinished(result: Result) -> str:
     if result.complete:
         return ""
     own, done = result.settings, result.manifest["steps_done"]
+    there = not result.published or results.checkpoints(result)  # a published one may be without
+    on = "goes on from there and completes it." if there else "trains one anew."
     return (
         f" **It is partial**: its trials are at step {done:,} of {results.full_steps(own):,}. No "
         f"claim is decided yet: for that reason alone all verdicts are *inconclusive*. "
-        f"`{run_command(own)}` "
-        + ("goes on from there and completes it." if _can_go_on(result) else "trains one anew.")
+        f"`{run_command(own)}` {on}"
     )
-
-
-def _can_go_on(result: Result) -> bool:
-    """Whether the checkpoints of a partial result are there (a published one may be without)."""
-    return not result.published or bool(results.checkpoints(result))
 
 
 def provenance(result: Result) -> str:
@@ -118,14 +108,14 @@ def provenance(result: Result) -> str:
 
 def facts_of_run(result: Result) -> dict[str, str]:
     """How a result came about, by the key under which pages quote it."""
-    manifest, own = result.manifest, result.settings
+    manifest, seeds = result.manifest, sorted(set(result.seed.tolist()))
     dirty = " with uncommitted changes" if manifest["dirty"] else ""
     return {
         "source": whose(result),
-        "experiment": own.experiment,
+        "experiment": result.settings.experiment,
         "trials": str(len(result.seed)),
-        "seed_count": str(len(set(result.seed.tolist()))),
-        "seeds": _listed(sorted(set(result.seed.tolist()))),
+        "seed_count": str(len(seeds)),
+        "seeds": _listed(seeds),
         "ties": " and ".join(tie for tied, tie in TIES if tied in result.tied),
         "steps": f"{manifest['steps_done']:,}",
         "device": literal(manifest["device"].removeprefix("cpu: ")),
@@ -142,8 +132,7 @@ def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
     Args:
         frame: the result's verdicts.
     """
-    task = xor_task(result.settings)
-    window = last_period(result.steps, result.settings.period)
+    task, window = xor_task(result.settings), end_of(result)
     found = facts_of_run(result) | {
         "ceiling": number(task.ceiling("exact")[0]),
         "margin": f"{MERGE_MARGIN:.2f}",
@@ -151,10 +140,10 @@ def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
         "verdict_summary": summary(frame).partition(": ")[2],
     }
     for p in paper_predictions(task):
-        key = "_".join([_table(p).replace(" ", "_"), *map(str, p.pair)])
-        trials, row = Trials.of(result, p.tied, window), _row(frame, p.claim)
-        curve = trials.distance(p.table, p.pair)
-        found[f"{key}_distance"] = number(mean_interval(trials.end(curve)).estimate)
+        key, row = _key(p), _row(frame, p.claim)
+        trials = Trials.of(result, p.tied, window)
+        ends = trials.end(trials.distance(p.table, p.pair))
+        found[f"{key}_distance"] = number(ends.mean() if ends.size else None)
         found[f"{key}_ratio"] = number(row.estimate)
         found[f"{key}_interval"] = f"{number(row.low)} to {number(row.high)}"
         found[f"{key}_verdict"] = row.verdict
@@ -172,24 +161,25 @@ def ending(result: Result, frame: pd.DataFrame, tied: bool, table: Table) -> str
     """Where the pairs of one table end, as Markdown: what a reader should take from its figure."""
     found, lines = facts(result, frame), []
     end = "end" if result.complete else "are so far"
-    if last_period(result.steps, result.settings.period) is None:
+    if end_of(result) is None:
         return NO_PERIOD
     for p in paper_predictions(xor_task(result.settings)):
         if (p.tied, p.table) != (tied, table):
             continue
-        key = "_".join([_table(p).replace(" ", "_"), *map(str, p.pair)])
+        words = "distance", "ratio", "interval", "verdict"
+        distance, ratio, interval, verdict = (found[f"{_key(p)}_{word}"] for word in words)
+        side = "under" if p.merges else "over"
         lines.append(
-            f"- **{p.pair[0]} and {p.pair[1]}** {end} {found[key + '_distance']} apart, "
-            f"{found[key + '_ratio']} of a control pair's distance (interval "
-            f"{found[key + '_interval']}; predicted {'under' if p.merges else 'over'} "
-            f"{MERGE_MARGIN:.2f}): *{found[key + '_verdict']}*."
+            f"- **{p.pair[0]} and {p.pair[1]}** {end} {distance} apart, {ratio} of a control "
+            f"pair's distance (interval {interval}; predicted {side} {MERGE_MARGIN:.2f}): "
+            f"*{verdict}*."
         )
     return "\n".join(lines)
 
 
 def learning(result: Result, frame: pd.DataFrame) -> str:
     """What tied and untied trials attain, as a sentence of Markdown."""
-    if last_period(result.steps, result.settings.period) is None:
+    if end_of(result) is None:
         return NO_PERIOD
     found, end = facts(result, frame), "end" if result.complete else "are so far"
     return (
@@ -209,15 +199,12 @@ def made_from(sweep: str, found: Mapping[str, Result | None]) -> str:
     """
     lines = []
     for label, result in found.items():
-        if result is None:
-            lines.append(f"- {label}: no result yet.")
-            continue
-        made = facts_of_run(result)
-        partial = "" if result.complete else "; partial, so no claim is judged by it"
-        lines.append(
-            f"- {label}: {made['seed_count']} seeds, {made['ties']}, {made['steps']} steps, "
-            f"{made['source']}; commit {made['commit']}{partial}."
-        )
+        told = "no result yet"
+        if result:
+            told = "{seed_count} seeds, {ties}, {steps} steps, {source}; commit {commit}"
+            told = told.format(**facts_of_run(result))
+            told += "" if result.complete else "; partial, so no claim is judged by it"
+        lines.append(f"- {label}: {told}.")
     lines.append(f"\n`semantica run {sweep}` trains what is missing and executes this page.")
     return "\n".join(lines)
 
@@ -244,8 +231,8 @@ def _row(frame: pd.DataFrame, claim: str) -> pd.Series:
     return frame[frame.claim == claim].iloc[0]
 
 
-def _table(p: Prediction) -> str:
-    return "tied" if p.tied else f"untied {p.table}"
+def _key(p: Prediction) -> str:
+    return "_".join([name_of((p.tied, p.table)).replace(" ", "_"), *map(str, p.pair)])
 
 
 def _listed(numbers: list[int]) -> str:

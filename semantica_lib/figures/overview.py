@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import PowerNorm
@@ -11,19 +11,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 
+from semantica_lib.analysis import distances
 from semantica_lib.analysis.claims import MERGE_MARGIN
-from semantica_lib.analysis.distances import SynonymPair, Table, Trials, pairwise, synonym_pairs
-from semantica_lib.analysis.statistics import geometric_interval, last_period
+from semantica_lib.analysis.distances import SynonymPair, Table, Trials, end_of, synonym_pairs
+from semantica_lib.analysis.statistics import geometric_interval
+from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED
 from semantica_lib.datasets.xor import XorTask
+from semantica_lib.figures import style
 from semantica_lib.figures.curves import source
-from semantica_lib.figures.style import BLACK, BLUE, DOTS, GREY, ORANGE, STYLE, WIDTH, legend, note
-from semantica_lib.settings.catalogue import catalogue, find
-from semantica_lib.store.results import Result
+from semantica_lib.figures.style import BLACK, BLUE, GREY, ORANGE, key
+from semantica_lib.store.results import Result, full_steps
 from semantica_lib.trainers.stacked import xor_task
 
-TABLES: dict[str, tuple[bool, Table]] = {
-    "tied": (True, "input"), "untied, input": (False, "input"), "untied, output": (False, "output"),
-}  # fmt: skip
+TABLES = {"tied": TIED, "untied, input": INPUT, "untied, output": OUTPUT}
 LOOKS = {True: (BLUE, "o"), False: (ORANGE, "D")}  # whether the DH holds -> colour, marker
 CELL = 0.37  # inches: five figures fit in it
 
@@ -40,33 +40,30 @@ def overview(results: Sequence[Result]) -> Figure:
     pairs = [synonym_pairs(xor_task(result.settings)) for result in results]
     heads = [_head(result, results) for result in results]
     count = max(1, sum(map(len, heads)) + sum(map(len, pairs)))
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.6 + 0.25 * count), dpi=DOTS)
-        panels = list(figure.subplots(1, len(TABLES), sharex=True, sharey=True))
+    figure, (panels,) = style.panels(1, 3, 1.6 + 0.25 * count, sharex=True, sharey=True)
     rows: list[str] = []
     for index, (result, own) in enumerate(zip(results, pairs, strict=True)):
         top, ground = len(rows), ("0.96", "white")[index % 2]
         rows += [*heads[index], *(f"{pair.first} and {pair.second}" for pair in own)]
         for axes, (name, (tied, table)) in zip(panels, TABLES.items(), strict=True):
-            trials = Trials.of(result, tied, _window(result))
-            partial = result.manifest["status"] == "partial"
+            trials = Trials.of(result, tied, end_of(result))
             axes.axhspan(top - 0.5, len(rows) - 0.5, color=ground, linewidth=0, zorder=0)
             _missing(axes, top, _lacks(trials, own, name), ground)
-            _group(axes, top + len(heads[index]), trials, own, table, partial)
+            _group(axes, top + len(heads[index]), trials, own, table, not result.complete)
     for axes, name in zip(panels, TABLES, strict=True):
         axes.set_title(name)
         axes.set_xlabel("share of the control\npairs' distance")
         axes.axvline(MERGE_MARGIN, color=BLACK, linestyle="--", linewidth=1.3)
         axes.grid(axis="y", visible=False)
         if not results:
-            note(axes, "no results")
+            style.note(axes, "no results")
     _shares(panels[0])
     panels[0].set_ylim(count - 0.5, -0.5)
     panels[0].set_yticks(range(len(rows)), rows)
     for label in panels[0].get_yticklabels():
         named = label.get_text() in [name for name, *_ in heads]
         label.set(fontsize=10 if named else 9, fontweight="bold" if named else "normal")
-    legend(figure, *_keys(any(len(head) > 1 for head in heads)))
+    style.legend(figure, *_keys(any(len(head) > 1 for head in heads)))
     return figure
 
 
@@ -78,7 +75,7 @@ def heat_map(result: Result) -> Figure:
     crash. All tables share one scale of colours, which goes by the square root of the distance, so
     that pairs that merged differ from pairs that are merely close.
     """
-    task, own, window = xor_task(result.settings), result.settings, _window(result)
+    task, window = xor_task(result.settings), end_of(result)
     used = np.arange(len(result.steps)) == len(result.steps) - 1 if window is None else window
     means, titles = {}, {}
     for name, (tied, table) in TABLES.items():
@@ -87,14 +84,13 @@ def heat_map(result: Result) -> Figure:
         titles[name] = f"{name}: {seeds} seed{'s' * (seeds != 1)}" if seeds else name
         titles[name] += f", {crashed} crashed" if crashed else ""
         if seeds and used.any():
-            means[name] = pairwise(trials.tables[table][:, used]).mean((0, 1))
+            means[name] = distances.pairwise(trials.tables[table][:, used]).mean((0, 1))
     highest = max((mean.max() for mean in means.values()), default=0)
     colours = ScalarMappable(PowerNorm(0.5, 0, highest or 1), colormaps["viridis"])
     symbols = [_symbol(task, symbol) for symbol in range(task.vocabulary)]
     side = CELL * len(symbols)
-    with rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(2 * side + 1.7, 2 * side + 2.3), dpi=DOTS)
-        grid = figure.subplots(2, 2).ravel()
+    figure, grid = style.panels(2, 2, 2 * side + 2.3, 2 * side + 1.7, grid=False)
+    grid = grid.ravel()
     for axes, name in zip(grid[[0, 2, 3]], TABLES, strict=True):
         axes.set_title(titles[name])
         axes.set(xlim=(-0.5, len(symbols) - 0.5), ylim=(len(symbols) - 0.5, -0.5), aspect="equal")
@@ -103,7 +99,7 @@ def heat_map(result: Result) -> Figure:
         if name in means:
             _matrix(axes, means[name], colours)
         else:
-            note(axes, f"nothing measured of {name.partition(',')[0]} trials")
+            style.note(axes, f"nothing measured of {name.partition(',')[0]} trials")
     grid[3].set_yticklabels([])  # as in the panel to its left
     grid[1].set_axis_off()
     bar = grid[1].inset_axes((0.05, 0.5, 0.9, 0.06))
@@ -115,23 +111,18 @@ def heat_map(result: Result) -> Figure:
         else "mean over the last full period of the schedule\n"
         f"(records of steps {steps[0]} to {steps[-1]}) and"
     )
-    figure.suptitle(f"{own.experiment}: {title} over seeds", fontsize=11)
+    figure.suptitle(f"{result.settings.experiment}: {title} over seeds", fontsize=11)
     return figure
-
-
-def _window(result: Result) -> np.ndarray | None:
-    return last_period(result.steps, result.settings.period)
 
 
 def _head(result: Result, beside: Sequence[Result]) -> list[str]:
     """A result's name, with whose it is if another has the same, and how far it is if partial."""
-    own, manifest = result.settings, result.manifest
+    own = result.settings
     twice = [other.settings.experiment for other in beside].count(own.experiment) > 1
     name = f"{own.experiment}, {source(result)}" if twice else own.experiment
-    if manifest["status"] != "partial":
+    if result.complete:
         return [name]
-    wanted = find(own.experiment).steps if own.experiment in catalogue() else own.steps
-    return [name, f"partial, {manifest['steps_done']:,} of {wanted:,} steps"]
+    return [name, f"partial, {result.manifest['steps_done']:,} of {full_steps(own):,} steps"]
 
 
 def _lacks(trials: Trials, pairs: list[SynonymPair], name: str) -> str:
@@ -147,10 +138,9 @@ def _lacks(trials: Trials, pairs: list[SynonymPair], name: str) -> str:
 
 def _missing(axes: Axes, row: int, text: str, ground: str) -> None:
     if text:
-        axes.text(
-            0.02, row, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5,
-            style="italic", color=GREY, bbox={"facecolor": ground, "linewidth": 0, "pad": 1},
-        )  # fmt: skip
+        box = {"facecolor": ground, "linewidth": 0, "pad": 1}
+        look = {"fontsize": 8.5, "style": "italic", "color": GREY, "bbox": box}
+        axes.text(0.02, row, text, transform=axes.get_yaxis_transform(), va="center", **look)
 
 
 def _group(
@@ -163,10 +153,8 @@ def _group(
         ratio, _ = trials.ratio(table, pair[:2])
         colour, marker = LOOKS[pair.conditionally_equivalent]
         spread = np.linspace(-0.2, 0.2, len(ratio)) if len(ratio) > 1 else np.zeros(1)
-        axes.scatter(
-            ratio, y + spread, s=16, marker=marker, facecolor="none" if partial else colour,
-            edgecolor=colour, linewidth=0.9, alpha=0.7, zorder=4,
-        )  # fmt: skip
+        look = {"facecolor": "none" if partial else colour, "edgecolor": colour, "alpha": 0.7}
+        axes.scatter(ratio, y + spread, s=16, marker=marker, linewidth=0.9, zorder=4, **look)
         mean = geometric_interval(ratio).estimate
         axes.plot([mean, mean], [y - 0.4, y + 0.4], color=BLACK, linewidth=2.2, zorder=3)
 
@@ -184,14 +172,13 @@ def _shares(axes: Axes) -> None:
 def _keys(partial: bool) -> Iterator[Line2D]:
     for holds, (colour, marker) in LOOKS.items():
         words = f"DH {'holds' if holds else 'fails'}: a seed each"
-        yield Line2D([], [], color=colour, marker=marker, linestyle="none", label=words)
+        yield key(words, color=colour, marker=marker, linestyle="none")
     if partial:
-        yield Line2D([], [], color=GREY, marker="o", fillstyle="none", linestyle="none",
-                     label="hollow: of a partial result")  # fmt: skip
-    yield Line2D([], [], color=BLACK, marker="|", markersize=11, markeredgewidth=2.2,
-                 linestyle="none", label="geometric mean over seeds")  # fmt: skip
-    words = f"margin of a merge: {MERGE_MARGIN:.2f}"
-    yield Line2D([], [], color=BLACK, linestyle="--", label=words)
+        hollow = {"marker": "o", "fillstyle": "none", "linestyle": "none"}
+        yield key("hollow: of a partial result", color=GREY, **hollow)
+    bar = {"marker": "|", "markersize": 11, "markeredgewidth": 2.2, "linestyle": "none"}
+    yield key("geometric mean over seeds", **bar)
+    yield key(f"margin of a merge: {MERGE_MARGIN:.2f}", linestyle="--")
 
 
 def _matrix(axes: Axes, mean: np.ndarray, colours: ScalarMappable) -> None:
@@ -201,8 +188,8 @@ def _matrix(axes: Axes, mean: np.ndarray, colours: ScalarMappable) -> None:
         shade = np.array(colours.to_rgba(value)[:3])
         linear = np.where(shade <= 0.04045, shade / 12.92, ((shade + 0.055) / 1.055) ** 2.4)
         light = linear @ (0.2126, 0.7152, 0.0722) > 0.179  # WCAG: black has the higher contrast
-        axes.text(column, row, _number(value), ha="center", va="center", fontsize=7.5,
-                  color="black" if light else "white")  # fmt: skip
+        look = {"ha": "center", "va": "center", "fontsize": 7.5}
+        axes.text(column, row, _number(value), color="black" if light else "white", **look)
 
 
 def _symbol(task: XorTask, symbol: int) -> str:

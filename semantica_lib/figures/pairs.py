@@ -10,28 +10,15 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import seaborn as sns
-from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Pair, Table, Trials, control_pairs, synonym_pairs
 from semantica_lib.datasets.xor import SPLITS, XorTask
 from semantica_lib.errors import RequestError, nearest, short
+from semantica_lib.figures import style
 from semantica_lib.figures.curves import TOP
-from semantica_lib.figures.style import (
-    BLACK,
-    DOTS,
-    GREY,
-    STYLE,
-    WIDTH,
-    Lines,
-    draw_seeds,
-    legend,
-    save,
-    step_axis,
-    suffix_of,
-)
+from semantica_lib.figures.style import BLACK, GREY, key
 from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
@@ -49,118 +36,35 @@ class Curves(NamedTuple):
     values: np.ndarray
 
 
-def plot(
-    result: Result,
-    table: Table = "input",
-    tied: bool = False,
-    pairs: Kind | Sequence[Pair] = "synonyms",
-    lines: Lines = "both",
-    window: tuple[int, int] | None = None,
-    limits: tuple[float, float] | None = None,
-    palette: str = "colorblind",
-    title: str | None = None,
-    file: str | Path | None = None,
-) -> Figure:
-    """How far apart pairs of symbols are over training, all in one panel; Euclidean distances.
+@dataclass(frozen=True)
+class Look:
+    """What both plots let one choose, checked.
 
-    Args:
-        table: of which table (tied trials have but one).
-        tied: which of the result's trials.
-        pairs: ``synonyms``, ``control`` (a symbol of bit 0 and one of bit 1), ``all``, or a list
-            such as ``[(0, 1), (2, 6)]``.
+    Attributes:
         lines: ``seeds`` (a line a seed), ``band`` (their mean with its 95% band, Student's t) or
             ``both``.
         window: first and last step to draw.
         limits: lower and upper end of the y axis.
         palette: the name of any of seaborn's palettes.
         file: where to write the figure, ending in .pdf, .png or .svg.
-
-    Raises:
-        RequestError: something asked for is not there or not allowed, or the file cannot be
-            written.
     """
-    look = _Look(lines, window, limits, palette, title, file)
-    _word("table", table, get_args(Table))
-    if not isinstance(tied, bool | np.bool_):
-        raise RequestError(f"tied should be True or False, not {short(tied)}")
-    own, tie, trials = result.settings, tie_of(tied), Trials.of(result, bool(tied), None)
-    task = xor_task(own)
-    chosen = _chosen(task, pairs)
-    if trials.crashed and not len(trials.seeds):
-        raise RequestError(f"nothing can be drawn: all {tie} trials of {own.experiment} crashed")
-    if not len(trials.seeds):
-        there = " and ".join(sorted({tie_of(one) for one in result.tied})) or "none"
-        raise RequestError(f"{own.experiment} has no {tie} trials (there are: {there})")
-    holds = {pair[:2]: pair.conditionally_equivalent for pair in synonym_pairs(task)}
-    drawn = [
-        Curves(_label(pair, holds), trials.steps, trials.distance(table, pair)) for pair in chosen
-    ]
-    crashed = [f"{tie}, seed {seed}" for seed in trials.crashed]
-    heading = f"{own.experiment}: {'tied' if tied else f'untied, {table}'} table"
-    return _figure(look, drawn, heading, "Euclidean distance", TOP, crashed)
 
-
-def accuracy(
-    result: Result,
-    split: str = "validation",
-    lines: Lines = "both",
-    window: tuple[int, int] | None = None,
-    limits: tuple[float, float] | None = None,
-    palette: str = "colorblind",
-    title: str | None = None,
-    file: str | Path | None = None,
-) -> Figure:
-    """Accuracy of the tied and the untied trials over training, under the attainable ceiling.
-
-    Args:
-        split: ``train``, ``validation``, ``test``, or ``exact``: all strings.
-        lines, window, limits, palette, title, file: as in :func:`plot`.
-
-    Raises:
-        RequestError: as :func:`plot`.
-    """
-    look = _Look(lines, window, limits, palette, title, file)
-    _word("split", split, SPLITS)
-    own, drawn, crashed = result.settings, [], []
-    for tied in (True, False):
-        rows = result.metrics[(result.metrics.tied == tied) & (result.metrics.split == split)]
-        lost = rows.seed[~np.isfinite(rows[["accuracy", "loss"]]).all(axis=1)].unique()
-        crashed += [f"{tie_of(tied)}, seed {seed}" for seed in sorted(lost)]
-        wide = rows[~rows.seed.isin(lost)].pivot(index="seed", columns="step", values="accuracy")
-        wide = wide.dropna(axis="columns")  # steps at which only some were measured
-        if wide.size:
-            drawn.append(Curves(tie_of(tied), wide.columns.to_numpy(), wide.to_numpy()))
-    if not drawn:
-        raise RequestError(f"{own.experiment} has no accuracy to draw on the {split} split")
-    task, published = xor_task(own), split == "validation" and own.validation == "as-published"
-    measured = "train" if published else split
-    count = len(task.splits[measured])
-    where = "all strings" if measured == "exact" else f"{measured} split"
-    heading = f"{own.experiment}: {where}, {count} string{'s' * (count != 1)}"
-    best = task.ceiling(measured)[0]
-    return _figure(look, drawn, heading, "accuracy (share)", 1, crashed, best)
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What both plots let one choose, checked."""
-
-    lines: Lines
-    window: tuple[float, float] | None
-    limits: tuple[float, float] | None
-    palette: str
-    title: str | None
-    file: str | Path | None
+    lines: style.Lines = "both"
+    window: tuple[float, float] | None = None
+    limits: tuple[float, float] | None = None
+    palette: str = "colorblind"
+    title: str | None = None
+    file: str | Path | None = None
 
     def __post_init__(self) -> None:
-        _word("lines", self.lines, get_args(Lines))
+        _word("lines", self.lines, get_args(style.Lines))
         _two("window", self.window, "(first step, last step)")
         _two("limits", self.limits, "(low, high)")
         if self.limits is not None and not self.limits[0] < self.limits[1]:
             raise RequestError(f"limits should increase, and {short(self.limits)} do not")
         self.colours(1)
         if self.file is not None:
-            suffix_of(Path(str(self.file)))
+            style.suffix_of(Path(str(self.file)))
 
     def colours(self, count: int) -> list:
         try:
@@ -183,45 +87,120 @@ class _Look:
         return curves._replace(steps=curves.steps[keep], values=curves.values[:, keep])
 
 
+def plot(
+    result: Result,
+    table: Table = "input",
+    tied: bool = False,
+    pairs: Kind | Sequence[Pair] = "synonyms",
+    *look: Any,
+    **named: Any,
+) -> Figure:
+    """How far apart pairs of symbols are over training, all in one panel; Euclidean distances.
+
+    Args:
+        table: of which table (tied trials have but one).
+        tied: which of the result's trials.
+        pairs: ``synonyms``, ``control`` (a symbol of bit 0 and one of bit 1), ``all``, or a list
+            such as ``[(0, 1), (2, 6)]``.
+        look, named: lines, window, limits, palette, title, file: see :class:`Look`.
+
+    Raises:
+        RequestError: something asked for is not there or not allowed, or the file cannot be
+            written.
+    """
+    chosen = Look(*look, **named)
+    _word("table", table, get_args(Table))
+    if not isinstance(tied, bool | np.bool_):
+        raise RequestError(f"tied should be True or False, not {short(tied)}")
+    own, tie, trials = result.settings, tie_of(tied), Trials.of(result, bool(tied), None)
+    asked = _chosen(xor_task(own), pairs)
+    if trials.crashed and not len(trials.seeds):
+        raise RequestError(f"nothing can be drawn: all {tie} trials of {own.experiment} crashed")
+    if not len(trials.seeds):
+        there = " and ".join(sorted({tie_of(one) for one in result.tied})) or "none"
+        raise RequestError(f"{own.experiment} has no {tie} trials (there are: {there})")
+    drawn = [
+        Curves(_label(pair, trials.task), trials.steps, trials.distance(table, pair))
+        for pair in asked
+    ]
+    crashed = [f"{tie}, seed {seed}" for seed in trials.crashed]
+    heading = f"{own.experiment}: {'tied' if tied else f'untied, {table}'} table"
+    return _figure(chosen, drawn, heading, "Euclidean distance", TOP, crashed)
+
+
+def accuracy(result: Result, split: str = "validation", *look: Any, **named: Any) -> Figure:
+    """Accuracy of the tied and the untied trials over training, under the attainable ceiling.
+
+    Args:
+        split: ``train``, ``validation``, ``test``, or ``exact``: all strings.
+        look, named: as in :func:`plot`.
+
+    Raises:
+        RequestError: as :func:`plot`.
+    """
+    chosen = Look(*look, **named)
+    _word("split", split, SPLITS)
+    own, drawn, crashed = result.settings, [], []
+    for tied in (True, False):
+        rows = result.metrics[(result.metrics.tied == tied) & (result.metrics.split == split)]
+        lost = rows.seed[~np.isfinite(rows[["accuracy", "loss"]]).all(axis=1)].unique()
+        crashed += [f"{tie_of(tied)}, seed {seed}" for seed in sorted(lost)]
+        wide = rows[~rows.seed.isin(lost)].pivot(index="seed", columns="step", values="accuracy")
+        wide = wide.dropna(axis="columns")  # steps at which only some were measured
+        if wide.size:
+            drawn.append(Curves(tie_of(tied), wide.columns.to_numpy(), wide.to_numpy()))
+    if not drawn:
+        raise RequestError(f"{own.experiment} has no accuracy to draw on the {split} split")
+    task, published = xor_task(own), split == "validation" and own.validation == "as-published"
+    measured = "train" if published else split
+    count = len(task.splits[measured])
+    where = "all strings" if measured == "exact" else f"{measured} split"
+    heading = f"{own.experiment}: {where}, {count} string{'s' * (count != 1)}"
+    best = task.ceiling(measured)[0]
+    return _figure(chosen, drawn, heading, "accuracy (share)", 1, crashed, best)
+
+
 def _figure(
-    look: _Look, drawn: list[Curves], heading: str, unit: str, top: float, crashed: list[str],
+    look: Look,
+    drawn: list[Curves],
+    heading: str,
+    unit: str,
+    top: float,
+    crashed: list[str],
     ceiling: float | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """One panel of curves; its y axis ends at ``top`` where that holds them all."""
     drawn = [look.inside(curves) for curves in drawn]
     columns = 2 if len(drawn) < 5 else 3
-    with rc_context(STYLE):
-        height = 3.9 + 0.21 * -(-(len(drawn) + 3) // columns)
-        figure = Figure(figsize=(WIDTH, height), dpi=DOTS)
-        axes = figure.subplots()
+    figure, ((axes,),) = style.panels(height=3.9 + 0.21 * -(-(len(drawn) + 3) // columns))
     keys = []
     for number, (curves, colour) in enumerate(zip(drawn, look.colours(len(drawn)), strict=True)):
         marker = MARKERS[number % len(MARKERS)]
-        style = {"color": colour, "linestyle": DASHES[number // len(MARKERS) % len(DASHES)]}
-        draw_seeds(axes, curves.steps, curves.values, look.lines, marker, **style)
-        keys.append(Line2D([], [], marker=marker, markersize=5, label=curves.label, **style))
+        line = {"color": colour, "linestyle": DASHES[number // len(MARKERS) % len(DASHES)]}
+        style.draw_seeds(axes, curves.steps, curves.values, look.lines, marker, **line)
+        keys.append(key(curves.label, marker=marker, markersize=5, **line))
     if look.lines != "band":
-        keys.append(Line2D([], [], color=GREY, linewidth=0.8, label="thin: one seed"))
+        keys.append(key("thin: one seed", color=GREY, linewidth=0.8))
     if look.lines != "seeds":
-        keys.append(Line2D([], [], color=GREY, linewidth=2.2, label="thick: mean, 95% band"))
+        keys.append(key("thick: mean, 95% band", color=GREY, linewidth=2.2))
     if ceiling is not None:
         axes.axhline(ceiling, color=BLACK, linestyle="--", linewidth=1.3)
-        keys.append(Line2D([], [], color=BLACK, linestyle="--", label="attainable ceiling"))
+        keys.append(key("attainable ceiling", linestyle="--"))
     if crashed:
         words = textwrap.fill(f"not drawn, crashed: {'; '.join(crashed)}", 30)
-        keys.append(Line2D([], [], linestyle="none", label=words))
+        keys.append(key(words, linestyle="none"))
     highest = max(curves.values.max() for curves in drawn)
     usual = 0, top if highest <= top else 1.05 * highest
     axes.set_ylim(usual if look.limits is None else tuple(look.limits))
     axes.set_ylabel(unit)
-    step_axis(axes)
+    style.step_axis(axes)
     title = heading if look.title is None else str(look.title)
     title = title.encode(errors="replace").decode()  # half a character cannot be drawn
     title = "\n".join(textwrap.fill(line, 75) for line in title.splitlines())
     axes.set_title(title).set_parse_math(False)
-    legend(figure, *keys, columns=columns)
+    style.legend(figure, *keys, columns=columns)
     if look.file is not None:
-        save(figure, Path(str(look.file)))
+        style.save(figure, Path(str(look.file)))
     return figure
 
 
@@ -253,7 +232,8 @@ def _chosen(task: XorTask, pairs: Kind | Sequence[Pair]) -> list[Pair]:
     return chosen
 
 
-def _label(pair: Pair, holds: dict[Pair, bool]) -> str:
+def _label(pair: Pair, task: XorTask) -> str:
+    holds = {one[:2]: one.conditionally_equivalent for one in synonym_pairs(task)}
     words = {True: ", DH holds", False: ", DH fails", None: ""}
     return f"{pair[0]} and {pair[1]}{words[holds.get((min(pair), max(pair)))]}"
 

@@ -9,17 +9,11 @@ from typing import Any, get_args
 
 import pandas as pd
 
+from semantica_lib.analysis import verdicts
 from semantica_lib.analysis.claims import EXPLORATORY
 from semantica_lib.analysis.markdown import NONE, markdown_table, number
 from semantica_lib.analysis.statistics import CONSISTENT, REPRODUCED, VERDICTS
-from semantica_lib.analysis.verdicts import (
-    PAIR,
-    kinds,
-    primary_rows,
-    summary,
-    to_markdown,
-    verdicts,
-)
+from semantica_lib.analysis.verdicts import PAIR, kinds, primary_rows
 from semantica_lib.errors import literal
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import MODELS, facts_of_run, model, shown, whose
@@ -60,8 +54,7 @@ HELD_OUT = {
 
 def sources(own: Settings) -> list[Result]:
     """The results of these settings that there are: this machine's, then the published one."""
-    places = (results.here(), results.PUBLISHED)
-    found = [results.load_of(place, own) for place in places]
+    found = (results.load_of(place, own) for place in (results.here(), results.PUBLISHED))
     return [result for result in found if result is not None]
 
 
@@ -71,8 +64,9 @@ def other(result: Result) -> str:
     if not others:
         kind = "result of this machine" if result.published else "published result"
         return f"There is no {kind} of these settings to set beside it."
-    frame = verdicts(others[0])
-    return f"{shown(others[0])}\n\n{to_markdown(primary_rows(frame))}\n{summary(frame)}."
+    frame = primary_rows(verdicts.verdicts(others[0]))
+    told = f"{verdicts.to_markdown(frame)}\n{verdicts.summary(frame)}."
+    return f"{shown(others[0])}\n\n{told}"
 
 
 def compared(own: Settings) -> str:
@@ -87,7 +81,7 @@ def compared(own: Settings) -> str:
         if set(results.PAPER_SEEDS) < set(one.seed.tolist()):
             found.append(one.of_seeds(results.PAPER_SEEDS))
             heads.append(f"{source(one)}, the paper's {len(results.PAPER_SEEDS)} of them")
-    columns = [primary_rows(verdicts(one)) for one in found]
+    columns = [primary_rows(verdicts.verdicts(one)) for one in found]
     lines = [
         [rows[0].claim, *(f"**{row.verdict}**: {_measured(row)}" for row in rows)]
         for rows in zip(*(column.itertuples() for column in columns), strict=True)
@@ -98,7 +92,7 @@ def compared(own: Settings) -> str:
 def differences(own: Settings) -> str:
     """The primary claims that were not reproduced, and why, of the source with the most seeds."""
     best = max(sources(own), key=lambda one: (one.complete, len(set(one.seed.tolist()))))
-    rows = primary_rows(verdicts(best))
+    rows = primary_rows(verdicts.verdicts(best))
     rows = rows[rows.deviation != ""]
     if rows.empty:
         return f"Nothing differs from the predictions in the result {whose(best)}."
@@ -136,7 +130,7 @@ def stored(names: Sequence[str] | None = None) -> list[Result]:
 def all_rows(found: Iterable[Result]) -> pd.DataFrame:
     """The verdicts of all results, one below the other."""
     pages = [(one, f"experiments/{one.settings.experiment}.ipynb") for one in found]
-    return pd.concat([verdicts(one, page) for one, page in pages], ignore_index=True)
+    return pd.concat([verdicts.verdicts(*page) for page in pages], ignore_index=True)
 
 
 def overviewed(found: Sequence[Result], names: Sequence[str] | None = None) -> str:
@@ -145,14 +139,13 @@ def overviewed(found: Sequence[Result], names: Sequence[str] | None = None) -> s
     Args:
         names: of the experiments that should be there; else those on the XOR task.
     """
+    heads = "experiment", "model", "seeds", "steps", "result", "commit", "computing", "trained on"
     lines = []
     for one in found:
-        made, own = facts_of_run(one), one.settings
-        name, stale = own.experiment, f", stale: {literal(one.stale)}" if one.stale else ""
-        line = [f"[{name}]({name}.ipynb)", model(own), made["seeds"], steps(one)]
-        line += [source(one) + stale, made["commit"], made["duration"], made["device"]]
-        lines.append(line)
-    heads = "experiment", "model", "seeds", "steps", "result", "commit", "computing", "trained on"
+        made, name = facts_of_run(one), one.settings.experiment
+        stale = f", stale: {literal(one.stale)}" if one.stale else ""
+        line = [f"[{name}]({name}.ipynb)", model(one.settings), made["seeds"], steps(one)]
+        lines.append([*line, source(one) + stale, made["commit"], made["duration"], made["device"]])
     there = {one.settings.experiment for one in found}
     missing = [
         f"- {name} has no result, here or published; `semantica run {name}` makes one."
@@ -164,10 +157,8 @@ def overviewed(found: Sequence[Result], names: Sequence[str] | None = None) -> s
 
 def steps(result: Result) -> str:
     """How far a result is; of a partial one, of how many steps."""
-    done = f"{result.manifest['steps_done']:,}"
-    return (
-        done if result.complete else f"partial: {done} of {results.full_steps(result.settings):,}"
-    )
+    done, full = result.manifest["steps_done"], results.full_steps(result.settings)
+    return f"{done:,}" if result.complete else f"partial: {done:,} of {full:,}"
 
 
 def holds(found: Sequence[Result], frame: pd.DataFrame) -> str:
@@ -177,23 +168,20 @@ def holds(found: Sequence[Result], frame: pd.DataFrame) -> str:
     """
     whole = {one.settings.experiment: one.settings for one in found if one.complete}
     rows = primary_rows(frame)[lambda rows: rows.experiment.isin(whole)]
-    lists: dict[str, list[str]] = {"everywhere": [], "somewhere": [], "nowhere": []}
+    every, some, none = where = (
+        "every complete experiment that tests it",
+        "some of the complete experiments that test it",
+        "none of the complete experiments that test it",
+    )
+    lists: dict[str, list[str]] = {words: [] for words in where}
     for kind, group in rows.groupby(kinds(rows), sort=True):
-        named = {
-            verdict: list(dict.fromkeys(group.experiment[group.verdict == verdict]))
-            for verdict in VERDICTS
-        }
-        held = group.verdict.isin(HELD)
-        where = "everywhere" if held.all() else "somewhere" if held.any() else "nowhere"
-        told = "; ".join(f"*{v}*: {', '.join(names)}" for v, names in named.items() if names)
+        by = {v: dict.fromkeys(group.experiment[group.verdict == v]) for v in VERDICTS}
+        told = "; ".join(f"*{v}*: {', '.join(names)}" for v, names in by.items() if names)
         over = _models([whole[name] for name in dict.fromkeys(group.experiment)])
-        lists[where].append(f"- **{kind}**. Tested on {over}. {told}.")
-    words = {
-        "everywhere": "Shown in every complete experiment that tests it:",
-        "somewhere": "Shown in some of the complete experiments that test it:",
-        "nowhere": "Shown in none of the complete experiments that test it:",
-    }
-    parts = [f"{words[where]}\n\n" + "\n".join(lines) for where, lines in lists.items() if lines]
+        held = group.verdict.isin(HELD)
+        words = every if held.all() else some if held.any() else none
+        lists[words].append(f"- **{kind}**. Tested on {over}. {told}.")
+    parts = [f"Shown in {words}:\n\n" + "\n".join(lines) for words, lines in lists.items() if lines]
     return "\n\n".join([*parts, _coverage(found)])
 
 
@@ -232,13 +220,10 @@ def beside(found: Sequence[Result], frame: pd.DataFrame, columns: Mapping[str, s
     """
     lines = []
     for one in found:
-        own = one.settings
-        rows = frame[frame.experiment == own.experiment]
-        name = own.experiment if one.complete else f"{own.experiment} ({steps(one)})"
-        cells = (
-            "<br>".join(_told(rows, pattern, one.complete)) or NONE for pattern in columns.values()
-        )
-        lines.append([name, *cells])
+        name, whole = one.settings.experiment, one.complete
+        told = (_told(frame[frame.experiment == name], one, whole) for one in columns.values())
+        cells = ["<br>".join(rows) or NONE for rows in told]
+        lines.append([name if whole else f"{name} ({steps(one)})", *cells])
     return markdown_table(["experiment", *columns], lines)
 
 
@@ -248,26 +233,19 @@ def _told(rows: pd.DataFrame, pattern: str, complete: bool) -> Iterator[str]:
         match = re.match(EXPLORATORY + pattern, row.claim)
         if not match:
             continue
-        pair = re.search(PAIR, row.claim)
-        verdict = row.verdict if complete else "open"
-        yield (
-            (f"{pair[0]}: " if pair else "")
-            + _measured(row)
-            + (f", *{verdict}*" if row.prediction != "none" else "")
-            + "".join(f"; {note}" for note in match.groups())
-        )
+        pair, verdict = re.search(PAIR, row.claim), row.verdict if complete else "open"
+        which = f"{pair[0]}: " if pair else ""
+        judged = f", *{verdict}*" if row.prediction != "none" else ""
+        yield "; ".join([which + _measured(row) + judged, *match.groups()])
 
 
 def everything(frame: pd.DataFrame) -> str:
     """Every row with all its columns, a table an experiment."""
     parts = []
-    for experiment, rows in frame.groupby("experiment", sort=False):
+    for (experiment, sha), rows in frame.groupby(["experiment", "manifest_sha256"], sort=False):
         rows = rows.drop(columns=["experiment", "notebook", "manifest_sha256"])
         lines = [[_cell(value) for value in row] for row in rows.itertuples(index=False)]
-        sha = frame.manifest_sha256[rows.index[0]]
-        parts.append(
-            f"**{experiment}** (manifest sha256 {sha[:12]})\n\n{markdown_table(rows, lines)}"
-        )
+        parts += [f"**{experiment}** (manifest sha256 {sha[:12]})", markdown_table(rows, lines)]
     return "\n\n".join(parts)
 
 

@@ -360,7 +360,7 @@ def test_across_experiments(make: Make) -> None:
     ydh = verdicts(make(zero_dst=(1.0, 0.0), experiment="ydh"))
     half = verdicts(make(status="partial", experiment="half"))
     lines = across(pd.concat([main, half, ydh], ignore_index=True)).splitlines()
-    assert lines[:2] == ["| claim | made-up | half | ydh |", "|---|---|---|---|"]
+    assert lines[:2] == ["| claim | made-up | half | ydh |", "| --- | --- | --- | --- |"]
     cells = {line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1:] for line in lines[2:]}
     assert list(cells) == sorted(cells)
     assert cells["claim 1, untied input: synonyms merge (DH fails)"] == [
@@ -373,7 +373,7 @@ def test_across_experiments(make: Make) -> None:
     assert all(line.count("|") == 5 for line in lines)
     few = verdicts(make(lambda *_: 0.1, seeds=(1, 2, 3)))
     assert "| consistent |" in across(few)
-    assert across(few[:0]) == "| claim |  |\n|---|\n"
+    assert across(few[:0]) == "| claim |\n| --- |\n"
 
 
 def test_across_experiments_names_pairs_where_they_differ(make: Make) -> None:

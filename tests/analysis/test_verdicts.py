@@ -486,7 +486,7 @@ def test_markdown(make: Make) -> None:
     lines = to_markdown(frame[:9]).splitlines()
     assert lines[:2] == [
         "| claim | predicted | measured | seeds that pass | verdict |",
-        "|---|---|---|---|---|",
+        "| --- | --- | --- | --- | --- |",
     ]
     assert len(lines) == 11
     assert lines[2].startswith("| claim 1, untied input: 0 and 1 merge (DH fails) | under 0.10 of")
