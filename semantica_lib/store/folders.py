@@ -17,6 +17,8 @@ from semantica_lib.files import write_whole
 MANIFEST, TRAJECTORY, METRICS = "manifest.json", "trajectory.npz", "metrics.csv.gz"
 PLAIN_METRICS = "metrics.csv"  # as results of an earlier version have them
 
+UNPACKING = (zipfile.BadZipFile, zlib.error)
+
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
@@ -38,9 +40,7 @@ def naming_damage(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise _damaged(path, f"{Path(error.filename).name} is missing") from None
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise _damaged(path, str(error)) from None
-    except zlib.error as error:
+    except (KeyError, TypeError, ValueError, OSError, EOFError, *UNPACKING) as error:
         raise _damaged(path, str(error)) from None
 
 
