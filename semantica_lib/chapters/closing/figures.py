@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from semantica_lib.analysis import distances
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, Measured
-from semantica_lib.analysis.distances import RESOLUTION, Trials, control_distance, synonym_pairs
+from semantica_lib.analysis.distances import Pair, Trials, synonym_pairs
 from semantica_lib.analysis.markdown import counted, markdown_table, with_interval
 from semantica_lib.analysis.statistics import Interval, finite, geometric_interval
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, PLACES, Place, Point, name_of
@@ -20,7 +21,6 @@ from semantica_lib.figures.overview import LOOKS, pair_keys
 WAYS = {"sampled": ("-", "full", -0.08), "exact": ("--", "none", 0.08)}
 LEAST = 1e-7  # of the upright axis of distances that begin at 0
 MARGIN_LINE = {"color": style.BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}
-Ends = list[tuple[tuple[int, int], bool, Interval]]  # a pair, whether the DH holds, where it ends
 
 
 def decays(found: Sequence[Point]) -> Figure:
@@ -70,8 +70,8 @@ def _by_decay(found: Sequence[Point], optimizer: str, loss: str) -> list[Point]:
     return sorted(chosen, key=lambda point: point.settings.weight_decay)
 
 
-def _ends(measured: Measured, place: Place) -> Ends:
-    """Where each pair of a table ends, over the control pairs: geometric mean over seeds."""
+def _ends(measured: Measured, place: Place) -> list[tuple[Pair, bool, Interval]]:
+    """Each pair of a table, whether its DH holds, and where it ends over the control pairs."""
     tied, table = place
     return [
         ((a, b), holds, geometric_interval(finite(measured.trials[tied].ratio(table, (a, b))[0])))
@@ -110,7 +110,8 @@ def parting(found: Sequence[Point]) -> Figure:
                 style.note(axes, "not trained")
                 continue
             trials = Trials.of(point.result, tied, None)
-            control = control_distance(trials.tables[table], trials.task).clip(RESOLUTION)
+            control = distances.control_distance(trials.tables[table], trials.task)
+            control = control.clip(distances.RESOLUTION)
             for pair in synonym_pairs(trials.task):
                 colour, marker = LOOKS[pair.conditionally_equivalent]
                 share = (trials.distance(table, pair[:2]) / control).clip(LEAST)

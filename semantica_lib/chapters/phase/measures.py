@@ -65,9 +65,11 @@ class Spot:
 
     def control(self, place: Place) -> np.ndarray:
         """The median control pair's distance at the end, ``(trial,)``."""
-        return self._end(
-            place, lambda t: control_distance(t.tables[place[1]], t.task).clip(RESOLUTION)
-        )
+
+        def curve(trials: Trials) -> np.ndarray:
+            return control_distance(trials.tables[place[1]], trials.task).clip(RESOLUTION)
+
+        return self._end(place, curve)
 
     def ratio(self, place: Place) -> np.ndarray:
         """The pair's distance at the end over a control pair's, ``(trial,)``."""
@@ -87,16 +89,14 @@ class Spot:
         """
         if self.measured is None:
             return np.empty(0)
-        tied, table = place
-        trials = self.measured.trials[tied]
+        trials = self.measured.trials[place[0]]
         if place == INPUT:
-            return trials.start(trials.distance(table, PAIR)) * trials.end(
-                self.measured.factor[None]
-            )
+            left = trials.end(self.measured.factor[None])
+            return trials.start(trials.distance("input", PAIR)) * left
         norm = trials.hidden_norm
         if norm is not None:
             norm = norm[..., 0].astype(np.float64).clip(RESOLUTION)
-        return self.log_odds / self.odds[tied].at_end(norm)
+        return self.log_odds / self.odds[place[0]].at_end(norm)
 
     def gap(self, tied: bool) -> np.ndarray:
         """By how much the likelier symbol's logit exceeds the other's at the end, ``(trial,)``.
