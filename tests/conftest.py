@@ -1,5 +1,6 @@
 """What all tests share: one thread, the same examples, PyTorch's own model, a made-up result."""
 
+import gc
 import math
 import os
 import signal
@@ -29,6 +30,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests st
 signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("same")
+
+# Each file is of one worker, so those that take longest are begun first.
+LONGEST = (
+    "test_book.py", "test_stacked.py", "test_faults.py", "test_run.py", "test_cli.py",
+    "test_batch.py", "test_compiling.py", "test_near_figures.py", "test_distributed.py",
+    "test_phase_figures.py", "test_run_all.py", "test_near.py", "test_publish.py",
+    "test_exploratory.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was imported stays: it is not looked through again in every test
 
 
 @pytest.fixture
