@@ -69,9 +69,12 @@ def test_a_failing_notebook_is_kept_under_another_name(tmp_path):
 
 
 def test_one_page_that_fails_leaves_the_others(tmp_path, capfd):
-    source = Path(NOTEBOOK)
-    bad = notebooks.Page(source, tmp_path / "bad.ipynb", {"stpes": 3})
-    good = notebooks.Page(source.with_name("task.ipynb"), tmp_path / "good.ipynb", {})
+    source = tmp_path / "source" / "good.ipynb"
+    source.parent.mkdir()
+    cells = [nbformat.v4.new_markdown_cell("# Good"), nbformat.v4.new_code_cell("6 * 7")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), source)
+    bad = notebooks.Page(Path(NOTEBOOK), tmp_path / "bad.ipynb", {"stpes": 3})
+    good = notebooks.Page(source, tmp_path / "good.ipynb", {})
     with pytest.raises(notebooks.NotebookError, match=r"unknown setting 'stpes'.*bad\.failed"):
         book_._execute_all([bad, good])
     assert sorted(path.name for path in tmp_path.glob("*.ipynb")) == [

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from stored import train_here
 
 from semantica_lib.cli import main
 from semantica_lib.errors import RequestError
@@ -41,9 +42,12 @@ def train(tmp_path, monkeypatch):
     return start
 
 
-def test_one_and_two_processes_end_alike(train, tmp_path):
-    done, alone = train("one", *SMALL)
-    assert done.returncode == 0, done.stderr
+def test_one_and_two_processes_end_alike(train, tmp_path, monkeypatch):
+    train_here(monkeypatch)  # the one process is this one
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "one"))
+    assert main(["train", *SMALL]) == 0
+    (manifest,) = tmp_path.glob("one/*/manifest.json")
+    alone = results.load(manifest.parent)
     done, both = train("two", *SMALL, processes=2)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("mlm-grammar: ") == 1  # only the first process speaks
