@@ -112,8 +112,8 @@ def variants(results: Mapping[str, Result]) -> Figure:
             ratios.text(0.5, row, "ends too early", color=GREY, **inside)
         for place, name in enumerate(PANELS):
             tied, table = TABLES[name]
-            values, fill = finite(measured.ratio(name, HOLDS)), "white" * (table == "output")
-            mean = geometric_interval(values).estimate
+            values = finite(measured.ratio(name, HOLDS))
+            mean, fill = geometric_interval(values).estimate, "white" if table == "output" else ""
             _dots(ratios, values, mean, row + 0.24 * (place - 1), tied, fill)
         for tied, place in ((True, -0.12), (False, 0.12)):
             gain = finite(measured.loss(tied, "validation") - measured.unigram.loss)
@@ -146,7 +146,9 @@ def variants(results: Mapping[str, Result]) -> Figure:
 def _dots(
     axes: Axes, values: np.ndarray, mean: float, y: float, tied: bool, fill: str = ""
 ) -> None:
-    """A dot a seed, and their mean as a bar."""
+    """A dot a seed, and their mean as a bar; nothing without values."""
+    if not len(values):
+        return
     colour, marker = TIE_LOOKS[tied].values()
     look = {"edgecolor": colour, "facecolor": fill or colour, "marker": marker}
     axes.scatter(values, np.full(len(values), y), s=24, alpha=0.75, zorder=3, **look)
