@@ -97,34 +97,31 @@ class Measured(Evidence):
     def pair(
         self, p: Prediction, note: str = "", margin: float = MERGE_MARGIN, learners: bool = False
     ) -> Claim:
-        trials, side = self.trials[p.tied], {True: "under", False: "over", None: ""}[p.merges]
-        end, start = trials.ratio(p.table, p.pair)
-        predicted = f"{side} {margin:.2f} of a control pair's distance"
+        end, start = self.trials[p.tied].ratio(p.table, p.pair)
         keep = np.isfinite(end)
         if learners:
             keep &= self.learners(p.tied)
-        return self.claim(
-            p.claim + note, "ratio", end[keep], p.tied, side=side,
-            margin=margin if side else np.nan, prediction=predicted if side else "none",
-            change=(end / start)[keep & np.isfinite(start) & bool(p.merges)],
-        )  # fmt: skip
+        side, about = {True: "under", False: "over", None: ""}[p.merges], {}
+        if side:
+            words = f"{side} {margin:.2f} of a control pair's distance"
+            about = {"side": side, "margin": margin, "prediction": words}
+        if p.merges:
+            about["change"] = (end / start)[keep & np.isfinite(start)]
+        return self.claim(p.claim + note, "ratio", end[keep], p.tied, **about)
 
     def learning(self, tied: bool) -> Claim:
-        return self.claim(
-            f"the parity is learned, {tie_of(tied)}", "share", self.learned[tied].to_numpy(bool),
-            tied, side="over", margin=LEARNED_SHARE, all_pass=True,
-            prediction=f"by every trial, to {LEARNED_NATS:g} nats (share over {LEARNED_SHARE:g})",
-        )  # fmt: skip
+        text, learned = f"the parity is learned, {tie_of(tied)}", self.learned[tied].to_numpy(bool)
+        words = f"by every trial, to {LEARNED_NATS:g} nats (share over {LEARNED_SHARE:g})"
+        about = aim("over", LEARNED_SHARE) | {"prediction": words, "all_pass": True}
+        return self.claim(text, "share", learned, tied, **about)
 
     def accuracy(self) -> Claim:
         """Tying costs where a pair of synonyms is not conditionally equivalent, else not."""
-        side = "over" if self.costs else "under"
-        return self.claim(
-            f"claim 3: tying costs {'' if self.costs else 'no '}accuracy (over all strings)",
-            "difference", self.untied_minus_tied("accuracy"), *BOTH,
-            side=side, margin=ACCURACY_MARGIN,
-            prediction=f"untied minus tied {side} {ACCURACY_MARGIN:g}",
-        )  # fmt: skip
+        side, no = ("over", "") if self.costs else ("under", "no ")
+        words = f"untied minus tied {side} {ACCURACY_MARGIN:g}"
+        about = aim(side, ACCURACY_MARGIN) | {"prediction": words}
+        text, cost = f"claim 3: tying costs {no}accuracy", self.untied_minus_tied("accuracy")
+        return self.claim(f"{text} (over all strings)", "difference", cost, *BOTH, **about)
 
     def untied_minus_tied(self, quantity: str) -> np.ndarray:
         """Exact over all strings, ``(seed,)``; nan where one of the two is."""

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis import statistics
-from semantica_lib.analysis.claims import BOTH, LEARNED_SHARE, Measured, exploratory, tie_of
+from semantica_lib.analysis.claims import BOTH, LEARNED_SHARE, Measured, aim, exploratory, tie_of
 from semantica_lib.analysis.distances import Pair, Table, synonym_pairs
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import (
@@ -27,21 +27,20 @@ HELD_OUT_MARGIN = 0.05  # of the attainable accuracy
 def exploratory_claims(measured: Measured) -> list[Claim]:
     task, own = measured.task, measured.settings
     paper = paper_predictions(task)
-    merges = [prediction for prediction in paper if prediction.merges]
-    synonyms = [(pair[:2], pair.conditionally_equivalent) for pair in synonym_pairs(task)]
+    synonyms = synonym_pairs(task)
+    holds, fails = ([(a, b) for a, b, dh in synonyms if dh == wanted] for wanted in (True, False))
     claims = [
         *(measured.pair(p) for p in further_predictions(task, sees_order(own))),
         *(measured.pair(p, ", learned trials only", learners=True) for p in paper),
-        *(measured.pair(p, ", stricter margin", STRICTER_MARGIN) for p in merges),
+        *(measured.pair(p, ", stricter margin", STRICTER_MARGIN) for p in paper if p.merges),
         *(claim for p in paper for claim in beside(measured, p)),
         *(log_odds_law(measured, p) for p in paper if not p.merges),
         paired_learning(measured),
         loss(measured),
-        *(faster(measured, pair, table) for pair, holds in synonyms if holds
-          for table in ("output", "input")),
-        *(fluctuates(measured, pair) for pair, holds in synonyms if not holds),
+        *(faster(measured, pair, table) for pair in holds for table in ("output", "input")),
+        *(fluctuates(measured, pair) for pair in fails),
         *held_out(measured),
-    ]  # fmt: skip
+    ]
     return exploratory(claims)
 
 
@@ -56,7 +55,7 @@ def beside(measured: Measured, p: Prediction) -> list[Claim]:
     distance, norm = trials.distance(p.table, p.pair), trials.norm(p.table, p.pair)
     start, end = trials.start(distance), trials.end(distance)
     clock = trials.end(start[:, None] * measured.factor)
-    closer = {"side": "under", "margin": 1.0, "prediction": "under 1"} if p.merges else {}
+    closer = aim("under", 1.0) if p.merges else {}
     about = [
         ("ratio to the control pairs over that at step 0", "ratio", ratio / ratio_at_0, closer),
         ("distance over the decay clock's", "ratio", end / clock, {}),
@@ -77,60 +76,54 @@ def log_odds_law(measured: Measured, p: Prediction) -> Claim:
     trials, least = measured.trials[p.tied], abs(log_odds(probability[b], probability[a]))
     text = f"{p.claim}, log-odds law for ||o_{b} - o_{a}||"
     if trials.hidden_norm is None:
-        return measured.claim(
-            text, "ratio", trials.end(trials.distance("output", p.pair)), p.tied,
-            prediction=f"at least {least:.3f} / min ||h||",
-            obstacle="The encoder's output h is not stored: only the distance is reported.",
-        )  # fmt: skip
-    return measured.claim(
-        f"{text} min ||h||", "ratio", trials.logit_reach(p.pair), p.tied, side="over",
-        margin=least, prediction=f"at least log-odds {least:.3f}",
-    )  # fmt: skip
+        why = "The encoder's output h is not stored: only the distance is reported."
+        about = {"prediction": f"at least {least:.3f} / min ||h||", "obstacle": why}
+        distance = trials.end(trials.distance("output", p.pair))
+        return measured.claim(text, "ratio", distance, p.tied, **about)
+    about = aim("over", least) | {"prediction": f"at least log-odds {least:.3f}"}
+    return measured.claim(f"{text} min ||h||", "ratio", trials.logit_reach(p.pair), p.tied, **about)
 
 
 def paired_learning(measured: Measured) -> Claim:
     untied, tied = pd.DataFrame(measured.learned).dropna().to_numpy(bool).T
-    p = statistics.paired_exact_test(untied, tied)
-    return measured.claim(
-        f"untied learns where tied does not (exact paired p {p:.2g})", "share",
-        untied[untied != tied], *BOTH, side="over", margin=LEARNED_SHARE, pairs=len(untied),
-        prediction=f"over {LEARNED_SHARE:g} of the seeds that differ",
-    )  # fmt: skip
+    p, differ = statistics.paired_exact_test(untied, tied), untied[untied != tied]
+    text = f"untied learns where tied does not (exact paired p {p:.2g})"
+    about = aim("over", LEARNED_SHARE, " of the seeds that differ") | {"pairs": len(untied)}
+    return measured.claim(text, "share", differ, *BOTH, **about)
 
 
 def loss(measured: Measured) -> Claim:
     """The author's "untied does better overall", where tying is predicted to cost."""
-    worse = {"side": "over", "margin": 0.0, "prediction": "tied minus untied over 0"}
-    return measured.claim(
-        "claim 3: what tying costs in cross-entropy, nats (over all strings)", "difference",
-        -measured.untied_minus_tied("loss"), *BOTH, **(worse if measured.costs else {}),
-    )  # fmt: skip
+    text = "claim 3: what tying costs in cross-entropy, nats (over all strings)"
+    worse = aim("over", 0.0) | {"prediction": "tied minus untied over 0"}
+    cost, about = -measured.untied_minus_tied("loss"), worse if measured.costs else {}
+    return measured.claim(text, "difference", cost, *BOTH, **about)
 
 
 def faster(measured: Measured, pair: Pair, table: Table) -> Claim:
     """The author's "tied converges faster": steps to a tenth of the start, tied over untied."""
-    tables = {True: "input", False: table}
+    tables, last = {True: "input", False: table}, measured.last
     first = {tied: measured.trials[tied].first_under(tables[tied], pair, CLOSE) for tied in BOTH}
     never = ", ".join(f"{np.isinf(first[t]).sum()} of {len(first[t])} {tie_of(t)}" for t in BOTH)
-    counted = {tied: np.minimum(steps, measured.last) for tied, steps in first.items()}
-    return measured.claim(
+    counted = {tied: np.minimum(steps, last) for tied, steps in first.items()}
+    text = (
         f"author: {pair[0]} and {pair[1]} converge faster tied than in the untied {table} table, "
-        f"first step under {CLOSE:g} of the start (never: {never})",
-        "ratio", _tied_over_untied(measured, counted), *BOTH, side="under", margin=1.0,
-        prediction=f"under 1 (never counts as step {measured.last})",
-    )  # fmt: skip
+        f"first step under {CLOSE:g} of the start (never: {never})"
+    )
+    about = aim("under", 1.0, f" (never counts as step {last})")
+    return measured.claim(text, "ratio", _tied_over_untied(measured, counted), *BOTH, **about)
 
 
 def fluctuates(measured: Measured, pair: Pair) -> Claim:
     """The author's "the other pair fluctuates", against the untied output table."""
     tables = {True: "input", False: "output"}
-    fluctuation = {tied: measured.trials[tied].fluctuation(tables[tied], pair) for tied in BOTH}
-    return measured.claim(
+    swings = {tied: measured.trials[tied].fluctuation(tables[tied], pair) for tied in BOTH}
+    text = (
         f"author: {pair[0]} and {pair[1]} fluctuate more tied than in the untied output table, "
-        "standard deviation over mean of the distance",
-        "ratio", _tied_over_untied(measured, fluctuation), *BOTH, side="over", margin=1.0,
-        prediction="over 1",
-    )  # fmt: skip
+        "standard deviation over mean of the distance"
+    )
+    ratio = _tied_over_untied(measured, swings)
+    return measured.claim(text, "ratio", ratio, *BOTH, **aim("over", 1.0))
 
 
 def held_out(measured: Measured) -> list[Claim]:
@@ -141,19 +134,18 @@ def held_out(measured: Measured) -> list[Claim]:
     share = new_contexts(task, sees_order(own))
     new = {0.0: "none", 1.0: "all"}.get(share, f"{share:.1%}")
 
-    def attained(tied: bool, split: str) -> pd.Series:
-        return measured.trials[tied].measured(split, "accuracy") / task.ceiling(split)[0]
-
-    return [
-        measured.claim(
-            f"held-out strings are done as well as training strings, {tie_of(tied)} "
-            f"(contexts new to it: {new})",
-            "difference", (attained(tied, "validation") - attained(tied, "train")).to_numpy(float),
-            tied, side="over", margin=-HELD_OUT_MARGIN,
-            prediction=f"at most {HELD_OUT_MARGIN:g} less, each as a share of its ceiling",
+    words = f"at most {HELD_OUT_MARGIN:g} less, each as a share of its ceiling"
+    about, claims = aim("over", -HELD_OUT_MARGIN) | {"prediction": words}, []
+    for tied, trials in measured.trials.items():
+        held, train = (
+            trials.measured(split, "accuracy") / task.ceiling(split)[0]
+            for split in ("validation", "train")
         )
-        for tied in BOTH
-    ]  # fmt: skip
+        text = f"held-out strings are done as well as training strings, {tie_of(tied)}"
+        text += f" (contexts new to it: {new})"
+        less = (held - train).to_numpy(float)
+        claims.append(measured.claim(text, "difference", less, tied, **about))
+    return claims
 
 
 def _tied_over_untied(measured: Measured, values: dict[bool, np.ndarray]) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from semantica_lib.analysis import language
-from semantica_lib.analysis.claims import BOTH, exploratory, tie_of
+from semantica_lib.analysis.claims import BOTH, aim, exploratory, tie_of
 from semantica_lib.analysis.language import BROKEN, HOLDS, TABLES, UNRELATED, Language, kinds
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.settings.catalogue import MlmSettings
@@ -112,6 +112,5 @@ def _learning(measured: Language, tied: bool) -> Claim:
     loss = measured.loss(tied, "validation")
     gain = (measured.unigram["loss"].reindex(loss.index) - loss).to_numpy(float)
     text = f"more is learned than frequencies, {tie_of(tied)} (loss, nats)"
-    words = "the baseline's loss minus the model's over 0"
-    about = {"side": "over", "margin": 0.0, "prediction": words}
+    about = aim("over", 0.0) | {"prediction": "the baseline's loss minus the model's over 0"}
     return measured.claim(text, "difference", gain, tied, **about)
