@@ -77,7 +77,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="one JSON array on 
 Requests = dict[str, list[AnySettings]]  # what is wanted under each name
 
 
-def _requests(names: Iterable[str], overrides: Sequence[str], device: str | None = "") -> Requests:
+def _requests(
+    names: Iterable[str], overrides: Sequence[str], device: str | None = None
+) -> Requests:
     """The settings of each experiment that is named, and those of every point of each sweep."""
     changes = [parse_override(text) for text in overrides]
     changes += [("device", device)] if device else []
@@ -97,12 +99,12 @@ def _training(function: Callable) -> Callable:
     @click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N")
     @click.option("--fresh", is_flag=True, help="discard what is trained here, begin again")
     @functools.wraps(function)
-    def command(
+    def asked(
         names: Sequence[str], overrides: Sequence[str], device: str | None, **others: Any
     ) -> None:
         function(_requests(names, overrides, device), **others)
 
-    return command
+    return asked
 
 
 _sharded = click.option(
@@ -275,9 +277,10 @@ def verdicts(names: Sequence[str], overrides: Sequence[str], as_json: bool) -> N
 def book(train: bool) -> None:
     """Build the book, training the main experiment first if that was not done here."""
     from semantica_lib.pages.book import MAIN, build_book
-    from semantica_lib.running.run import trained
 
     if train:
+        from semantica_lib.running.run import trained
+
         (outcome,) = trained([find(MAIN)])
         if isinstance(outcome, Exception):
             raise outcome
