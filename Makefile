@@ -26,7 +26,7 @@ $(INSTALLED): constraints.txt pyproject.toml
 book: env ## train the main experiment if not done here yet, and build book/_build/html/index.html
 	$(BIN)/semantica book
 
-test: env ## lint and the everyday tests, at most 12 minutes from nothing on 2 cores
+test: env ## lint and the everyday tests, about 5 minutes on 2 cores
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb

@@ -6,13 +6,16 @@ import subprocess
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from semantica_lib.files import ROOT
+from semantica_lib.pages import book
 
 # Told nothing by a make that runs these tests.
 OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
@@ -81,6 +84,49 @@ def test_every_way_to_install_uses_the_lock():
     assert environment["dependencies"][-1] == {"pip": ["-c constraints.txt", "-e .[dev]"]}
     assert [line.split()[0] for line in environment["dependencies"][:-1]] == ["python", "pip"]
     assert PROJECT["requires-python"] == environment["dependencies"][0].removeprefix("python ")
+
+
+def workflow(name: str) -> dict[Any, Any]:
+    """A workflow whose actions are pinned to a major version and which by itself only reads."""
+    found = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
+    assert found["permissions"] == {"contents": "read"}
+    assert found[True]["push"] == {"branches": ["main"]}  # YAML takes the name `on` for true
+    assert found["concurrency"].keys() == {"group", "cancel-in-progress"}
+    for job in found["jobs"].values():
+        assert job["runs-on"] == "ubuntu-latest" and job["timeout-minutes"]
+        for step in job["steps"]:
+            assert re.fullmatch(r"actions/[a-z-]+@v\d+", step.get("uses", "actions/none@v1"))
+    return found
+
+
+def done_by(job: dict[str, Any]) -> list[str]:
+    """What a job does, action by action and command by command, without versions."""
+    return [step.get("run") or step["uses"].partition("@")[0] for step in job["steps"]]
+
+
+def test_the_workflow_of_tests_runs_what_is_run_here_on_every_python():
+    job = workflow("test")["jobs"]["test"]
+    assert done_by(job) == ["actions/checkout", "actions/setup-python", ".ci/run"]
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "make test"
+    versions = job["strategy"]["matrix"]["python"]
+    assert job["steps"][1]["with"]["python-version"] == "${{ matrix.python }}"
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    assert versions == [f"3.{minor}" for minor in range(30) if f"3.{minor}" in allowed]
+
+
+def test_the_workflow_of_the_book_publishes_what_make_book_builds():
+    jobs = workflow("book")["jobs"]
+    assert done_by(jobs["build"]) == [
+        "actions/checkout", "actions/setup-python", "make book", "actions/upload-pages-artifact",
+    ]  # fmt: skip
+    python, built = (jobs["build"]["steps"][place]["with"] for place in (1, 3))
+    assert python["python-version"] in SpecifierSet(PROJECT["requires-python"])
+    assert Path(built["path"]) == (book.BOOK / "_build" / "html").relative_to(ROOT)
+    assert done_by(jobs["publish"]) == ["actions/deploy-pages"]
+    assert jobs["publish"]["needs"] == "build"
+    assert jobs["publish"]["permissions"] == {"pages": "write", "id-token": "write"}
+    assert jobs["publish"]["environment"]["name"] == "github-pages"
 
 
 def test_make_alone_prints_every_target_a_line_each():

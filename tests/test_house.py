@@ -38,7 +38,7 @@ MODULE_LINES, CLASS_LINES, ALL_LINES, CORE_LINES = 300, 200, 15_000, 3_000
 CORE = """
 import sys
 import semantica_lib.running.run
-from semantica_lib.settings.xor import settings
+from semantica_lib.settings.catalogue import settings
 from semantica_lib.trainers.stacked import Stack
 
 Stack(settings({"bits": 3}), [1], False)

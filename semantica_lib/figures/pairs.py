@@ -92,8 +92,12 @@ def plot(
     table: Table = "input",
     tied: bool = False,
     pairs: Kind | Sequence[Pair] = "synonyms",
-    *look: Any,
-    **named: Any,
+    lines: style.Lines = "both",
+    window: tuple[int, int] | None = None,
+    limits: tuple[float, float] | None = None,
+    palette: str = "colorblind",
+    title: str | None = None,
+    file: str | Path | None = None,
 ) -> Figure:
     """How far apart pairs of symbols are over training, all in one panel; Euclidean distances.
 
@@ -102,13 +106,13 @@ def plot(
         tied: which of the result's trials.
         pairs: ``synonyms``, ``control`` (a symbol of bit 0 and one of bit 1), ``all``, or a list
             such as ``[(0, 1), (2, 6)]``.
-        look, named: lines, window, limits, palette, title, file: see :class:`Look`.
+        lines, window, limits, palette, title, file: see :class:`Look`.
 
     Raises:
         RequestError: something asked for is not there or not allowed, or the file cannot be
             written.
     """
-    chosen = Look(*look, **named)
+    look = Look(lines, window, limits, palette, title, file)
     _word("table", table, get_args(Table))
     if not isinstance(tied, bool | np.bool_):
         raise RequestError(f"tied should be True or False, not {short(tied)}")
@@ -125,20 +129,29 @@ def plot(
     ]
     crashed = [f"{tie}, seed {seed}" for seed in trials.crashed]
     heading = f"{own.experiment}: {'tied' if tied else f'untied, {table}'} table"
-    return _figure(chosen, drawn, heading, "Euclidean distance", TOP, crashed)
+    return _figure(look, drawn, heading, "Euclidean distance", TOP, crashed)
 
 
-def accuracy(result: Result, split: str = "validation", *look: Any, **named: Any) -> Figure:
+def accuracy(
+    result: Result,
+    split: str = "validation",
+    lines: style.Lines = "both",
+    window: tuple[int, int] | None = None,
+    limits: tuple[float, float] | None = None,
+    palette: str = "colorblind",
+    title: str | None = None,
+    file: str | Path | None = None,
+) -> Figure:
     """Accuracy of the tied and the untied trials over training, under the attainable ceiling.
 
     Args:
         split: ``train``, ``validation``, ``test``, or ``exact``: all strings.
-        look, named: as in :func:`plot`.
+        lines, window, limits, palette, title, file: as in :func:`plot`.
 
     Raises:
         RequestError: as :func:`plot`.
     """
-    chosen = Look(*look, **named)
+    look = Look(lines, window, limits, palette, title, file)
     _word("split", split, SPLITS)
     own, drawn, crashed = result.settings, [], []
     for tied in (True, False):
@@ -157,7 +170,7 @@ def accuracy(result: Result, split: str = "validation", *look: Any, **named: Any
     where = "all strings" if measured == "exact" else f"{measured} split"
     heading = f"{own.experiment}: {where}, {count} string{'s' * (count != 1)}"
     best = task.ceiling(measured)[0]
-    return _figure(chosen, drawn, heading, "accuracy (share)", 1, crashed, best)
+    return _figure(look, drawn, heading, "accuracy (share)", 1, crashed, best)
 
 
 def _figure(

@@ -173,7 +173,7 @@ def test_training_is_that_of_torch_to_float64(
 
 @TIES
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-@pytest.mark.parametrize("architecture", ["transformer", "lstm", "mixer"])
+@pytest.mark.parametrize("architecture", SIZES)
 def test_exact_training_is_that_of_torch_on_all_masked_writings(
     plain_model: type[nn.Module],
     masked_writings: Callable[[XorTask, str], Iterator[tuple[list[int], int, float]]],
@@ -589,7 +589,7 @@ def test_validation_as_published_measures_on_the_training_strings() -> None:
 
 @TIES
 @pytest.mark.parametrize("expectation", ["sampled", "exact"])
-@pytest.mark.parametrize("architecture", ["transformer", "lstm", "mixer"])
+@pytest.mark.parametrize("architecture", SIZES)
 def test_the_gradient_of_the_tables_is_that_of_torchs_untied_model(
     plain_model: type[nn.Module],
     masked_writings: Callable[[XorTask, str], Iterator[tuple[list[int], int, float]]],
