@@ -182,13 +182,22 @@ def _join(
             f"corpus {corpus.name} is too short: of the rows of {length - 1} pieces that are "
             f"needed it has {has}; take more text or a smaller length"
         )
+    counts = np.zeros(len(pieces), np.int64)
     for split in LEAST_ROWS:
-        ids = np.concatenate([_read(shard)[split] for shard in shards])
-        ids = ids[: rows[split] * (length - 1)].reshape(-1, length - 1)
-        _save(folder / f"{split}.npy", ids, sum(sizes.values()) * ids.itemsize)
-        if split == "train":
-            counts = np.bincount(ids.ravel(), minlength=len(pieces))
-    _save(folder / COUNTS, counts)
+        data, left, kind = io.BytesIO(), rows[split] * (length - 1), ids.dtype
+        header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False}
+        header["shape"] = (rows[split], length - 1)
+        np.lib.format.write_array_header_1_0(data, header)
+        for shard in map(_read, shards):  # one in memory at a time
+            ids = shard[split][:left]
+            left -= ids.size
+            data.write(ids.tobytes())
+            if split == "train":
+                counts += np.bincount(ids, minlength=len(pieces))
+        keep(folder / f"{split}.npy", data.getbuffer(), sum(sizes.values()) * kind.itemsize)
+    data = io.BytesIO()
+    np.save(data, counts)
+    keep(folder / COUNTS, data.getvalue())
     names = (*(f"{split}.npy" for split in LEAST_ROWS), COUNTS, TOKENIZER)
     files = {name: _file_sha256(folder / name) for name in names}
     about = corpus.about | {
@@ -201,12 +210,6 @@ def _join(
         "unknown_share": float(counts[coder.token_to_id(SPECIAL[1])] / counts.sum()),
     }
     keep(folder / ABOUT, json.dumps({"format": FORMAT, "about": about, "files": files}).encode())
-
-
-def _save(path: Path, array: np.ndarray, needed: int = 0) -> None:
-    data = io.BytesIO()
-    np.save(data, array)
-    keep(path, data.getbuffer(), needed)
 
 
 def _sha256(lines: Iterable[str]) -> str:
