@@ -4,6 +4,7 @@ import gc
 import math
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -24,8 +25,12 @@ from semantica_lib.store import results
 from semantica_lib.store.results import Result
 from semantica_lib.trainers.stacked import xor_task
 
+gc.disable()  # until all is collected: what is imported stays
 torch.set_num_threads(1)
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
+# For the processes that tests start: one thread each, and none compiles the library anew.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A suite started in the background ignores Ctrl-C, and so would every process that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None)
@@ -46,7 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # what was imported stays: it is not looked through again in every test
+    gc.freeze()  # so it is not looked through in every test
+    gc.enable()
 
 
 @pytest.fixture
