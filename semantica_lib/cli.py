@@ -277,6 +277,7 @@ def verdicts(names: Sequence[str], overrides: Sequence[str], as_json: bool) -> N
 def book(train: bool) -> None:
     """Build the book, training the main experiment first if that was not done here."""
     from semantica_lib.pages.book import MAIN, build_book
+    from semantica_lib.running.devices import cores
 
     if train:
         from semantica_lib.running.run import trained
@@ -285,7 +286,7 @@ def book(train: bool) -> None:
         if isinstance(outcome, Exception):
             raise outcome
         print(outcome, file=sys.stderr)
-    print(build_book())
+    print(build_book(cores()))
 
 
 @command.command()

@@ -152,7 +152,7 @@ def _book(place: Path) -> None:
     book._execute_all = lambda wanted: [
         notebooks.execute(*one[:3], train=False, key=notebooks.key_of(one)) for one in wanted
     ]
-    book.build_book()
+    book.build_book(2)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The book: which notebooks it has, and building it from them."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -49,11 +48,14 @@ def pages() -> list[Page]:
     return found
 
 
-def build_book() -> Path:
+def build_book(at_once: int) -> Path:
     """Execute the book's notebooks on stored results and render it, warnings taken as errors.
 
     Notebooks whose sources and results are as they were at their last execution are not executed
     again. A page without a result says so, and how to get it.
+
+    Args:
+        at_once: notebooks at a time.
 
     Raises:
         NotebookError: a notebook failed (the others were executed), or the book has warnings.
@@ -66,7 +68,7 @@ def build_book() -> Path:
         elif not current(page):
             wanted.append(page)
     if wanted:
-        _execute_all(wanted)
+        _execute_all(wanted, at_once)
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(BOOK), "--all"]
     done = subprocess.run([*command, "-W", "-n", "--keep-going"], check=False)
     if done.returncode:
@@ -87,9 +89,9 @@ def _stub(page: Page) -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="stub")])
 
 
-def _execute_all(wanted: Sequence[Page]) -> None:
-    """Execute pages side by side, one a core: in processes, papermill's ``cwd`` being global."""
-    count = min(len(wanted), os.cpu_count() or 1)
+def _execute_all(wanted: Sequence[Page], at_once: int) -> None:
+    """Execute pages side by side: in processes, papermill's ``cwd`` being global."""
+    count = min(len(wanted), at_once)
     pool, failures = ProcessPoolExecutor(count, get_context("spawn")), []
     tell = partial(print, file=sys.stderr, flush=True)
     tell(f"executing {len(wanted)} notebooks, {count} at a time")

@@ -47,16 +47,22 @@ def snakefile(
         planned = plan(wanted, least=shards)
     train: dict[int, tuple[int, int]] = {}
     needs: dict[str, list[int]] = {name: [] for name in requests}
+    speaks_of: dict[str, set[Path]] = {
+        f"notebook-{place}": set(map(folder_of, some))
+        for place, some in enumerate(requests.values())
+    }
     for number, of_number in groupby(planned, lambda stack: stack.number):
         stacks = list(of_number)
         minutes, megabytes = zip(*map(_asks, stacks), strict=True)
         train[number] = sum(minutes), max(megabytes)
         folders = {folder_of(group.own) for stack in stacks for group in stack.groups}
+        speaks_of[f"shard-{number}"] = folders
         for name, some in requests.items():
             if folders & {folder_of(own) for own in some}:
                 needs[name].append(number)
     names = [str(Path(n).resolve()) if n.endswith((".yaml", ".yml")) else n for n in requests]
-    whole = [*names, *options, str(shards), str(results.here().resolve())]
+    asked = [own.model_dump(mode="json") for own in wanted]  # a file may change under its name
+    whole = [*names, *options, str(shards), str(results.here().resolve()), asked]
     mark = hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:8]
     template = Path(__file__).with_name("Snakefile.template").read_text(encoding="utf-8")
     return Template(template).substitute(
@@ -69,6 +75,10 @@ def snakefile(
         shards=shards,
         train=_rows(f"{number}: {asked}" for number, asked in train.items()),
         needs=_rows(needs.values()),
+        speaks_of=_rows(
+            f"{json.dumps(mark)}: {json.dumps(sorted(folder.name for folder in folders))}"
+            for mark, folders in speaks_of.items()
+        ),
         gpu=GPU if any(stack.device != "cpu" for stack in planned) else "",
         memory=LEAST_MB,
     )

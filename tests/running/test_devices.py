@@ -1,6 +1,7 @@
 """Where stacks go: a device by its name, and over several GPUs, which are made up here."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -35,6 +36,45 @@ def test_a_device_by_its_name(monkeypatch: pytest.MonkeyPatch, count: int) -> No
             with pytest.raises(RequestError, match=f"has {count} CUDA devices"):
                 devices.resolve_device(f"cuda:{number}")
     assert devices.spread("cuda") == [f"cuda:{number}" for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        ("0::/", {}, 8),
+        ("0::/", {"cpu.max": "max 100000"}, 8),
+        ("0::/", {"cpu.max": "150000 100000"}, 2),  # a part of a core is a core
+        ("0::/job/step", {"cpu.max": "max 100000", "job/cpu.max": "300000 100000"}, 3),
+        ("0::/job/step", {"job/cpu.max": "400000 100000", "job/step/cpu.max": "50000 100000"}, 1),
+        ("0::/job", {"job/cpu.max": "nonsense"}, 8),
+        ("0::/job", {"job/cpu.max": "6400000 100000"}, 8),  # no more than there are
+        (
+            "5:memory:/m\n4:cpu,cpuacct:/job",
+            {
+                "cpu,cpuacct/job/cpu.cfs_quota_us": "200000\n",
+                "cpu,cpuacct/job/cpu.cfs_period_us": "100000\n",
+                "cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
+                "cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+            },
+            2,
+        ),
+    ],
+)
+def test_the_cores_are_those_that_the_process_may_use(
+    own: str, files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "own").write_text(own + "\n")
+    monkeypatch.setattr(devices, "GROUPS", tmp_path)
+    monkeypatch.setattr(devices, "OWN_GROUP", tmp_path / "own")
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert devices.cores() == expected
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: {5}, raising=False)
+    assert devices.cores() == 1
+    monkeypatch.setattr(devices, "OWN_GROUP", tmp_path / "none")  # not on Linux
+    assert devices.cores() == 1
 
 
 @given(count=st.integers(1, 8), ends=st.lists(st.integers(0, 7), max_size=40))

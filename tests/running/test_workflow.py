@@ -149,3 +149,22 @@ def test_snakemake_runs_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert np.allclose(stored.input_embedding, plain.input_embedding, atol=1e-5)
     os.environ["SEMANTICA_RESULTS"] = os.environ["SEMANTICA_RESULTS"].removesuffix("-again")
     assert "Nothing to be done" in snakemake("--dry-run").stdout
+
+
+def test_a_mark_goes_with_its_result(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever removes a result, or changes the file that asks for it, has it trained anew."""
+    own = asked_for(capsys)
+    made = written(text := Path("Snakefile").read_text())
+    marks = [Path(made["DONE"], mark) for mark in ("shard-1", "shard-2", "notebook-0")]
+    folder_of(own).mkdir(parents=True)
+    for mark in marks:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    written(text)
+    assert all(mark.exists() for mark in marks)
+    folder_of(own).rmdir()
+    written(text)
+    assert not any(mark.exists() for mark in marks)
+    experiment(FILE, SMALL.replace("seeds: [1, 2]", "seeds: [1, 3]"))
+    assert cli.main(["workflow", FILE, "--jobs", "2", *CHANGE]) == 0
+    assert written(capsys.readouterr().out)["DONE"] != made["DONE"]
