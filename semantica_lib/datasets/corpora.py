@@ -226,6 +226,11 @@ def _alone(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             tqdm.write(f"waiting for another process that fills {folder}", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise RequestError(
+                f"the cache {folder} lies on a file system that has no locks ({error.strerror}); "
+                "name a folder elsewhere by SEMANTICA_RESULTS"
+            ) from None
         for left in folder.glob("*.part"):  # what a killed process was writing
             left.unlink()
         yield

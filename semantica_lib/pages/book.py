@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 
-from semantica_lib.errors import literal
+from semantica_lib.errors import RequestError, literal
 from semantica_lib.files import ROOT, write_whole
 from semantica_lib.pages.notebooks import (
     NOTEBOOKS,
@@ -58,9 +58,18 @@ def build_book(at_once: int) -> Path:
         at_once: notebooks at a time.
 
     Raises:
+        RequestError: the book's folder cannot be written.
         NotebookError: a notebook failed (the others were executed), or the book has warnings.
     """
-    EXECUTED.mkdir(exist_ok=True)
+    try:
+        EXECUTED.mkdir(exist_ok=True)
+        write_whole(EXECUTED / ".writable", b"")
+        (EXECUTED / ".writable").unlink()
+    except OSError as error:
+        raise RequestError(
+            f"cannot write the book to {BOOK} ({error.strerror}); build it in a checkout that you "
+            "may write to, and set SEMANTICA_RESULTS to the results of this one"
+        ) from None
     wanted = []
     for page in pages():
         if page.needs and results.best(find(page.needs)) is None:

@@ -104,7 +104,16 @@ def read_values(path: Path) -> dict[Any, Any]:
 
 @cache
 def catalogue() -> dict[str, Path]:
-    """Named experiments and their files, in the order of their names."""
+    """Named experiments and their files, in the order of their names.
+
+    Raises:
+        RequestError: the library was installed apart from its checkout, where they are.
+    """
+    if not CATALOGUE.is_dir():
+        raise RequestError(
+            f"there is no {CATALOGUE}: Semantica works in its checkout; clone it, and there "
+            "`make env`, or `pip install -e .`"
+        )
     return {path.stem: path for path in sorted(CATALOGUE.glob("*.yaml"))}
 
 

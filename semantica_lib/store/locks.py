@@ -82,6 +82,11 @@ def _locked(file: Path, kind: int, wait: bool) -> Iterator[None]:
                 raise InUse(told) from None
             print(f"semantica: note: {told}; waiting for it", file=sys.stderr, flush=True)
             fcntl.flock(lock, kind)
+        except OSError as error:
+            raise RequestError(
+                f"{file.parent} lies on a file system that has no locks ({error.strerror}), so two "
+                "processes could train the same; name a folder elsewhere by SEMANTICA_RESULTS"
+            ) from None
         with _making(file.parent):
             lock.truncate(0)
             lock.write(_self())

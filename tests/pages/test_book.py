@@ -1,6 +1,8 @@
 """The notebook by bare papermill, and the book from the published results, as readers get them."""
 
+import errno
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -76,7 +78,7 @@ def test_one_page_that_fails_leaves_the_others(tmp_path, capfd):
     bad = notebooks.Page(Path(NOTEBOOK), tmp_path / "bad.ipynb", {"stpes": 3})
     good = notebooks.Page(source, tmp_path / "good.ipynb", {})
     with pytest.raises(notebooks.NotebookError, match=r"unknown setting 'stpes'.*bad\.failed"):
-        book_._execute_all([bad, good])
+        book_._execute_all([bad, good], 2)
     assert sorted(path.name for path in tmp_path.glob("*.ipynb")) == [
         "bad.failed.ipynb", "good.ipynb",
     ]  # fmt: skip
@@ -177,3 +179,15 @@ def test_the_book_is_built_from_published_results(whole, tmp_path, monkeypatch, 
     monkeypatch.setattr(book_, "_execute_all", lambda wanted: pytest.fail(str(wanted)))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
     book_.build_book(2)  # nothing is executed again
+
+
+def test_a_checkout_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(path: Path, data: bytes) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(book_, "EXECUTED", tmp_path)
+    monkeypatch.setattr(book_, "write_whole", refused)  # who may write everywhere is root
+    assert cli.main(["book", "--no-train"]) == 2
+    assert f"cannot write the book to {book_.BOOK} (Permission denied)" in capsys.readouterr().err

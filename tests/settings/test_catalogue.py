@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from semantica_lib import cli
 from semantica_lib.errors import RequestError
+from semantica_lib.settings import catalogue as catalogue_
 from semantica_lib.settings.catalogue import (
     catalogue,
     find,
@@ -224,3 +226,17 @@ def test_the_command_that_is_told_trains_these_settings(name: str, changed: dict
 def test_of_a_file_of_the_user_the_command_tells_the_name(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("weight_decay: 0\n")
     assert run_command(find(str(tmp_path / "mine.yaml"))) == "semantica run mine"
+
+
+def test_a_library_without_its_checkout_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `pip install .` leaves it: without the notebooks and their settings."""
+    monkeypatch.setattr(catalogue_, "CATALOGUE", tmp_path / "notebooks" / "experiments")
+    catalogue_.catalogue.cache_clear()
+    try:
+        assert cli.main(["list"]) == 2
+    finally:
+        catalogue_.catalogue.cache_clear()
+    told = capsys.readouterr()
+    assert "pip install -e ." in told.err and not told.out and told.err.count("\n") == 1

@@ -1,5 +1,7 @@
 """Holding a folder against other processes, however those end."""
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from semantica_lib.datasets import corpora
 from semantica_lib.errors import RequestError
 from semantica_lib.store.locks import TAKEN, InUse, holding, holding_stack, turn
 
@@ -105,4 +108,19 @@ def test_a_stack_and_a_moment_can_be_held_within_a_shared_folder(tmp_path: Path)
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RequestError, match="cannot write results to"), holding(tmp_path / "file"):
+        pass
+
+
+def test_a_file_system_without_locks_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: Any) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    reason = r"no locks \(Function not implemented\)"
+    with pytest.raises(RequestError, match=reason) as caught, holding(tmp_path):
+        pass
+    assert str(tmp_path) in str(caught.value) and "SEMANTICA_RESULTS" in str(caught.value)
+    with pytest.raises(RequestError, match="no locks"), corpora._alone(tmp_path / "corpora"):
         pass
