@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from semantica_lib.datasets import documentation, grammar, hub
+from semantica_lib.datasets import documentation, grammar, hub, own_text
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.files import write_whole
 from semantica_lib.settings.language import CORPORA, TEXT
@@ -100,14 +100,18 @@ def measured(lines: Iterable[str]) -> dict[str, Any]:
 
 def _own_text(name: str, skip_unreadable: bool) -> Corpus:
     path = Path(name.removeprefix(TEXT)).expanduser()
-    files, skipped = documentation.own_files(path, skip_unreadable)
+    own = own_text.own_files(path, skip_unreadable)
 
     def sentences(start: int = 0) -> Iterator[str]:
-        texts = map(documentation.read, files)
-        return _from((s.lower() for text in texts for s in documentation.sentences(text)), start)
+        texts = map(own_text.own_text, own.files)
+        found = (one.lower() for text in texts for one in own_text.own_sentences(text))
+        return _from(found, start)
 
-    about = {"source": "own files", **measured(sentences())}
-    return Corpus(name, COMMON, sentences, about | {"files": len(files), "skipped": skipped})
+    by_line = sum(map(own_text.a_line_each, map(own_text.own_text, own.files)))
+    about = {"source": "own files", **measured(sentences()), "files": len(own.files)}
+    about |= {"a_sentence_a_line": by_line}  # so many of the files
+    about |= {"skipped": own.unreadable, "left_out": own.by_name}
+    return Corpus(name, COMMON, sentences, about)
 
 
 # What is kept

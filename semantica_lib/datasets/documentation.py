@@ -1,4 +1,4 @@
-"""Prose out of files: of the standard library and the installed packages, and the user's own.
+"""Prose out of the documentation of the standard library and the installed packages.
 
 Nothing is imported or executed, nor parsed: a pattern finds the strings and comments of Python
 source, nine times as fast as ``ast`` does and whatever the version that a file was written for.
@@ -7,7 +7,6 @@ source, nine times as fast as ``ast`` does and whatever the version that a file 
 import os
 import re
 import sysconfig
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
@@ -180,39 +179,6 @@ def versions() -> dict[str, str]:
     found = {one.metadata["Name"]: one.version for one in distributions(path=folders)}
     found.pop(OWN, None)
     return {"python": python_version(), **dict(sorted(found.items()))}
-
-
-# The user's own files
-
-
-def own_files(path: Path, skip_unreadable: bool) -> tuple[list[Path], list[str]]:
-    """A file, or the text files below a folder in order; and the names of those left out.
-
-    Raises:
-        RequestError: there is no such file, or one cannot be read as UTF-8 (if such files are to
-            be skipped, a warning tells how many and the first).
-    """
-    if not path.exists():
-        raise RequestError(f"there is no file or folder {path} to be a corpus")
-    folder, files = path.parent, [path]
-    if path.is_dir():
-        folder, found = path, path.rglob("*")
-        files = sorted(one for one in found if one.suffix.lower() in SUFFIXES and one.is_file())
-    good, bad = [], {}
-    for file in files:
-        try:
-            read(file)
-            good.append(file)
-        except RequestError as error:
-            if not skip_unreadable:
-                raise
-            bad[file.relative_to(folder).as_posix()] = error
-    if bad:
-        first = next(iter(bad.values()))
-        warnings.warn(f"files left out of the corpus: {len(bad)}; {first}", stacklevel=2)
-    if not good:
-        raise RequestError(f"{path} has no text file ({', '.join(SUFFIXES)}) that can be read")
-    return good, list(bad)
 
 
 def read(file: Path) -> str:

@@ -219,14 +219,15 @@ def test_own_text(tmp_path):
         "c.py": b"X",
     }
     make = own(tmp_path, text)
-    made = make()
+    with pytest.warns(UserWarning, match=r"left out of the corpus .*\(\.py: 1\)"):
+        made = make()
     expected = ["one and a half!", "one", "two.", "three \u00e9."]
     for start in range(6):
         assert list(made.sentences(start=start)) == expected[start:]
     assert made.name == f"text:{tmp_path}" and made.candidates == COMMON
     assert made.about == {
         "source": "own files", "sha256": sha256(expected), "sentences": 4, "words": 8,
-        "files": 2, "skipped": [],
+        "files": 2, "a_sentence_a_line": 0, "skipped": [], "left_out": {".py": 1},
     }  # fmt: skip
     assert list(make(tmp_path / "c.py").sentences()) == ["x"]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from semantica_lib.datasets import documentation
-from semantica_lib.errors import RequestError
 
 MODULE = r'''
 """Summary of the module in one line.
@@ -180,33 +179,3 @@ def test_versions_and_roots():
     roots = documentation.roots()
     assert Path(inspect.getfile(json)).is_relative_to(roots[0])
     assert any(Path(pytest.__file__).is_relative_to(root) for root in roots[1:])
-
-
-def test_own_files(tmp_path):
-    root = tree(tmp_path, {"b.txt": "B", "a/c.md": "C", "a.RST": "A", "x.py": "X", "d.txt/e": "E"})
-    files, skipped = documentation.own_files(root, False)
-    assert files == sorted(root / name for name in ("b.txt", "a/c.md", "a.RST"))
-    assert skipped == []
-    assert documentation.own_files(root / "x.py", False) == ([root / "x.py"], [])
-
-
-def test_own_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(RequestError, match=r"no file or folder .*nowhere"):
-        documentation.own_files(tmp_path / "nowhere", False)
-    root = tree(tmp_path, {"x.py": "X"})
-    with pytest.raises(RequestError, match=r"has no text file \(\.md, \.rst, \.txt\)"):
-        documentation.own_files(root, False)
-    tree(root, {"a/bad.txt": b"\xff", "bad.md": b"good\xe9 bad", "good.txt": "\ufeffGood."})
-    with pytest.raises(RequestError, match=r"a/bad\.txt is not UTF-8 \(at byte 0\)"):
-        documentation.own_files(root, False)
-    with pytest.warns(UserWarning, match=r"left out of the corpus: 2; .*bad\.txt is not UTF-8"):
-        files, skipped = documentation.own_files(root, True)
-    assert files == [root / "good.txt"] and skipped == ["a/bad.txt", "bad.md"]
-    assert documentation.read(files[0]) == "Good."
-    with (
-        pytest.warns(UserWarning, match="corpus: 1"),
-        pytest.raises(RequestError, match=r"bad\.md has no text file"),
-    ):
-        documentation.own_files(root / "bad.md", True)
-    with pytest.raises(RequestError, match=r"cannot read .*: Is a directory"):
-        documentation.read(root / "a")
