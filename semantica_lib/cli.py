@@ -119,13 +119,7 @@ def list_(as_json: bool) -> None:
     from semantica_lib.store import listing
 
     rows = listing.rows()
-    if as_json:
-        print(json.dumps(rows, indent=1))
-        return
-    for row in rows:
-        print(f"{row['name']}: {row['question']}")
-        print(f"    {row['model']}; {row['trials']} trials of {row['steps']:,} steps")
-        print(f"    here: {row['here']}; published: {row['published']}")
+    print(json.dumps(rows, indent=1) if as_json else listing.text(rows))
 
 
 @command.command()

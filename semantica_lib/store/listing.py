@@ -1,7 +1,7 @@
 """What `semantica list` tells: experiments and sweeps, and the state of their results."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,16 @@ def summary(states: Sequence[str]) -> str:
     notes = [state[state.index("(") :] for state in complete if "(" in state]
     counts = [f"{notes.count(note)} {note}" for note in dict.fromkeys(notes)]
     return "; ".join([f"{len(complete)} of {len(states)} complete", *others, *counts])
+
+
+def text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as people read them, three lines each."""
+    return "\n".join(
+        f"{row['name']}: {row['question']}\n"
+        f"    {row['model']}; {row['trials']} trials of {row['steps']:,} steps\n"
+        f"    here: {row['here']}; published: {row['published']}"
+        for row in rows
+    )
 
 
 def _addresses(wanted: Iterable[AnySettings]) -> set[tuple[Path, str]]:
