@@ -19,11 +19,10 @@ from matplotlib.figure import Figure
 from plain import PlainModel
 from stored import train_here
 
-from semantica_lib.datasets.xor import XorTask
+from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.settings.catalogue import settings
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 gc.disable()  # until all is collected: what is imported stays
 torch.set_num_threads(1)

@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis.statistics import last_period, mean_over
-from semantica_lib.datasets.xor import XorTask
+from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 EQUAL = 1e-9  # probabilities closer than this are equal: what settings allow in their sum
 RESOLUTION = float(np.finfo(np.float32).eps)  # smaller distances of stored rows count as this

@@ -13,10 +13,10 @@ from semantica_lib.analysis.distances import Table, Trials, control_distance, en
 from semantica_lib.analysis.statistics import finite, geometric_interval
 from semantica_lib.analysis.sweep_points import name_of
 from semantica_lib.analysis.theory import Prediction, decay_clock, paper_predictions
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.figures import style
 from semantica_lib.figures.style import BLACK, BLUE, GREY, ORANGE, key
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 TOP = 4.0  # distances are drawn from 0 to here, as in the paper, where that holds them all
 MARKERS = "od"  # of the first result and of the second

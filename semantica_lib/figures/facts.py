@@ -13,11 +13,11 @@ from semantica_lib.analysis.markdown import NONE, markdown_table, number
 from semantica_lib.analysis.sweep_points import name_of
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import summary
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import literal
 from semantica_lib.settings.catalogue import AnySettings, Settings, run_command
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 TIES = (True, "tied"), (False, "untied")
 ENDINGS = (

@@ -16,12 +16,11 @@ from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.distances import SynonymPair, Table, Trials, end_of, synonym_pairs
 from semantica_lib.analysis.statistics import geometric_interval
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED
-from semantica_lib.datasets.xor import XorTask
+from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.style import BLACK, BLUE, GREY, ORANGE, key
 from semantica_lib.store.results import Result, full_steps
-from semantica_lib.trainers.stacked import xor_task
 
 TABLES = {"tied": TIED, "untied, input": INPUT, "untied, output": OUTPUT}
 LOOKS = {True: (BLUE, "o"), False: (ORANGE, "D")}  # whether the DH holds -> colour, marker
@@ -170,9 +169,7 @@ def _shares(axes: Axes) -> None:
 
 
 def _keys(partial: bool) -> Iterator[Line2D]:
-    for holds, (colour, marker) in LOOKS.items():
-        words = f"DH {'holds' if holds else 'fails'}: a seed each"
-        yield key(words, color=colour, marker=marker, linestyle="none")
+    yield from pair_keys(": a seed each", linestyle="none")
     if partial:
         hollow = {"marker": "o", "fillstyle": "none", "linestyle": "none"}
         yield key("hollow: of a partial result", color=GREY, **hollow)
@@ -210,6 +207,6 @@ def _number(value: float) -> str:
 def pair_keys(words: str = "", **look: object) -> list[Line2D]:
     """The keys of pairs whose DH holds and of those whose DH fails, each with these words."""
     return [
-        Line2D([], [], color=colour, marker=marker, label=f"DH {verb}{words}", **look)
+        key(f"DH {verb}{words}", color=colour, marker=marker, **look)
         for verb, (colour, marker) in zip(("holds", "fails"), LOOKS.values(), strict=True)
     ]

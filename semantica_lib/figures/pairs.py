@@ -14,13 +14,12 @@ from matplotlib.figure import Figure
 
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Pair, Table, Trials, control_pairs, synonym_pairs
-from semantica_lib.datasets.xor import SPLITS, XorTask
+from semantica_lib.datasets.xor import SPLITS, XorTask, xor_task
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import TOP
 from semantica_lib.figures.style import BLACK, GREY, key
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 Kind = Literal["synonyms", "control", "all"]
 PALETTES = "colorblind", "deep", "muted", "bright", "dark", "husl", "tab10", "viridis", "rocket"

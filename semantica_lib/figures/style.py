@@ -25,6 +25,7 @@ from semantica_lib.files import write_whole
 BLUE, ORANGE, GREEN, *_ = sns.color_palette("colorblind")
 GREY, BLACK = "0.45", "0.1"
 WIDTH, DOTS = 6.8, 100  # inches, and page pixels an inch; files have twice as many
+MARGIN_LINE = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}  # what decides a verdict
 SUFFIXES = "pdf", "png", "svg"
 Lines = Literal["seeds", "band", "both"]
 STYLE = {

@@ -19,10 +19,10 @@ from scipy import stats
 from semantica_lib.analysis.statistics import VERDICTS
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.analysis.verdicts import across, summary, to_markdown, verdicts
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 PERIOD = 200
 INSIDE = STEPS > 200

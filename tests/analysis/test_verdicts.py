@@ -13,10 +13,10 @@ from scipy import stats
 
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.analysis.verdicts import COLUMNS, summary, to_markdown, verdicts
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 PERIOD, STEPS = 200, np.arange(0, 401, 20)
 PAIRS = {  # row of the frame: (tied, table, pair), for the main experiment

@@ -15,8 +15,8 @@ tensor that several products read counts once, ones and zeros of a lookup do not
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.settings.xor import Settings
-from semantica_lib.trainers.stacked import xor_task
 
 BYTES = 4  # of a number in single precision
 OPTIMIZER = 8  # passes: parameter, first and second moment in and out, gradient out and in

@@ -19,10 +19,10 @@ from semantica_lib.chapters.closing import claims as closing
 from semantica_lib.chapters.closing import figures as drawn
 from semantica_lib.chapters.parity import figures as told
 from semantica_lib.chapters.parity import measures as parity
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.store import results
-from semantica_lib.trainers.stacked import xor_task
 
 FAST = {"learning_rate": 0.05, "learning_rate_min": 0.05}  # 400 steps: decay 0.1 leaves 0.13
 

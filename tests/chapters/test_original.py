@@ -13,12 +13,12 @@ from semantica_lib.analysis.verdicts import verdicts
 from semantica_lib.chapters.original import figures as protocols
 from semantica_lib.chapters.original import measures as analysis
 from semantica_lib.chapters.original import tables as original
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import RequestError
 from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import find
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 Make = Callable[..., Result]
 Fits = Callable[..., bool]

@@ -17,11 +17,10 @@ import torch
 
 from semantica_lib.analysis.theory import new_contexts, paper_predictions
 from semantica_lib.chapters.original import measures as protocols
-from semantica_lib.datasets.xor import SPLITS, XorTask
+from semantica_lib.datasets.xor import SPLITS, XorTask, xor_task
 from semantica_lib.errors import RequestError
 from semantica_lib.settings.catalogue import Settings, catalogue, find, parse_override
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 STEPS = np.arange(0, 401, 20)
 

@@ -16,8 +16,8 @@ from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.chapters.phase import measures as phase
 from semantica_lib.chapters.phase.claims import phase_claims
 from semantica_lib.chapters.phase.measures import MARGINS, NEVER, Spot, onset
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.settings.catalogue import Settings
-from semantica_lib.trainers.stacked import xor_task
 
 ASIDE = 1 + 0.01 * (np.array(SEEDS) - 3.5)
 

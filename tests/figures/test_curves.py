@@ -11,10 +11,10 @@ from matplotlib.image import imread
 from semantica_lib.analysis.distances import control_distance, of_pairs
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.chapters.task.figures import sequence
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.figures import curves
 from semantica_lib.figures.style import DOTS, png, show
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 Make = Callable[..., Result]
 

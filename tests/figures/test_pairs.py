@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from scipy import stats
 
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import RequestError
 from semantica_lib.figures import pairs
 from semantica_lib.figures.style import DOTS, png
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 Make = Callable[..., Result]
 Fits = Callable[[Figure], bool]

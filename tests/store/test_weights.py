@@ -10,13 +10,13 @@ import torch
 from stored import train_here
 from torch import nn
 
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import RequestError
 from semantica_lib.files import ROOT
 from semantica_lib.running.run import run
 from semantica_lib.settings.catalogue import find, settings
 from semantica_lib.store import results
 from semantica_lib.store.weights import weights
-from semantica_lib.trainers.stacked import xor_task
 
 OWN = settings(
     {

@@ -20,7 +20,6 @@ from semantica_lib.figures.overview import LOOKS, pair_keys
 
 WAYS = {"sampled": ("-", "full", -0.08), "exact": ("--", "none", 0.08)}
 LEAST = 1e-7  # of the upright axis of distances that begin at 0
-MARGIN_LINE = {"color": style.BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}
 
 
 def decays(found: Sequence[Point]) -> Figure:
@@ -42,7 +41,7 @@ def decays(found: Sequence[Point]) -> Figure:
                 style.note(axes, "not trained")
             for loss, chosen in ways.items():
                 _against_decay(axes, chosen, place, loss, values)
-            axes.axhline(MERGE_MARGIN, **MARGIN_LINE)
+            axes.axhline(MERGE_MARGIN, **style.MARGIN_LINE)
         row[0].set_ylabel(f"{name_of(place)}\ndistance / control")
     for axes, words in zip(grid[0], OPTIMIZERS.values(), strict=True):
         axes.set_title(words)
@@ -55,7 +54,7 @@ def decays(found: Sequence[Point]) -> Figure:
         style.key(f"{loss} loss", linestyle=dash, marker="o", fillstyle=fill)
         for loss, (dash, fill, _) in WAYS.items()
     ]
-    style.legend(figure, *pair_keys(), *ways, style.key("margin", **MARGIN_LINE), columns=5)
+    style.legend(figure, *pair_keys(), *ways, style.key("margin", **style.MARGIN_LINE), columns=5)
     return figure
 
 
@@ -118,7 +117,7 @@ def parting(found: Sequence[Point]) -> Figure:
                 axes.plot(trials.steps, share.T, color=colour, linewidth=0.7, alpha=0.5)
                 middle = np.exp(np.log(share).mean(0)) if len(share) else share.sum(0)
                 axes.plot(trials.steps, middle, color=colour, marker=marker, markevery=4)
-            axes.axhline(KEPT_MARGIN, **MARGIN_LINE)
+            axes.axhline(KEPT_MARGIN, **style.MARGIN_LINE)
         row[0].set_ylabel(f"untied {table}\ndistance / control")
     for axes, point in zip(grid[0], found, strict=False):
         own = point.settings

@@ -13,7 +13,7 @@ from semantica_lib.analysis.distances import RESOLUTION, Pair
 from semantica_lib.analysis.statistics import geometric_interval
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, Place, Point
 from semantica_lib.chapters.near.theory import CONTROL, NEAR, learnable, trivial
-from semantica_lib.trainers.stacked import xor_task
+from semantica_lib.datasets.xor import xor_task
 
 SMALL = (0.01, 0.02, 0.05)  # q at which outputs are predicted to part further than inputs
 LEARNED = 0.5  # share of what can be learned

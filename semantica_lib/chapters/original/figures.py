@@ -10,13 +10,12 @@ from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
 from semantica_lib.chapters.original import measures
 from semantica_lib.chapters.original.tables import named
-from semantica_lib.datasets.xor import XorTask
+from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import measured_accuracy
 from semantica_lib.figures.overview import LOOKS, TABLES
 from semantica_lib.figures.style import BLACK, BLUE, ORANGE, key
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 TIES = (True, BLUE), (False, ORANGE)
 WAYS = {

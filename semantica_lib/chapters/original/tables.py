@@ -19,6 +19,7 @@ from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.analysis.verdicts import COLUMNS, primary_rows, verdicts
 from semantica_lib.chapters.original import measures
 from semantica_lib.chapters.original.measures import PROTOCOLS, Variant
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.figures import tables
 from semantica_lib.figures.facts import TIES, facts_of_run
 from semantica_lib.figures.overview import TABLES
@@ -26,7 +27,6 @@ from semantica_lib.models.encoders import sees_order
 from semantica_lib.running.run import run
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
-from semantica_lib.trainers.stacked import xor_task
 
 CLOCK = {  # as tables.DECAY: heading of a column -> what the claims in it match
     f"{table} table": rf"claim \d, {table}: .* distance over the decay clock's"

@@ -16,13 +16,12 @@ from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, ON_LAW, tie_of
 from semantica_lib.analysis.statistics import Interval, finite
 from semantica_lib.analysis.sweep_points import PLACES, name_of
 from semantica_lib.chapters.phase.measures import MARGINS, Onset, Spot, by_decay, costs_of, rising
-from semantica_lib.figures.style import BLACK, GREY, bars, key, legend, note, panels
+from semantica_lib.figures.style import BLACK, GREY, MARGIN_LINE, bars, key, legend, note, panels
 
 MARKERS = "osD^v"  # of the decays, from the least
 TICKS = 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99
 COLOURS_FROM, COLOURS_TO = 0.02, 2.0  # of ratios
 P_LABEL = "p, the likelier synonym's probability"
-MARGIN_LINE = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}
 HATCHED = {"facecolor": "0.97", "edgecolor": "0.7", "hatch": "/////"}
 
 

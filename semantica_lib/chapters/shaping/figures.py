@@ -31,7 +31,6 @@ LOOKS: dict[Table, dict] = {
     "output": {"color": BLUE, "marker": "o"},
     "input": {"color": ORANGE, "marker": "D"},
 }
-DASHED = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}
 ASIDE = -0.17, 0.17  # where the two of a row stand
 BAR = {"marker": "|", "markersize": 11, "markeredgewidth": 2}
 BEFORE = 0.5  # where step 0 stands on a logarithmic axis, left of step 1
@@ -45,7 +44,7 @@ def over_steps(found: Sequence[Point]) -> Figure:
         column[0].set_title(f"p = {p:g}: DH {'holds' if np.isclose(p, 0.5) else 'fails'}")
         for axes, level, quantity in zip(column, (0.5, 0.0), ("share", "cosine"), strict=True):
             axes.axvspan(BEFORE, measures.EARLY, color="0.95", linewidth=0, zorder=0)
-            axes.axhline(level, **DASHED)
+            axes.axhline(level, **style.MARGIN_LINE)
             there = {tied: got for tied in TIES if (got := pulls(point, tied)) and len(got.seeds)}
             for tied, got in there.items():
                 steps = np.where(got.steps == 0, BEFORE, got.steps)
@@ -90,7 +89,7 @@ def over_points(found: Sequence[Point]) -> Figure:
     for axes, (head, of) in zip(row, quantities.items(), strict=True):
         level, low = (0.0, -1) if axes is row[-1] else (0.5, 0)
         axes.set(title=head, xlabel="likelier synonym's p", xlim=(0.48, 1.02), ylim=(low, 1))
-        axes.axhline(level, **DASHED)
+        axes.axhline(level, **style.MARGIN_LINE)
         for index, decay in enumerate(decays):
             mine = [(own, got) for own, got in there if own.weight_decay == decay]
             if mine:
@@ -130,7 +129,7 @@ def alignment(found: Sequence[Nearness]) -> Figure:
             right.plot(values, [row + at] * len(values), alpha=0.6, **look | dot)
             right.plot(values.mean(), row + at, **look)
             right.plot(chance.mean(), row + at, **look | BAR)
-    left.axvline(1, **DASHED)
+    left.axvline(1, **style.MARGIN_LINE)
     left.set_xscale("log")
     left.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5, 10]))
     left.xaxis.set_major_formatter("{x:g}")

@@ -14,7 +14,7 @@ from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, tie_of
 from semantica_lib.analysis.sweep_points import PLACES, Point, name_of
 from semantica_lib.chapters.sweep import measures
 from semantica_lib.chapters.sweep.measures import Line
-from semantica_lib.figures.style import BLACK, GREY, key, legend, note, panels
+from semantica_lib.figures.style import GREY, MARGIN_LINE, key, legend, note, panels
 
 MOST_LINES, MOST_PAIRS = 6, 4  # that a panel and a figure can hold
 MARKS, DASHES = "oDs^vP", ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)))
@@ -22,7 +22,6 @@ LOOKS = [
     {"color": colour, "marker": mark, "linestyle": dash}
     for colour, mark, dash in zip(sns.color_palette("colorblind", 6), MARKS, DASHES, strict=True)
 ]
-MARGIN = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}
 CROSS = {"marker": "x", "markersize": 5, "linestyle": "none"}
 APART = 0.5  # between the outermost lines at one value
 NOTHING = "no result\nto draw"
@@ -55,7 +54,7 @@ def distances(found: Sequence[Point], x: str = "") -> Figure:
             note(row[0], NOTHING)
         for axes, (bit, ranks) in zip(row, pairs, strict=False):
             of = frame[(frame.bit == bit) & (frame.ranks == ranks)]
-            axes.axhline(MERGE_MARGIN, **MARGIN)
+            axes.axhline(MERGE_MARGIN, **MARGIN_LINE)
             _draw(axes, drawn, found, of[(of.tied == tied) & (of.table == table)], tied, "ratio")
             if axes in grid[0]:
                 axes.set_title(f"bit {bit}: {' or '.join(of.pair.unique())}")
@@ -158,7 +157,7 @@ def _keys(drawn: Sequence[Line], found: Sequence[Point], pairs: bool) -> list[Li
     if pairs:
         mark = {"marker": "o", "linestyle": "none"}
         keys += [key("DH holds", **mark), key("DH fails", markerfacecolor="white", **mark)]
-        keys.append(key("margin of a merge", **MARGIN))
+        keys.append(key("margin of a merge", **MARGIN_LINE))
     if any(point.result is None for point in found):
         keys.append(key("no result", **CROSS))
     return keys
