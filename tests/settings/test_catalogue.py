@@ -137,9 +137,22 @@ def test_a_bad_file_is_named_with_what_is_wrong(
 
 
 def test_a_name_with_a_line_s_end_is_told_in_one_line(tmp_path: Path) -> None:
-    (path := tmp_path / "two\nlines.yaml").write_text("stpes: 5")
+    (path := tmp_path / "two\nlines.yaml").write_text("experiment: a\nstpes: 5")
     with pytest.raises(RequestError, match=r"two lines\.yaml: unknown setting 'stpes'"):
         read_file(path)
+
+
+@pytest.mark.parametrize("name", ["my exp", "-a", ".b", "é", "a" * 101, "_c", "a:b", "two\nlines"])
+def test_a_file_whose_name_is_no_experiment_s_is_told_so(name: str, tmp_path: Path) -> None:
+    (path := tmp_path / f"{name}.yaml").write_text("steps: 5\n")
+    with pytest.raises(RequestError) as caught:
+        find(str(path))
+    message = str(caught.value)
+    for words in ("the file's name", "rename the file", "experiment: NAME", "letters a to z"):
+        assert words in message
+    assert "[A-Za-z0-9]" not in message and len(message.splitlines()) == 1
+    path.write_text("steps: 5\nexperiment: mine\n")
+    assert find(str(path)).experiment == "mine"
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
