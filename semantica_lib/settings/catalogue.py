@@ -14,7 +14,7 @@ from typing import Any
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.files import ROOT
 from semantica_lib.settings.language import MlmSettings
-from semantica_lib.settings.schema import NOT_IDENTITY, checked
+from semantica_lib.settings.schema import NAMES, NOT_IDENTITY, checked, is_name
 from semantica_lib.settings.xor import Settings
 from semantica_lib.settings.yaml_text import parse
 
@@ -73,7 +73,13 @@ def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySett
     Raises:
         RequestError: as :func:`read_values`; or a setting is wrong.
     """
-    values = {"experiment": path.stem} | read_values(path)
+    values = read_values(path)
+    if "experiment" not in values and not is_name(path.stem):
+        raise RequestError(
+            f"{path}: the file's name is that of the experiment, and {short(path.stem)} cannot be "
+            f"one: rename the file, or put `experiment: NAME` into it (allowed: {NAMES})"
+        )
+    values = {"experiment": path.stem} | values
     settings(values, str(path))  # so that an error of the file names the file
     return checked(kind_of(values), {**values, **(overrides or {})})
 

@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from semantica_lib.errors import nearest, short
-from semantica_lib.settings.schema import Betas, Common, Count, Real, refuse_contradictions
+from semantica_lib.settings.schema import (
+    Betas,
+    Common,
+    Count,
+    Real,
+    Seed,
+    Whole,
+    refuse_contradictions,
+)
 
 CORPORA = "grammar", "documentation", "bookcorpus"
 TEXT = "text:"  # before a path: the user's own files
@@ -36,13 +44,13 @@ class MlmSettings(Common):
     """optimizer steps"""
     vocabulary_size: Count | None = by_profile(4096, 30_522)
     """most pieces of the tokenizer trained on the corpus; bookcorpus has one of its own"""
-    length: Annotated[int, Field(ge=4, le=4096)] | None = by_profile(16, 128)
+    length: Annotated[Whole, Field(ge=4, le=4096)] | None = by_profile(16, 128)
     """tokens of a sequence, the tag in front included"""
     batch_size: Count | None = by_profile(128, 128)
     """sequences a step, of all processes together"""
-    synonyms: Annotated[int, Field(ge=0, le=1000)] | None = by_profile(12, 100)
+    synonyms: Annotated[Whole, Field(ge=0, le=1000)] | None = by_profile(12, 100)
     """words whose synonym is drawn by a fair coin: the distributional hypothesis (DH) holds"""
-    broken_synonyms: Annotated[int, Field(ge=0, le=1000)] | None = by_profile(12, 0)
+    broken_synonyms: Annotated[Whole, Field(ge=0, le=1000)] | None = by_profile(12, 0)
     """words whose synonym is read as the word itself, but expected by the tag: DH fails"""
     least_occurrences: Count = 300
     """how often a word must occur in the text to be given a synonym"""
@@ -68,9 +76,9 @@ class MlmSettings(Common):
     """standard deviation of both tables' initial values"""
     learning_rate: Annotated[Real, Field(gt=0)] | None = by_profile(3e-3, 1e-4)
     """highest rate of the schedule"""
-    warmup_steps: Annotated[int, Field(ge=0, le=10**9)] | None = by_profile(100, 0)
+    warmup_steps: Annotated[Whole, Field(ge=0, le=10**9)] | None = by_profile(100, 0)
     """steps of a linear rise"""
-    schedule_period: Annotated[int, Field(ge=2, le=10**9)] | None = by_profile(2_400, 20_000)
+    schedule_period: Annotated[Whole, Field(ge=2, le=10**9)] | None = by_profile(2_400, 20_000)
     """cosine: steps from one peak to the next; a run of half of it ends at the lowest rate"""
     learning_rate_min: Annotated[Real, Field(ge=0)] | None = by_profile(0.0, 1e-5)
     """lowest rate"""
@@ -80,7 +88,7 @@ class MlmSettings(Common):
     """of AdamW's two moments"""
     eps: Annotated[Real, Field(gt=0)] = 1e-8
     """added to the root of the second moment"""
-    data_seed: Annotated[int, Field(ge=0, lt=2**32)] = 14
+    data_seed: Seed = 14
     """grammar: chooses the text"""
     record_every: Count = 150
     """steps between records of the tracked words' rows"""

@@ -4,29 +4,54 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from semantica_lib.errors import RequestError, nearest, short
+from semantica_lib.settings.spelling import advice, as_list, as_null, as_number
 
 Tie = Literal["tied", "untied"]
+NAMES = "letters a to z, digits, '.', '_' and '-', a letter or digit first, at most 100 characters"
 
 
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 5e-4 and -.5 as text; take them for the numbers that they are."""
-    number = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
-    is_one = isinstance(value, str) and re.fullmatch(number, value, re.ASCII)
-    return float(value) if is_one else value
+def is_name(text: str) -> bool:
+    """Whether an experiment, and so its folder, can have this name."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", text) is not None
 
 
-Real = Annotated[float, BeforeValidator(_number)]
-Count = Annotated[int, Field(ge=1, le=10**9)]
-# Free text, without the signs that a terminal could take for commands.
-Prose = Annotated[str, Field(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
+def _name(value: str) -> str:
+    if not is_name(value):
+        raise ValueError(f"should be a name of {NAMES}")
+    return value
+
+
+def _prose(value: str) -> str:
+    """Free text, without the signs that a terminal could take for commands."""
+    if re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", value):
+        raise ValueError("should be text without control characters")
+    return value
+
+
+Real = Annotated[float, BeforeValidator(as_number)]
+Whole = Annotated[int, BeforeValidator(as_number)]
+Count = Annotated[Whole, Field(ge=1, le=10**9)]
+Prose = Annotated[str, AfterValidator(_prose)]
 Share = Annotated[Real, Field(ge=0, lt=1)]
 Betas = Annotated[tuple[Share, Share], Field(strict=False)]
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(strict=False)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
+# Of any length, which may be written as its one value.
+Seeds = Annotated[tuple[Seed, ...], Field(strict=False), BeforeValidator(as_list)]
+Ties = Annotated[tuple[Tie, ...], Field(strict=False), BeforeValidator(as_list)]
 
 
 class Common(BaseModel):
@@ -40,7 +65,7 @@ class Common(BaseModel):
         strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
-    experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")] = "custom"
+    experiment: Annotated[str, AfterValidator(_name)] = "custom"
     """name of the experiment and of its result folder"""
     question: Prose = ""
     """what it asks, in plain words"""
@@ -48,7 +73,7 @@ class Common(BaseModel):
     """optimizer steps"""
     seeds: Seeds = (42, 43, 44, 45, 46)
     """one trial each, for each tie"""
-    ties: Annotated[tuple[Tie, ...], Field(strict=False)] = ("tied", "untied")
+    ties: Ties = ("tied", "untied")
     """whether the output table is the input table"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N; auto takes a GPU where there is one"""
@@ -106,8 +131,9 @@ def checked(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kin
             word = name if isinstance(name, str) else short(name)
             hint = nearest(word, kind.model_fields)
             raise RequestError(f"{prefix}unknown setting {short(word)}{hint}")
+    nullable = (name for name in values if NoneType in get_args(kind.model_fields[name].annotation))
     try:
-        return kind(**values)
+        return kind(**{**values, **{name: as_null(values[name]) for name in nullable}})
     except ValidationError as error:
         raise RequestError(prefix + _one_line(error.errors()[0])) from None
 
@@ -133,8 +159,8 @@ def _one_line(detail: Mapping[str, Any]) -> str:
     if not detail["loc"]:
         return message
     name = "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in detail["loc"])
-    hint = ""
-    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
+    value, hint = detail["input"], advice(detail["type"], detail["input"])
+    if detail["type"] == "literal_error" and (value is None or isinstance(value, str)):
         allowed = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
-        hint = nearest(detail["input"], allowed)
-    return f"{name} {message}, not {short(detail['input'])}{hint}"
+        hint = nearest(str(value), allowed)
+    return f"{name} {message}, not {short(value)}{hint}"

@@ -106,6 +106,8 @@ def points(
         for values in product(*block.values()):
             varied = dict(zip(block, values, strict=True))
             own = find(sweep.base, (sweep.fixed | varied | seeds | overrides).items())
+            taken = own.model_dump(mode="json", include=set(varied))
+            varied = {name: taken[name] for name in varied}  # however they are written
             if own.settings_hash == base.settings_hash:
                 own = own.model_copy(update={name: getattr(base, name) for name in RECORDED})
             if own.settings_hash in found:

@@ -6,9 +6,19 @@ because a result is known by the settings in which it differs from them.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from semantica_lib.settings.schema import Betas, Common, Count, Real, Share, refuse_contradictions
+from semantica_lib.settings.schema import (
+    Betas,
+    Common,
+    Count,
+    Real,
+    Seed,
+    Share,
+    Whole,
+    refuse_contradictions,
+)
+from semantica_lib.settings.spelling import as_list
 
 # Settings that apply only where another one has a certain value, with the value that stands where
 # none is given: those of the paper's small models and schedule. Elsewhere each is null.
@@ -38,7 +48,7 @@ MAY_DIFFER = {
 USUAL_PERIOD = 20_000  # of the paper's schedule, and what a run's end is where there is none
 MOST_CONTEXTS = 2**20  # more cannot be enumerated in reasonable time and memory
 
-Distribution = Annotated[tuple[Real, ...], Field(strict=False)]
+Distribution = Annotated[tuple[Real, ...], Field(strict=False), BeforeValidator(as_list)]
 
 
 class Settings(Common):
@@ -52,7 +62,7 @@ class Settings(Common):
     """probabilities of the synonyms of bit 0"""
     one_dst: Distribution = (0.5, 0.5)
     """probabilities of the synonyms of bit 1"""
-    bits: Annotated[int, Field(ge=2, le=16)] = 7
+    bits: Annotated[Whole, Field(ge=2, le=16)] = 7
     """length of the strings; all 2^bits of them are used"""
     batch_size: Count | None = None
     """strings a step, shuffled anew in each pass through them; null: all training strings"""
@@ -96,13 +106,13 @@ class Settings(Common):
     """adamw and adam: added to the root of the second moment"""
     schedule: Literal["cosine", "constant", "none"] = "cosine"
     """of the learning rate; constant: after a linear rise; none: the same rate throughout"""
-    schedule_period: Annotated[int, Field(ge=2, le=10**9)] | None = None
+    schedule_period: Annotated[Whole, Field(ge=2, le=10**9)] | None = None
     """cosine: steps from one peak to the next (twice PyTorch's ``T_max``)"""
-    warmup_steps: Annotated[int, Field(ge=0, le=10**9)] | None = None
+    warmup_steps: Annotated[Whole, Field(ge=0, le=10**9)] | None = None
     """constant: steps of the linear rise from 0"""
     learning_rate_min: Annotated[Real, Field(ge=0)] | None = None
     """cosine: lowest rate"""
-    data_seed: Annotated[int, Field(ge=0, lt=2**32)] = 14
+    data_seed: Seed = 14
     """chooses the split only"""
     validation: Literal["held-out", "as-published"] = "held-out"
     """strings that validation measures on; as-published: the training strings"""

@@ -99,8 +99,8 @@ def aliases(depth: int) -> str:
         ("steps: 5: 6", ["not valid YAML", "line 1"]),
         ("steps: 5\n\tbits: 3", ["not valid YAML", "line 2"]),
         ("steps: !!python/object/apply:os.getpid []", ["not valid YAML"]),
-        ("question: 2024-13-45", ["not valid YAML"]),
-        ("steps: 0b_", ["not valid YAML"]),
+        ("question: !!timestamp 2024-13-45", ["not valid YAML"]),
+        ("steps: 0b_", ["steps", "integer", "'0b_'"]),
         ("steps: !!int ''", ["not valid YAML"]),
         ("steps: !!bool perhaps", ["not valid YAML"]),
         ("steps: !!timestamp now", ["not valid YAML"]),
@@ -111,8 +111,13 @@ def aliases(depth: int) -> str:
         (aliases(12), ["question", "string"]),
         (b"\xff\xfe\x00s", ["UTF-8"]),
         (b"steps: \x00", ["not valid YAML"]),
-        ("learning_rate: " + "1:" * 400 + "1.5", ["not valid YAML"]),  # a number in base 60
-        ("? 0x" + "f" * 5000, ["unknown setting", "so many digits"]),
+        ("learning_rate: " + "1:" * 400 + "1.5", ["number", "'1:1:"]),  # none in base 60
+        ("learning_rate: !!float 1:1.5", ["not valid YAML at line 1"]),
+        ("steps: !!int 042", ["not valid YAML at line 1"]),
+        ("keep_best: !!bool yes", ["not valid YAML at line 1"]),
+        ("batch_size: !!null 5", ["not valid YAML at line 1"]),
+        ("? 0x" + "f" * 5000, ["unknown setting", "'0xfff"]),
+        ("? 1e308", ["unknown setting", "100000"]),
         ("? " + "x" * 10_000, ["unknown setting", "xxx"]),
         ("? [a]\n: 1", ["not valid YAML at line 1"]),
         ("steps: " + "[" * 21 + "]" * 21, ["nested too deeply"]),
@@ -134,9 +139,22 @@ def test_a_bad_file_is_named_with_what_is_wrong(
 
 
 def test_a_name_with_a_line_s_end_is_told_in_one_line(tmp_path: Path) -> None:
-    (path := tmp_path / "two\nlines.yaml").write_text("stpes: 5")
+    (path := tmp_path / "two\nlines.yaml").write_text("experiment: a\nstpes: 5")
     with pytest.raises(RequestError, match=r"two lines\.yaml: unknown setting 'stpes'"):
         read_file(path)
+
+
+@pytest.mark.parametrize("name", ["my exp", "-a", ".b", "é", "a" * 101, "_c", "a:b", "two\nlines"])
+def test_a_file_whose_name_is_no_experiment_s_is_told_so(name: str, tmp_path: Path) -> None:
+    (path := tmp_path / f"{name}.yaml").write_text("steps: 5\n")
+    with pytest.raises(RequestError) as caught:
+        find(str(path))
+    message = str(caught.value)
+    for words in ("the file's name", "rename the file", "experiment: NAME", "letters a to z"):
+        assert words in message
+    assert "[A-Za-z0-9]" not in message and len(message.splitlines()) == 1
+    path.write_text("steps: 5\nexperiment: mine\n")
+    assert find(str(path)).experiment == "mine"
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
@@ -190,7 +208,7 @@ def test_an_override_is_read_as_yaml(text: str, parsed: tuple[str, Any]) -> None
     assert parse_override(text) == parsed
 
 
-@pytest.mark.parametrize("text", ["steps", "steps=[", "steps=" + "[" * 100_000, "steps=0b_"])
+@pytest.mark.parametrize("text", ["steps", "steps=[", "steps=" + "[" * 100_000, "steps=!!int 0b_"])
 def test_a_bad_override_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(RequestError) as caught:
         parse_override(text)
