@@ -9,6 +9,7 @@ WORKDIR /semantica
 COPY Makefile constraints.txt pyproject.toml ./
 COPY semantica_lib/__init__.py semantica_lib/
 RUN make env
+# With .git; where that is left out, SEMANTICA_COMMIT may name the commit (see book/run.md).
 COPY . .
 ENV PATH=/semantica/.venv/bin:$PATH
 CMD ["make", "book"]

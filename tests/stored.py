@@ -61,6 +61,7 @@ def finish(own: Settings, steps: int, dirty: bool = False, **about: str) -> resu
     """A result of these settings at a step, with its checkpoints, whatever the working tree is."""
     begin(own, steps, **about)
     folder = run(own.model_copy(update={"steps": steps})).folder
+    tree = {"commit": "c" * 40, "dirty": dirty}
     manifest = json.loads((folder / results.MANIFEST).read_text())
-    (folder / results.MANIFEST).write_text(json.dumps(manifest | {"dirty": dirty}))
+    (folder / results.MANIFEST).write_text(json.dumps(manifest | tree))
     return results.load(folder)

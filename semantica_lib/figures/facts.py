@@ -17,6 +17,7 @@ from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import literal
 from semantica_lib.settings.catalogue import AnySettings, Settings, run_command
 from semantica_lib.store import results
+from semantica_lib.store.provenance import UNSURE
 from semantica_lib.store.results import Result
 
 TIES = (True, "tied"), (False, "untied")
@@ -109,7 +110,6 @@ def provenance(result: Result) -> str:
 def facts_of_run(result: Result) -> dict[str, str]:
     """How a result came about, by the key under which pages quote it."""
     manifest, seeds = result.manifest, sorted(set(result.seed.tolist()))
-    dirty = " with uncommitted changes" if manifest["dirty"] else ""
     return {
         "source": whose(result),
         "experiment": result.settings.experiment,
@@ -121,7 +121,7 @@ def facts_of_run(result: Result) -> dict[str, str]:
         "device": literal(manifest["device"].removeprefix("cpu: ")),
         "duration": _duration(manifest["duration_s"]),
         "started": datetime.fromisoformat(manifest["started"]).date().isoformat(),
-        "commit": literal((manifest["commit"] or "unknown")[:10]) + dirty,
+        "commit": literal((manifest["commit"] or "unknown")[:10]) + UNSURE[result.dirty],
         "versions": literal(", ".join(map(" ".join, manifest["versions"].items()))),
     }
 

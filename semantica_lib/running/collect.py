@@ -12,7 +12,7 @@ from semantica_lib.datasets.xor import SPLITS
 from semantica_lib.running.groups import Group
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 from semantica_lib.store import results
-from semantica_lib.store.provenance import device_name, listed, provenance
+from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
 
 if TYPE_CHECKING:  # for language models only
     from semantica_lib.datasets.mlm import MlmTask
@@ -62,7 +62,7 @@ def _manifest(
     stacks = [
         {"tied": one.tied, "seeds": list(one.seeds)}
         # checkpoints of an earlier version do not tell their device; they never left their machine
-        | {"device": one.about.get("device", name), "dirty": one.about["dirty"] == "true"}
+        | {"device": one.about.get("device", name), "dirty": was_dirty(one.about)}
         | {name: one.about[name] for name in ("commit", "started")}
         | {"seconds": float(one.about["seconds"])}
         | ({"processes": int(one.about["processes"])} if "processes" in one.about else {})
@@ -76,7 +76,7 @@ def _manifest(
         "trials": [{"seed": seed, "tied": tied} for seed, tied in trials],
         "status": "complete" if own.steps >= results.full_steps(own) else "partial",
         "steps_done": own.steps,
-        "dirty": made["dirty"] or any(stack["dirty"] for stack in stacks),
+        "dirty": any_dirty(made["dirty"], *(stack["dirty"] for stack in stacks)),
         "device": listed(*(stack["device"] for stack in stacks)),
         "threads": 1,
         "started": min(stack["started"] for stack in stacks),

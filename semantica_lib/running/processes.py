@@ -25,7 +25,7 @@ from semantica_lib.running.progress import Tell, amount, unit
 from semantica_lib.running.stopping import STOP_SECONDS
 from semantica_lib.settings.catalogue import MlmSettings
 from semantica_lib.store.checkpoint import save_checkpoint
-from semantica_lib.store.provenance import device_name, listed, provenance
+from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
 from semantica_lib.trainers import stacked, training
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.history import joined, parted, relaid
@@ -147,6 +147,7 @@ def train_stack(
 def _about(group: Group, made: dict[str, Any], used: str) -> dict[str, str]:
     """What a group's checkpoint says of itself."""
     before = group.about
+    dirty = any_dirty(made["dirty"], was_dirty(before) if "dirty" in before else False)
     about = {
         "settings_hash": group.own.settings_hash,
         "experiment": group.own.experiment,
@@ -155,7 +156,7 @@ def _about(group: Group, made: dict[str, Any], used: str) -> dict[str, str]:
         # of every go, in their order: a stack may go on at another commit and on another device
         "commit": listed(before.get("commit", ""), made["commit"] or "unknown"),
         "device": listed(before.get("device", ""), used),
-        "dirty": str(made["dirty"] or before.get("dirty") == "true").lower(),
+        "dirty": "unknown" if dirty is None else str(dirty).lower(),
     }
     if group.text:
         about |= {"text": group.text, "processes": os.environ.get("WORLD_SIZE", "1")}

@@ -21,7 +21,7 @@ from semantica_lib.store.contents import Contents
 from semantica_lib.store.folders import MANIFEST, METRICS, PLAIN_METRICS, TRAJECTORY
 from semantica_lib.store.locks import holding
 from semantica_lib.store.manifest import CHECKPOINTS, key_of, of_sweep
-from semantica_lib.store.provenance import provenance
+from semantica_lib.store.provenance import provenance, why_unknown
 from semantica_lib.store.results import Result
 
 LIMIT = 40_000_000  # bytes of all that is published but checkpoints: it is in everybody's checkout
@@ -48,8 +48,8 @@ def publish(
 
     Raises:
         RequestError: there is no such result, its checkpoints are not those of its step or are
-            being trained, it or the working tree differs from any commit, or all that is published
-            would be too large.
+            being trained, it or the working tree differs from any commit or git cannot tell, or
+            all that is published would be too large.
     """
     with folders.alone(results.PUBLISHED, fcntl.LOCK_EX):
         new: dict[Path, dict[str, Contents]] = {}
@@ -58,8 +58,7 @@ def publish(
                 path, point = _home(own)
                 new.setdefault(path, {})[point] = _taken(own, bare, records)
         packed = {path: _packed(path, some) for path, some in new.items()}
-        if provenance()["dirty"]:
-            raise RequestError("the working tree has changes; commit them before publishing")
+        _refuse_tree(provenance()["dirty"])
         _refuse_too_much(packed)
         for target, files in packed.items():
             folders.store(target, files)
@@ -67,6 +66,18 @@ def publish(
         for path, manifest in _outdated():
             folders.store(path, {MANIFEST: folders.text_of(manifest)})
         return list(packed)
+
+
+def _refuse_tree(dirty: bool | None) -> None:
+    if dirty is None:
+        raise RequestError(
+            f"git cannot tell what tree this is ({why_unknown()}); publish from a clone of your own"
+        )
+    if dirty:
+        raise RequestError(
+            "the working tree has changes in the library, its settings or the lock; commit them "
+            "before publishing"
+        )
 
 
 def told() -> str:
@@ -104,10 +115,13 @@ def _taken(own: AnySettings, bare: bool, records: int | None) -> Contents:
     result = results.load_of(results.here(), own)
     if result is None:
         raise RequestError(f"{own.experiment} has no result here; train it by `{run_command(own)}`")
-    if result.manifest["dirty"]:
-        raise RequestError(
-            f"{own.experiment} was trained with uncommitted changes; train again with --fresh"
-        )
+    if result.dirty is not False:
+        how = {
+            True: "with uncommitted changes; train again with --fresh",
+            None: "in a tree that git could not check (an archive, within another repository, of "
+            "another owner, without git); train again with --fresh in a clone of your own",
+        }
+        raise RequestError(f"{own.experiment} was trained {how[result.dirty]}")
     found = results.contents_of(*result.address)
     if records is not None:
         found = thinned(found, records)

@@ -47,7 +47,7 @@ class Manifest(BaseModel):
     status: Literal["complete", "partial"]
     steps_done: int
     commit: str | None
-    dirty: bool
+    dirty: bool | None
     source_sha256: str
     numerics: int
     versions: dict[str, str]

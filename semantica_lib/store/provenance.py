@@ -4,7 +4,10 @@ import contextlib
 import hashlib
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Iterator, Mapping
+from importlib.machinery import all_suffixes
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,21 +18,26 @@ from semantica_lib.files import ROOT
 # older number are shown as stale.
 NUMERICS = 1
 SOURCES = "settings", "datasets", "models", "trainers"
-RESULTS = ":(exclude)book/results"
+# What makes a result: the library, settings and the lock. Notebooks and pages only show it.
+# How a commit is told that may not be what a tree was; None: git could not tell.
+UNSURE = {False: "", True: " with uncommitted changes", None: ", not checked by git"}
+LIBRARY = "semantica_lib"
+MAKING = LIBRARY, "notebooks/experiments", "notebooks/sweeps", "constraints.txt", "pyproject.toml"
+KINDS = {*all_suffixes(), ".yaml"}  # of new files that would be read, if they lay there
+
+
+class _Unknown(Exception):
+    """Git cannot tell the commit of this tree, and why."""
 
 
 def provenance() -> dict[str, Any]:
-    """Commit, whether the tree differed from it, sources and versions.
-
-    Published results are no part of what made another: restored or newly published ones, not yet
-    committed, leave the tree as clean as it was.
-    """
+    """Commit, whether what makes a result differs from it (None: unknown), sources, versions."""
     packages = (
         "torch", "numpy", "pandas", "safetensors", "pydantic", "accelerate", "tokenizers",
     )  # fmt: skip
     return {
         "commit": commit(),
-        "dirty": bool(_git("status", "--porcelain", "--", ".", RESULTS)),
+        "dirty": _dirty(),
         "source_sha256": _sources(),
         "numerics": NUMERICS,
         "versions": {"python": platform.python_version()}
@@ -38,8 +46,33 @@ def provenance() -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit; where there is no repository, as in a container, a variable may tell it."""
-    return _git("rev-parse", "HEAD") or os.environ.get("SEMANTICA_COMMIT") or None
+    """The commit; where git cannot tell it, as in a container, ``SEMANTICA_COMMIT`` may name it."""
+    try:
+        return _head()
+    except _Unknown:
+        told = os.environ.get("SEMANTICA_COMMIT", "")
+        return told if re.fullmatch("[0-9a-f]{7,64}", told) else None
+
+
+def why_unknown() -> str:
+    """Why git cannot tell the commit of this tree; empty if it can."""
+    try:
+        _committed()
+    except _Unknown as reason:
+        return str(reason)
+    return ""
+
+
+def any_dirty(*trees: bool | None) -> bool | None:
+    """Of what several trees made: True if one had changes, else None if one is not known."""
+    return True if True in trees else None if None in trees else False
+
+
+def was_dirty(checkpoint: Mapping[str, str]) -> bool | None:
+    """What a checkpoint says of its trees; an earlier version took unknown ones for clean."""
+    if checkpoint["dirty"] == "false" and "unknown" not in checkpoint["commit"]:
+        return False
+    return True if checkpoint["dirty"] == "true" else None
 
 
 def device_name(device: str) -> str:
@@ -60,21 +93,81 @@ def listed(*words: str) -> str:
     return ", ".join(dict.fromkeys(word for some in words for word in some.split(", ") if word))
 
 
+def _head() -> str:
+    """The commit that is checked out here; raises _Unknown."""
+    top, _, head = _git("rev-parse", "--show-toplevel", "HEAD").rstrip("\n").rpartition("\n")
+    if not os.path.samefile(top, ROOT):
+        raise _Unknown(f"it lies inside another repository, {top}")
+    if not _git("ls-tree", head, "--", LIBRARY):
+        raise _Unknown(f"the repository here has no {LIBRARY} in its commit")
+    return head
+
+
+def _dirty() -> bool | None:
+    """Whether what makes a result differs from the commit; None if git cannot tell.
+
+    Files are compared with the commit itself: git's index, its list of changes and what it ignores
+    can be told to leave some out.
+    """
+    try:
+        committed = _committed()
+    except _Unknown:
+        return None
+    here = (file for part in MAKING for file in _files(ROOT / part, KINDS))
+    names = {*committed, *(file.relative_to(ROOT).as_posix() for file in here)}
+    return any(name not in committed or _differs(name, committed[name]) for name in names)
+
+
+def _committed() -> dict[str, str]:
+    """The digests that the commit has of what makes a result, by name; raises _Unknown."""
+    entries = _git("ls-tree", "-r", "-z", _head(), "--", *MAKING).split("\0")
+    named = (entry.partition("\t") for entry in entries if entry)
+    return {name: about.split()[2] for about, _, name in named}
+
+
+def _differs(name: str, digest: str) -> bool:
+    """Whether a file is not the one of which git has this digest."""
+    try:
+        data = (ROOT / name).read_bytes()
+    except OSError:
+        return True
+    kind = "sha256" if len(digest) == 64 else "sha1"
+    texts = data, data.replace(b"\r\n", b"\n")  # as git may have been told to write lines
+    blobs = (b"blob %d\0" % len(text) + text for text in texts)
+    return digest not in {hashlib.new(kind, b, usedforsecurity=False).hexdigest() for b in blobs}
+
+
 def _git(*arguments: str) -> str:
+    """What git answers of this tree, whatever the environment says to it; raises _Unknown."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "--no-replace-objects", "-C", str(ROOT), *arguments]
     try:
         done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
+            command, env=clean | {"LC_ALL": "C"}, capture_output=True, check=False
         )
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    except OSError as error:
+        raise _Unknown(f"git does not start: {error.strerror}") from None
+    if done.returncode:
+        reason = os.fsdecode(done.stderr).strip().partition("\n")[0]
+        raise _Unknown(reason.removeprefix("fatal: ") or "git fails")
+    return os.fsdecode(done.stdout)
 
 
 def _sources() -> str:
     """sha256 of the code that decides what a trial does."""
     digest = hashlib.sha256()
-    base = ROOT / "semantica_lib"
+    base = ROOT / LIBRARY
     for source in SOURCES:
-        for file in sorted((base / source).rglob("*.py")) or [base / source]:
+        for file in sorted(_files(base / source, {".py"})):
             digest.update(file.relative_to(base).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def _files(folder: Path, kinds: set[str]) -> Iterator[Path]:
+    """The files of some kinds in a folder, without hidden ones and what Python keeps beside."""
+    for file in folder.rglob("*"):
+        hidden = any(
+            part.startswith((".", "__pycache__")) for part in file.relative_to(folder).parts
+        )
+        if file.suffix in kinds and not hidden and file.is_file():
+            yield file

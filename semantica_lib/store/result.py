@@ -91,6 +91,12 @@ class Result:
         return self.manifest.get("status") == "complete"
 
     @property
+    def dirty(self) -> bool | None:
+        """Whether its tree had uncommitted changes; None where git could not tell."""
+        # an earlier version took a tree of which git told nothing for a clean one
+        return self.manifest["dirty"] if self.manifest["commit"] else self.manifest["dirty"] or None
+
+    @property
     def held(self) -> set[tuple[int, bool]]:
         """Its trials: (seed, tied)."""
         return set(zip(self.seed.tolist(), self.tied.tolist(), strict=True))

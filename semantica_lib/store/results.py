@@ -186,7 +186,7 @@ def state(place: Path, own: AnySettings) -> str:
     ``missing``; ``interrupted at step 7,000 of 150,000``; ``complete, 150,000 steps, 10 trials``;
     ``partial, at step 20,000 of 500,000, 10 trials``; the last two with ``; interrupted at step
     25,000`` where training has begun to add to them, then ``(stale: ...)`` and ``(from a tree with
-    uncommitted changes)``; or ``damaged: ...``.
+    uncommitted changes)``, or ``(from a tree that git could not check)``; or ``damaged: ...``.
     """
     full = full_steps(own)
     try:
@@ -206,4 +206,5 @@ def state(place: Path, own: AnySettings) -> str:
     if begun - {done}:
         words += f"; interrupted at step {min(begun - {done}):,}"
     words += f" (stale: {result.stale})" if result.stale else ""
-    return words + " (from a tree with uncommitted changes)" * bool(result.manifest["dirty"])
+    tree = {True: "with uncommitted changes", None: "that git could not check"}.get(result.dirty)
+    return words + f" (from a tree {tree})" * bool(tree)

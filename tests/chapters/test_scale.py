@@ -102,6 +102,8 @@ def test_runs_processes_and_where() -> None:
     told = scale.where(FOUND)
     assert "Some \\| processor, 2 cores" in told
     assert f"commit {'c' * 10} with uncommitted changes" in told
+    unknown = FOUND | {"commit": None, "dirty": None}
+    assert scale.where(unknown).endswith("commit unknown, not checked by git.")
 
 
 def test_the_figure_draws_every_stack() -> None:

@@ -13,6 +13,7 @@ from stored import begin, finish
 
 from semantica_lib.errors import RequestError
 from semantica_lib.figures import facts
+from semantica_lib.running import collect, processes
 from semantica_lib.running import publish as module
 from semantica_lib.running import run as running
 from semantica_lib.running.plan import check
@@ -24,7 +25,7 @@ from semantica_lib.store.checkpoint import load_checkpoint
 from semantica_lib.store.listing import rows
 from semantica_lib.store.locks import TAKEN
 from semantica_lib.store.manifest import key_of
-from semantica_lib.store.provenance import NUMERICS
+from semantica_lib.store.provenance import NUMERICS, provenance
 
 pytestmark = pytest.mark.usefixtures("in_process")
 OWN = settings(
@@ -177,6 +178,54 @@ def test_what_is_refused_leaves_everything_as_it_was(tree):
     tree["dirty"] = False
     finish(other, 20)
     assert len(publish([OWN, other])) == 2  # the first does not make the tree dirty for the second
+
+
+@pytest.mark.parametrize("commit", [None, "0123456789abcdef"])
+def test_what_is_of_a_tree_that_git_cannot_check_is_told_and_not_published(commit, monkeypatch):
+    """Whether or not a variable named the commit; going on in a clean tree mends nothing."""
+    made = provenance() | {"commit": commit, "dirty": None}
+    for one in (collect, processes):
+        monkeypatch.setattr(one, "provenance", lambda: dict(made))
+    for steps in (20, 30):
+        result = run(OWN.model_copy(update={"steps": steps}))
+        manifest = result.manifest
+        assert [one["dirty"] for one in (manifest, *manifest["stacks"])] == [None, None, None]
+        state = results.state(results.here(), OWN)
+        assert state.endswith("4 trials (from a tree that git could not check)")
+        with pytest.raises(RequestError, match="--fresh in a clone") as error:
+            publish([OWN])
+        assert "\n" not in str(error.value)
+        told = (commit or "unknown" if steps == 20 else "c" * 40)[:10]
+        assert facts.provenance(result).startswith(f"Commit {told}, not checked by git; ")
+        made |= {"commit": "c" * 40, "dirty": False}
+    made["dirty"] = True
+    assert run(OWN.model_copy(update={"steps": 40})).manifest["dirty"] is True
+    made["dirty"] = False
+    assert run(OWN.model_copy(update={"steps": 20}), fresh=True).manifest["dirty"] is False
+    assert len(publish([OWN])) == 1 and "(" not in results.state(results.PUBLISHED, OWN)
+
+
+def test_an_older_result_without_a_commit_is_not_taken_for_clean():
+    """Which its manifest says, since git told nothing."""
+    result = finish(OWN, 20)
+    path = result.folder / results.MANIFEST
+    path.write_text(json.dumps(result.manifest | {"commit": None, "dirty": False}))
+    assert results.state(results.here(), OWN).endswith("(from a tree that git could not check)")
+    with pytest.raises(RequestError, match="--fresh in a clone"):
+        publish([OWN])
+    begin(OWN, 20, commit="unknown")  # as its checkpoints have it
+    assert run(OWN.model_copy(update={"steps": 30})).manifest["dirty"] is not False
+
+
+def test_nothing_is_published_from_a_tree_that_git_cannot_check(tree, monkeypatch):
+    finish(OWN, 20)
+    tree["dirty"] = None
+    monkeypatch.setattr(module, "why_unknown", lambda: "not a git repository")
+    with pytest.raises(
+        RequestError, match=r"\(not a git repository\); publish from a clone"
+    ) as error:
+        publish([OWN])
+    assert "\n" not in str(error.value) and not results.PUBLISHED.exists()
 
 
 @pytest.mark.parametrize("how", ["gone on", "gone", "of other trials"])

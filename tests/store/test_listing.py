@@ -51,7 +51,11 @@ def test_other_settings_older_numerics_and_a_dirty_tree_are_told(
     put("transformer-small", place=results.PUBLISHED, numerics=NUMERICS - 1)
     put("mlp-small", dirty=True)
     put("lstm-small", ("learning_rate", 0.5), dirty=True, numerics=NUMERICS - 1)
+    put("lstm-medium", commit=None, dirty=None)
+    put("mlp-medium", commit="a" * 40, dirty=None)
     rows = listed(capsys)
+    for name in ("lstm-medium", "mlp-medium"):
+        assert rows[name]["here"].endswith("1 trials (from a tree that git could not check)")
     own, lstm = find("transformer-small"), find("lstm-small")
     now = f"now {json.dumps(list(own.zero_dst))}"
     assert rows["transformer-small"]["here"].endswith(

@@ -19,6 +19,7 @@ from semantica_lib.running import dry_run, estimate
 from semantica_lib.running.plan import plan
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find
 from semantica_lib.settings.sweeps import points, read, sweeps
+from semantica_lib.store.provenance import UNSURE
 
 UNMEASURED = (
     "How the cost grows was not measured yet: `tests/benchmarks/scaling.py` does, and writes "
@@ -57,7 +58,7 @@ def _checked(found: Scaling) -> Scaling:
         int(row["steps"]), int(row["trials"]), float(row["seconds"])
     for row in found["side_by_side"]:
         int(row["processes"]), float(row["ms_a_step"]), float(row["trial_steps_a_second"])
-    str.strip(found["machine"]["processor"]), str.strip(found["date"]), bool(found["dirty"])
+    str.strip(found["machine"]["processor"]), str.strip(found["date"]), UNSURE[found["dirty"]]
     return found
 
 
@@ -195,7 +196,7 @@ def where(found: Scaling) -> str:
     """On what, when and by which commit it was measured."""
     if not found:
         return UNMEASURED
-    machine, dirty = found["machine"], " with uncommitted changes" * found["dirty"]
+    machine, dirty = found["machine"], UNSURE[found["dirty"]]
     told = [machine["processor"], f"{machine.get('cores')} cores", f"PyTorch {machine['torch']}"]
     made = f"{found['date']}, commit {(found.get('commit') or 'unknown')[:10]}{dirty}"
     return f"Measured on {literal(', '.join(told))}; {literal(made)}."
