@@ -1,6 +1,7 @@
 """The words and numbers that the pages quote, made from settings and stored results."""
 
 import base64
+import json
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -36,6 +37,17 @@ def asked(own: Settings) -> str:
         f"A bit 0 is written {_written(own.zero_dst, 0)}, a bit 1 is written "
         f"{_written(own.one_dst, len(own.zero_dst))}."
     )
+
+
+def differing(own: AnySettings) -> str:
+    """In which settings an experiment differs from the defaults, as Markdown."""
+    usual, mine = (one.model_dump(mode="json") for one in (type(own)(), own))
+    words = [
+        f"`{name}` = {literal(json.dumps(value))}"
+        for name, value in mine.items()
+        if name not in ("experiment", "question") and value not in (usual[name], None)
+    ]
+    return f"Its own values: {'; '.join(words) or 'none'}. All else is as usual."
 
 
 def _written(dst: tuple[float, ...], first: int) -> str:

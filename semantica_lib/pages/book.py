@@ -14,6 +14,7 @@ from semantica_lib.errors import RequestError, literal
 from semantica_lib.files import ROOT, write_whole
 from semantica_lib.pages.notebooks import (
     NOTEBOOKS,
+    PARAMETERS,
     NotebookError,
     Page,
     current,
@@ -41,7 +42,8 @@ def pages() -> list[Page]:
         if source.stem not in ANY:
             shows = SHOWS.get(source.stem)
             needs = shows[0] if shows else ""
-            found.append(Page(source, EXECUTED / source.name, {}, shows, needs))
+            told = PARAMETERS.get(source.stem, {})
+            found.append(Page(source, EXECUTED / source.name, told, shows, needs))
     for name, own in ((name, find(name)) for name in catalogue()):
         target = EXECUTED / f"{name}.ipynb"
         found.append(Page(source_of(own), target, parameters_of(own), (name,), name))

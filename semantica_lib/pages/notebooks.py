@@ -20,6 +20,32 @@ from semantica_lib.store import results
 
 NOTEBOOKS = ROOT / "notebooks"
 KERNEL = "python3"
+CHECK = "check"  # of the cell that is put behind a notebook's own
+# What the notebooks that are not of one experiment show: their own cells say the same, which are
+# there to be changed by hand.
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "clock": {"experiments": []},
+    "closing": {"sweep": "closing"},
+    "coincidence": {"sweep": "coincidence", "other": "closing"},
+    "logodds": {"base": "transformer-small"},
+    "near": {"sweep": "near"},
+    "original": {
+        "base": "transformer-small",
+        "seeds": list(range(42, 62)),
+        "variants": {"schedule_period": [300_000], "data_seed": [0, 1, 2]},
+    },
+    "own": {"name": "three-synonyms"},
+    "parity": {"sweep": "closing"},
+    "phase": {"sweep": "phase"},
+    "shaping": {"sweep": "phase"},
+    "sweep": {"sweep": "closing", "x": "", "where": {}},
+    "task": {"zero_dst": [0.1, 0.9], "one_dst": [0.5, 0.5], "bits": 7, "data_seed": 14},
+    "theory": {
+        "zero_dst": [0.1, 0.9], "one_dst": [0.5, 0.5], "bits": 7, "seeds": [42, 43, 44],
+        "steps": 100,
+    },
+    "untie": {"sweep": "untie"},
+}  # fmt: skip
 
 
 class NotebookError(RuntimeError):
@@ -52,8 +78,9 @@ def execute(
         key: stored in the notebook's metadata, for :func:`current`.
 
     Raises:
-        NotebookError: a cell failed or the kernel died; the notebook is kept beside the target
-            under the name ``NAME.failed.ipynb``.
+        NotebookError: a cell failed, the kernel died, or what is shown is another result than that
+            of the parameters; the notebook is kept beside the target under the name
+            ``NAME.failed.ipynb``.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
@@ -66,8 +93,10 @@ def execute(
         with patch.dict(os.environ, {} if train else shown):  # which kernels inherit
             told = dict(parameters)
             quiet = {"progress_bar": False, "extra_arguments": ["--log-level=ERROR"]}
-            papermill.execute_notebook(source, part, told, cwd=ROOT, kernel_name=KERNEL, **quiet)
+            begun = _checking(source, parameters)
+            papermill.execute_notebook(begun, part, told, cwd=ROOT, kernel_name=KERNEL, **quiet)
         notebook = nbformat.read(part, as_version=4)
+        notebook.cells = [cell for cell in notebook.cells if cell.id != CHECK]
         notebook.metadata = {**notebook.metadata, "papermill": {}, "semantica_key": key}
         if "experiment" in parameters:
             head, *rest = notebook.cells[0].source.split("\n")
@@ -76,6 +105,8 @@ def execute(
         for cell in notebook.cells:  # figure names are of the whole book
             if figure := cell.metadata.get("mystnb", {}).get("figure"):
                 figure["name"] = f"{figure['name']}-{target.stem}"
+            if "injected-parameters" in cell.metadata.get("tags", []):  # all of them: a long list
+                cell.metadata.tags.append("hide-input")
         nbformat.write(notebook, part)
         os.replace(part, target)
         failed.unlink(missing_ok=True)
@@ -86,6 +117,19 @@ def execute(
         raise NotebookError(f"{source.name} failed: {words[-1]} (kept as {failed})") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def _checking(source: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
+    """A notebook that ends with a check of the result that it shows, if it shows one."""
+    notebook, asked = nbformat.read(source, as_version=4), None
+    if "experiment" in parameters:
+        asked = dict(parameters)
+    elif "name" in parameters:
+        asked = parameters_of(find(parameters["name"]))
+    if asked:
+        code = f"from semantica_lib.pages.asked import check\n\ncheck(result, {asked!r})"
+        notebook.cells.append(nbformat.v4.new_code_cell(code, id=CHECK))
+    return notebook
 
 
 def titled(experiment: str, heading: str) -> str:
@@ -113,8 +157,9 @@ def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
     target = results.here() / path.stem / f"{path.stem}.ipynb"
     own_chapter, named = NOTEBOOKS / f"{path.stem}.ipynb", sweeps().get(path.stem)
     if own_chapter.exists() and named and named.resolve() == path:  # not your file of that name
-        return Page(own_chapter, target, {}, None)
-    return Page(NOTEBOOKS / "sweep.ipynb", target, {"sweep": str(path)}, None, files=(path,))
+        return Page(own_chapter, target, PARAMETERS[path.stem], None)
+    told = PARAMETERS["sweep"] | {"sweep": str(path)}
+    return Page(NOTEBOOKS / "sweep.ipynb", target, told, None, files=(path,))
 
 
 def tell(page: Page) -> bool:
@@ -191,11 +236,8 @@ def source_of(own: AnySettings) -> Path:
 
 
 def parameters_of(own: AnySettings) -> dict[str, Any]:
-    """What to inject for these settings: those that differ from the notebook's own cell."""
-    default = type(own)().model_dump(mode="json")
-    mine = own.model_dump(mode="json")
-    differing = {name: value for name, value in mine.items() if value not in (default[name], None)}
-    return differing | {"experiment": own.experiment, "question": own.question}
+    """What to inject for these settings: all of them, whatever the notebook's own cell says."""
+    return own.model_dump(mode="json")
 
 
 def current(page: Page) -> bool:

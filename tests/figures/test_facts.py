@@ -83,3 +83,11 @@ def test_tables_become_html_that_scrolls_by_itself() -> None:
     assert page.count("<table") == page.count("</table></div>") == 1
     assert "<em>2</em>" in page
     assert np.char.count(facts.figure(b"abc", 12), 'alt="Dot plot') == 1
+
+
+def test_what_differs_from_the_defaults_is_told() -> None:
+    assert facts.differing(Settings()) == "Its own values: none. All else is as usual."
+    own = settings({"steps": 7, "architecture": "lstm", "heads": None})
+    text = facts.differing(own)
+    assert text.startswith("Its own values: `steps` = 7; `architecture` = ")
+    assert "`hidden_size` = 8" in text and "heads" not in text and "null" not in text

@@ -16,6 +16,7 @@ import pytest
 from stored import begin
 
 from semantica_lib import cli
+from semantica_lib.pages import notebooks
 from semantica_lib.running import batch
 from semantica_lib.running.batch import Outcome, Request, run_batch
 from semantica_lib.settings.catalogue import find
@@ -82,6 +83,49 @@ def test_what_cannot_be_stored_fails_and_its_notebook_is_kept() -> None:
     first, *rest = nbformat.read(folder / "one.failed.ipynb", as_version=4).cells
     assert "**This run failed:**" in first.source
     assert any("injected-parameters" in cell.metadata.get("tags", []) for cell in rest)
+    assert not (folder / "one.ipynb").exists()
+
+
+def edited(folder: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str) -> None:
+    """Batches execute a notebook in which somebody has changed something and saved it."""
+    source = notebooks.NOTEBOOKS / "xor.ipynb"
+    text = source.read_text(encoding="utf-8")
+    assert text.count(before) == 1
+    (folder / "notebooks").mkdir()
+    (folder / "notebooks" / "xor.ipynb").write_text(text.replace(before, after), encoding="utf-8")
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", folder / "notebooks")
+
+
+@pytest.mark.usefixtures("in_process")
+def test_what_is_saved_in_a_notebook_s_cell_does_not_leak_into_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edited(tmp_path, monkeypatch, '"weight_decay = 0.1\\n"', '"weight_decay = 0.0\\n"')
+    request = experiment("one")
+    kind, words = batch.work(request, lambda *_: None, 2)
+    assert kind == "done", words
+    (manifest,) = results.here().glob(f"*/{results.MANIFEST}")  # nothing else was trained
+    page = (manifest.parent / "one.ipynb").read_text()
+    assert json.loads(manifest.read_text())["files"][results.TRAJECTORY][:12] in page
+    assert "Its own values" in page and "`bits` = 3" in page
+    assert "check(result" not in page
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_page_that_shows_another_result_than_it_was_asked_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "run(settings.model_copy(update={'weight_decay': 0.0}))"
+    edited(tmp_path, monkeypatch, '"result = run(settings)"', f'"result = {other}"')
+    request = experiment("one")
+    with pytest.raises(notebooks.NotebookError) as caught:
+        batch.work(request, lambda *_: None, 2)
+    folder = results.folder(results.here(), request.wanted[0])
+    kept = folder / "one.failed.ipynb"
+    assert str(caught.value) == (
+        "xor.ipynb failed: RequestError: this page was asked for weight_decay 0.1, and its cells "
+        f"show weight_decay 0.0: undo what was changed in them (kept as {kept})"
+    )
     assert not (folder / "one.ipynb").exists()
 
 
