@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import nbformat
 import papermill
@@ -14,12 +13,12 @@ from papermill.exceptions import PapermillException
 
 from semantica_lib.errors import literal
 from semantica_lib.files import ROOT, write_whole
+from semantica_lib.pages.kernels import KERNEL, own_kernel
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings, catalogue, find
 from semantica_lib.settings.sweeps import file_of, read, sweeps
 from semantica_lib.store import results
 
 NOTEBOOKS = ROOT / "notebooks"
-KERNEL = "python3"
 CHECK = "check"  # of the cell that is put behind a notebook's own
 # What the notebooks that are not of one experiment show: their own cells say the same, which are
 # there to be changed by hand.
@@ -90,7 +89,7 @@ def execute(
     try:
         # what is stored is shown by several kernels side by side, one a core
         shown = {"SEMANTICA_TRAIN": "never", "OMP_NUM_THREADS": "1"}
-        with patch.dict(os.environ, {} if train else shown):  # which kernels inherit
+        with own_kernel({} if train else shown):
             told = dict(parameters)
             quiet = {"progress_bar": False, "extra_arguments": ["--log-level=ERROR"]}
             begun = _checking(source, parameters)
@@ -157,7 +156,7 @@ def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
     target = results.here() / path.stem / f"{path.stem}.ipynb"
     own_chapter, named = NOTEBOOKS / f"{path.stem}.ipynb", sweeps().get(path.stem)
     if own_chapter.exists() and named and named.resolve() == path:  # not your file of that name
-        return Page(own_chapter, target, PARAMETERS[path.stem], None)
+        return Page(own_chapter, target, PARAMETERS.get(path.stem, {}), None)
     told = PARAMETERS["sweep"] | {"sweep": str(path)}
     return Page(NOTEBOOKS / "sweep.ipynb", target, told, None, files=(path,))
 

@@ -52,6 +52,17 @@ def test_bare_papermill_trains_and_shows(tmp_path):
     assert not any(o.output_type == "stream" and "Warning" in o.text for o in outputs)
 
 
+def test_bare_papermill_passes_over_what_a_start_up_file_defines(tmp_path, monkeypatch):
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00-mine.py").write_text("project_dir = '/x'\ncorpus = 'grammar'\nbits = 4\n")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    done = papermill(tmp_path / "out.ipynb", "-p", "steps", "20", "-y", "seeds: [7]")
+    assert done.returncode == 0, done.stderr
+    (result,) = map(results.load, (tmp_path / "runs").glob("transformer-small*"))
+    assert result.settings.bits == 7
+
+
 def test_bare_papermill_refuses_a_misspelt_parameter(tmp_path):
     done = papermill(tmp_path / "out.ipynb", "-p", "stpes", "30")
     assert done.returncode == 1

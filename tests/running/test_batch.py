@@ -1,6 +1,7 @@
 """Experiments side by side: each in a process of its own, whatever becomes of the others."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -127,6 +128,31 @@ def test_a_page_that_shows_another_result_than_it_was_asked_for_is_refused(
         f"show weight_decay 0.0: undo what was changed in them (kept as {kept})"
     )
     assert not (folder / "one.ipynb").exists()
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_user_s_own_start_up_files_and_kernels_stay_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = tmp_path / "ipython" / "profile_default"
+    (profile / "startup").mkdir(parents=True)
+    (profile / "startup" / "00-mine.py").write_text("project_dir = '/x'\nfrom sys import exit\n")
+    stops = "c.IPKernelApp.exec_lines = ['import os; os._exit(3)']\n"
+    (profile / "ipython_kernel_config.py").write_text(stops)
+    (tmp_path / "start.py").write_text("other_dir = '/y'\n")
+    kernel = tmp_path / "jupyter" / "kernels" / "python3"  # of another Python, here of none
+    kernel.mkdir(parents=True)
+    spec = {"argv": ["false"], "display_name": "Python 3", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "start.py"))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    request = experiment("one")
+    kind, words = batch.work(request, lambda *_: None, 2)
+    assert kind == "done", words
+    page = results.folder(results.here(), request.wanted[0]) / "one.ipynb"
+    assert nbformat.read(page, 4).metadata.kernelspec.name == "python3"
+    assert os.environ["IPYTHONDIR"] == str(tmp_path / "ipython")  # as it was
 
 
 @pytest.fixture

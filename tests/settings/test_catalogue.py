@@ -70,6 +70,20 @@ def test_a_notebook_of_other_parameters_refuses_what_is_none_of_them(
         only(shell.user_ns, ["names", "seeds"])
 
 
+def test_what_a_start_up_file_defines_is_no_setting(shell: InteractiveShell) -> None:
+    """Neither a name of its own nor one of a setting, unless a cell sets the same."""
+    shell.reset()
+    before = {"project_dir": "/x", "corpus": "grammar", "heads": 2, "bits": 4, "steps": 9}
+    shell.user_ns |= before
+    shell.user_ns_hidden |= before  # as IPython does when its start-up files have run
+    shell.run_cell("bits = 4\nfor steps in [8]: pass\nseeds = [1]", store_history=True)
+    assert from_namespace(shell.user_ns) == settings({"bits": 4, "steps": 8, "seeds": [1]})
+    only(shell.user_ns, ["bits", "steps", "seeds"])
+    shell.run_cell("project_dir = '/x'", store_history=True)
+    with pytest.raises(RequestError, match="unknown setting 'project_dir'"):
+        from_namespace(shell.user_ns)
+
+
 @pytest.mark.parametrize("value", [len, math])
 def test_a_notebooks_setting_is_never_passed_over(value: Any) -> None:
     with pytest.raises(RequestError, match="steps should be a valid integer"):

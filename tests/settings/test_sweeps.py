@@ -181,7 +181,10 @@ def test_a_file_anywhere_is_trained_stored_and_told_by_the_notebook_of_any_sweep
     target = results.here() / "closing" / "closing.ipynb"
     source = notebooks.NOTEBOOKS / "sweep.ipynb"
     ((what, how),) = executed
-    assert what == (source, target, {"sweep": str(own)}) and how["train"] is False
+    assert (
+        what == (source, target, {"sweep": str(own), "x": "", "where": {}})
+        and how["train"] is False
+    )
     assert cli.main(["train", "closing.yaml"]) == 0
     assert capfd.readouterr().out.count("finished before") == 3
     asked = []
@@ -198,7 +201,7 @@ def test_a_sweep_without_a_chapter_is_told_by_the_notebook_of_any_sweep(
     notebooks.tell(notebooks.page_of("made", []))
     ((source, _, parameters),) = executed
     assert source.name == "sweep.ipynb" and source.exists()
-    assert parameters == {"sweep": str(made)}
+    assert parameters == {"sweep": str(made), "x": "", "where": {}}
 
 
 def test_running_a_sweep_executes_its_chapter_on_what_is_stored(
