@@ -87,11 +87,12 @@ def told() -> str:
 
 
 def _has_more(own: AnySettings) -> bool:
-    """Whether the published result has all trials of the one here, at its steps, and others."""
+    """Whether the published result has all trials of the one here and is further, or has others."""
     ours, theirs = (results.load_of(place, own) for place in (results.here(), results.PUBLISHED))
     if ours is None or theirs is None:
         return False
-    return ours.held < theirs.held and ours.manifest["steps_done"] <= theirs.manifest["steps_done"]
+    here, there = ours.manifest["steps_done"], theirs.manifest["steps_done"]
+    return ours.held <= theirs.held and here <= there and (ours.held, here) != (theirs.held, there)
 
 
 def _home(own: AnySettings) -> tuple[Path, str]:

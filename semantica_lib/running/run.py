@@ -82,6 +82,8 @@ def run_all(
     """
     if os.environ.get("SEMANTICA_TRAIN") == "never":
         return [_attempt(_stored, own) for own in wanted]
+    if not wanted:
+        return []
     with closing(Bar(wanted[0].experiment)) as bar:
 
         def work() -> list[Result | Exception]:

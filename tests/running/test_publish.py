@@ -119,6 +119,10 @@ def test_a_published_result_that_has_more_trials_is_left_as_it_is(tmp_path, monk
     fewer = settings(OWN.model_dump() | {"seeds": [2]})
     finish(fewer, 20)
     assert publish([fewer]) == [] and content(target) == before
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "shorter"))
+    finish(OWN, 10)  # the same trials, not as far
+    assert publish([OWN]) == [] and content(target) == before
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "elsewhere"))
     finish(fewer, 40)  # further than the published one: that is news
     assert publish([fewer]) == [target]
     assert results.load(target).manifest["steps_done"] == 40

@@ -257,3 +257,8 @@ def test_begun_afresh_together(stacks_trained: list, alone: dict[str, Result]) -
     for one, result in zip(own, run_all(own, fresh=True), strict=True):
         assert_alike(result, alone[one.experiment], 1e-6)
     assert all(name.endswith(" 0") for stack in stacks_trained for name in stack)
+
+
+def test_where_nothing_is_wanted_nothing_is_done() -> None:
+    """As a sweep's notebook asks, when all its points are there."""
+    assert run_all([]) == []

@@ -200,7 +200,7 @@ def costs(spots: Sequence[Spot], onsets: Mapping[tuple, Onset]) -> Figure:
     margin; shaded: the 95% interval of where the fit passes it.
 
     Args:
-        onsets: as from :func:`onsets_of`.
+        onsets: as from :func:`semantica_lib.chapters.phase.measures.onsets_of`.
     """
     decays = by_decay(spots)
     figure, grid = panels(2, max(1, len(decays)), 4.4, sharex=True, sharey="row")

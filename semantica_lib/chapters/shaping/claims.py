@@ -103,7 +103,8 @@ def _over_half(
     """That the output has more than half of the gradient.
 
     Args:
-        when: ``early`` or ``late``, as :class:`Pulls` has them.
+        when: ``early`` or ``late``, as :class:`semantica_lib.chapters.shaping.measures.Pulls` has
+            them.
     """
     whose = "tied table's gradient" if tied else "untied tables' gradients"
     text = f"p = {p:g}: the output's share of the {whose}, {WHEN[when]}"

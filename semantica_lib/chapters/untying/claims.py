@@ -51,7 +51,10 @@ def untying_claims(found: Sequence[Point]) -> tuple[list[Claim], list[Claim]]:
 def _claim(
     ways: Sequence[Way | None], text: str, values: Any, measure: str = "ratio", **about: Any
 ) -> Claim:
-    """Like :meth:`Measured.claim`, which is not for trials that are untied on the way."""
+    """Like :meth:`semantica_lib.analysis.claims.Evidence.claim`, which is not for such trials.
+
+    Those that are untied on the way are judged as what they then are.
+    """
     there = [way for way in ways if way]
     lacks = [way.lacks for way in there if way.lacks]
     if len(there) < len(ways):
