@@ -266,3 +266,26 @@ def test_onsets_are_told_of_every_decay_and_of_their_mean(tmp_path: Path) -> Non
         assert made[decay, "loss", False].p == pytest.approx(expected)
         assert made[decay, "accuracy", True].p == pytest.approx(0.5 + 30 * 0.01 / times)
     assert made[None, "loss", True].fewest == 6
+
+
+def test_margins_are_those_that_were_fixed(tmp_path: Path) -> None:
+    """By what is claimed: the side and the margin, with a result and without, and in words."""
+    found = whole(tmp_path, (0.5, 0.8, 0.94, 0.97, 0.99), (0.0, 0.01, 0.1))
+    fixed = {
+        "distance over the clock's": ("under", 1.25),
+        "distance of the logits' gap from the log-odds": ("under", 0.1),
+        "predicted to merge": ("under", 0.10),
+        "predicted to stay apart": ("over", 0.10),
+        "p 0.5, mean over the decays: what tying costs in cross-entropy": ("under", 0.028),
+        "p 0.94, 0.97, 0.99, mean over the decays: what tying costs in cross": ("over", 0.028),
+    }
+    for points in (found, list(map(without, found))):
+        primary, _ = phase_claims(phase.plane(points), "phase")
+        seen = set()
+        for claim in primary:
+            (words,) = [words for words in fixed if words in claim.text]
+            assert (claim.side, claim.margin) == fixed[words], claim.text
+            told = f"{claim.margin:g}"
+            assert told in claim.prediction or f"{claim.margin:.2f}" in claim.prediction
+            seen.add(words)
+        assert seen == set(fixed)
