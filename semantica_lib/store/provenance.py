@@ -18,10 +18,10 @@ from semantica_lib.files import ROOT
 # older number are shown as stale.
 NUMERICS = 1
 SOURCES = "settings", "datasets", "models", "trainers"
-# What makes a result: the library, settings and the lock. Notebooks and pages only show it.
 # How a commit is told that may not be what a tree was; None: git could not tell.
 UNSURE = {False: "", True: " with uncommitted changes", None: ", not checked by git"}
 LIBRARY = "semantica_lib"
+# What makes a result: the library, settings and the lock. Notebooks and pages only show it.
 MAKING = LIBRARY, "notebooks/experiments", "notebooks/sweeps", "constraints.txt", "pyproject.toml"
 KINDS = {*all_suffixes(), ".yaml"}  # of new files that would be read, if they lay there
 

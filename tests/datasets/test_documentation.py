@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from stored_files import tree
 
 from semantica_lib.datasets import documentation
 
@@ -64,14 +65,6 @@ FOUND = [
     "a string whose last words follow a line that is broken.",
     "this sentence has a - sign and 'quotes' in it.",
 ]
-
-
-def tree(folder: Path, files: dict[str, str | bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return folder
 
 
 def test_prose_of_a_module(tmp_path):

@@ -1,22 +1,14 @@
 """The user's own files: which are read, what is told of the others, where sentences end."""
 
 import textwrap
-from pathlib import Path
 
 import pytest
+from stored_files import tree
 
 from semantica_lib.datasets import documentation, own_text
 from semantica_lib.datasets.corpora import corpus
 from semantica_lib.datasets.own_text import OwnFiles
 from semantica_lib.errors import RequestError
-
-
-def tree(folder: Path, files: dict[str, str | bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return folder
 
 
 def test_own_files(tmp_path):
