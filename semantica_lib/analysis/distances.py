@@ -206,14 +206,20 @@ class Trials(OneTie):
         """Distance of a pair, ``(trial, record)``, at least what float32 resolves."""
         return of_pairs(self.tables[table], [pair])[..., 0].clip(RESOLUTION)
 
+    def control(self, table: Table) -> np.ndarray:
+        """The median control pair's distance, ``(trial, record)``, likewise."""
+        return control_distance(self.tables[table], self.task).clip(RESOLUTION)
+
     def norm(self, table: Table, pair: Pair) -> np.ndarray:
         """Mean norm of a pair's two rows, ``(trial, record)``, likewise."""
         return row_norms(self.tables[table][..., list(pair), :]).mean(-1).clip(RESOLUTION)
 
-    def ratio(self, table: Table, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-        """A pair's distance over the median control pair's, at the end and at step 0."""
+    def ratio(
+        self, table: Table, pair: Pair, over: Pair | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A pair's distance over the median control pair's, or another's, at the end and step 0."""
         distance = self.distance(table, pair)
-        control = control_distance(self.tables[table], self.task).clip(RESOLUTION)
+        control = self.control(table) if over is None else self.distance(table, over)
         return self.end(distance) / self.end(control), self.start(distance) / self.start(control)
 
     def first_under(self, table: Table, pair: Pair, share: float) -> np.ndarray:
