@@ -5,7 +5,7 @@ How they are judged, and when the margins here were fixed, is told in
 :mod:`semantica_lib.analysis.exploratory`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from semantica_lib.analysis import statistics
 from semantica_lib.analysis.distances import OneTie, Trials, end_of, synonym_pairs, tie_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import Prediction, decay_factor, paper_predictions
-from semantica_lib.settings.catalogue import AnySettings, run_command
+from semantica_lib.settings.catalogue import run_command
 from semantica_lib.store.results import Result
 
 MERGE_MARGIN = 0.10  # of the median control pair's distance
@@ -51,8 +51,20 @@ class Evidence:
     def lacks(self, ties: tuple[bool, ...]) -> str:
         """What the result lacks for a verdict on these ties, and the command to get it."""
         if not self.complete:
-            return partial(self.settings, self.last)
-        return self.unfit(ties) or missing(self.settings, self.trials, ties)
+            command = run_command(self.settings)
+            return f"The result is partial, at step {self.last}; `{command}` completes it."
+        return self.unfit(ties) or next(filter(None, map(self._missing, ties)), "")
+
+    def _missing(self, tied: bool) -> str:
+        """Which trials of a tie are missing, and the command to get them; empty if none is."""
+        tie, trials, command = tie_of(tied), self.trials[tied], run_command(self.settings)
+        if not len(trials.seeds) and tie not in self.settings.ties:
+            both = "--set 'ties=[tied, untied]'"
+            return f"There are no {tie} trials; `{command} {both}` trains them."
+        if trials.absent:
+            seeds = ", ".join(map(str, trials.absent))
+            return f"The {tie} trials of seeds {seeds} are missing; `{command}` trains them."
+        return ""
 
     def unfit(self, ties: tuple[bool, ...]) -> str:
         """Why a complete result says nothing of these ties; empty if it does."""
@@ -138,33 +150,10 @@ def claim_of(
     obstacle = next(filter(None, (one.lacks(ties) for one, ties in there)), obstacle)
     if len(there) < len(of):
         obstacle, values = absent, ()
-    values = np.asarray(values)
+    values = np.asarray(values, bool if measure == "share" else float)
     failed = sum(one.trials[tied].failed for one, ties in there for tied in ties)
     values = values[np.isfinite(values)]
     return Claim(text, prediction, measure, values, failed=failed, obstacle=obstacle, **rest)
-
-
-def partial(own: AnySettings, step: int) -> str:
-    """That a result is not complete, and the command that completes it."""
-    return f"The result is partial, at step {step}; `{run_command(own)}` completes it."
-
-
-def missing(own: AnySettings, trials: Mapping[bool, Any], ties: tuple[bool, ...]) -> str:
-    """Which trials of these ties are missing, and the command to get them; empty if none is.
-
-    Args:
-        trials: by tie, each with its ``seeds`` and those that are ``absent``.
-    """
-    command = run_command(own)
-    for tied in ties:
-        tie, absent = tie_of(tied), trials[tied].absent
-        if not len(trials[tied].seeds) and tie not in own.ties:
-            both = "--set 'ties=[tied, untied]'"
-            return f"There are no {tie} trials; `{command} {both}` trains them."
-        if absent:
-            seeds = ", ".join(map(str, absent))
-            return f"The {tie} trials of seeds {seeds} are missing; `{command}` trains them."
-    return ""
 
 
 def more_learn(text: str, before: pd.Series, after: pd.Series, side: Side = "") -> Claim:

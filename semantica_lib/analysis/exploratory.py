@@ -80,7 +80,7 @@ def log_odds_law(measured: Measured, p: Prediction) -> Claim:
         about = {"prediction": f"at least {least:.3f} / min ||h||", "obstacle": why}
         distance = trials.end(trials.distance("output", p.pair))
         return measured.claim(text, "ratio", distance, p.tied, **about)
-    about = aim("over", least) | {"prediction": f"at least log-odds {least:.3f}"}
+    about = aim("over", least, told=f"at least log-odds {least:.3f}")
     return measured.claim(f"{text} min ||h||", "ratio", trials.logit_reach(p.pair), p.tied, **about)
 
 
@@ -95,8 +95,8 @@ def paired_learning(measured: Measured) -> Claim:
 def loss(measured: Measured) -> Claim:
     """The author's "untied does better overall", where tying is predicted to cost."""
     text = "claim 3: what tying costs in cross-entropy, nats (over all strings)"
-    worse = aim("over", 0.0) | {"prediction": "tied minus untied over 0"}
-    cost, about = -measured.untied_minus_tied("loss"), worse if measured.costs else {}
+    cost = -measured.untied_minus_tied("loss")
+    about = aim("over", 0.0, told="tied minus untied over 0") if measured.costs else {}
     return measured.claim(text, "difference", cost, *BOTH, **about)
 
 
@@ -135,7 +135,7 @@ def held_out(measured: Measured) -> list[Claim]:
     new = {0.0: "none", 1.0: "all"}.get(share, f"{share:.1%}")
 
     words = f"at most {HELD_OUT_MARGIN:g} less, each as a share of its ceiling"
-    about, claims = aim("over", -HELD_OUT_MARGIN) | {"prediction": words}, []
+    about, claims = aim("over", -HELD_OUT_MARGIN, told=words), []
     for tied, trials in measured.trials.items():
         held, train = (
             trials.measured(split, "accuracy") / task.ceiling(split)[0]
@@ -143,12 +143,11 @@ def held_out(measured: Measured) -> list[Claim]:
         )
         text = f"held-out strings are done as well as training strings, {tie_of(tied)}"
         text += f" (contexts new to it: {new})"
-        less = (held - train).to_numpy(float)
-        claims.append(measured.claim(text, "difference", less, tied, **about))
+        claims.append(measured.claim(text, "difference", held - train, tied, **about))
     return claims
 
 
-def _tied_over_untied(measured: Measured, values: dict[bool, np.ndarray]) -> np.ndarray:
+def _tied_over_untied(measured: Measured, values: dict[bool, np.ndarray]) -> pd.Series:
     """Ratios paired by seed; nan where one of the two has no value."""
     by_seed = {tied: pd.Series(values[tied], measured.trials[tied].seeds) for tied in BOTH}
-    return (by_seed[True] / by_seed[False]).to_numpy(float)
+    return by_seed[True] / by_seed[False]

@@ -11,17 +11,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.claims import (
-    BOTH,
-    MERGE_MARGIN,
-    STRONG,
-    Measured,
-    aim,
-    exploratory,
-    more_learn,
-    tie_of,
-)
-from semantica_lib.analysis.distances import SynonymPair, Table, synonym_pairs
+from semantica_lib.analysis import claims
+from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, STRONG, Measured, aim, exploratory
+from semantica_lib.analysis.distances import SynonymPair, Table, synonym_pairs, tie_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point, name_of, pairs_of
 from semantica_lib.analysis.theory import Prediction, decay_factor
@@ -117,5 +109,5 @@ def noise_claims(found: list[Point]) -> list[Claim]:
             made.append(after.claim(text, "ratio", ends[1] / ends[0], tied))
         for tied in (tied for tied in BOTH if tie_of(tied) in exact.settings.ties):
             text = f"{words}: learned by more trials without noise, {tie_of(tied)}"
-            made.append(more_learn(text, before.learned[tied], after.learned[tied]))
+            made.append(claims.more_learn(text, before.learned[tied], after.learned[tied]))
     return exploratory(made)

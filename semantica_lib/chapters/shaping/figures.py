@@ -14,18 +14,7 @@ from semantica_lib.analysis.markdown import markdown_table, number
 from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping import measures
-from semantica_lib.chapters.shaping.measures import (
-    EXPERIMENTS,
-    KINDS,
-    TABLES,
-    Nearness,
-    early,
-    late,
-    likelier,
-    pulls,
-    ratios,
-    related,
-)
+from semantica_lib.chapters.shaping.measures import EXPERIMENTS, TABLES, Nearness, pulls, ratios
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import facts_of_run
 from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
@@ -96,12 +85,12 @@ def over_steps(found: Sequence[Point]) -> Figure:
 def over_points(found: Sequence[Point]) -> Figure:
     """Early share, late share and late cosine of tied trials at every point of the sweep."""
     quantities = {
-        "output's share, early": lambda got: early(got.share),
-        "output's share, late": lambda got: late(got.share),
-        "cosine, late": lambda got: late(got.cosine),
+        "output's share, early": lambda got: measures.early(got.share),
+        "output's share, late": lambda got: measures.late(got.share),
+        "cosine, late": lambda got: measures.late(got.cosine),
     }
     figure, (row,) = panels(1, len(quantities), height=3.3, sharex=True)
-    found = sorted(found, key=lambda point: likelier(point.settings))
+    found = sorted(found, key=lambda point: measures.likelier(point.settings))
     there = [(one.settings, got) for one in found if (got := pulls(one, True)) and len(got.share)]
     decays = sorted({point.settings.weight_decay for point in found})
     for axes, (head, of) in zip(row, quantities.items(), strict=True):
@@ -112,7 +101,7 @@ def over_points(found: Sequence[Point]) -> Figure:
             mine = [(own, got) for own, got in there if own.weight_decay == decay]
             if mine:
                 aside = 0.003 * (index - len(decays) / 2)
-                places = [likelier(own) + aside for own, _ in mine]
+                places = [measures.likelier(own) + aside for own, _ in mine]
                 ends = [mean_interval(finite(of(got))) for _, got in mine]
                 look = LEVELS[index % len(LEVELS)] | {"linewidth": 1.2, "markersize": 4}
                 style.bars(axes, places, ends, **look)
@@ -232,7 +221,7 @@ def among(found: Sequence[Nearness]) -> str:
     """Mean residual between tables of one kind of two seeds, a row an experiment."""
     lines = []
     for near in found:
-        apart = (near.others(near.among[kind]) for kind in KINDS)
+        apart = (near.others(near.among[kind]) for kind in measures.KINDS)
         lines.append([near.name, *(number(one.mean() if one.size else None) for one in apart)])
     return markdown_table(["experiment", "tied", "untied output", "untied input"], lines)
 
@@ -248,7 +237,7 @@ def related_rows(found: Sequence[Point]) -> str:
     """The rank correlation of share and residual over seeds, a row a chosen point."""
     lines = [
         [f"{row.p:g}", str(row.seeds), number(row.correlation), number(row.chance)]
-        for row in related(found)
+        for row in measures.related(found)
     ]
     if not lines:
         return "No point has both measured gradients and trials of either tie yet."

@@ -74,9 +74,9 @@ class Nearness:
         if isinstance(self.of, Measured):
             learned = self.of.learned.values()
             self.learned = np.all([one.reindex(self.seeds, fill_value=False) for one in learned], 0)
-            probability = np.full(len(self.rows), 0.0 if few else 1.0)
-            probability[: len(self.of.task.probability)] = self.of.task.probability
-            self.rows = np.flatnonzero(probability > 0)
+            p, others = self.of.task.probability, 0.0 if few else 1.0
+            occur = [p[row] if row < len(p) else others for row in self.rows]
+            self.rows = np.flatnonzero(occur)
         elif few:
             self.rows = self.rows[: len(self.rows) // 2]
         if result.holds is not None:

@@ -11,14 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from semantica_lib.analysis.claims import (
-    MERGE_MARGIN,
-    aim,
-    claim_of,
-    exploratory,
-    merging,
-    more_learn,
-)
+from semantica_lib.analysis.claims import aim, claim_of, exploratory, merging, more_learn
 from semantica_lib.analysis.distances import synonym_pairs
 from semantica_lib.analysis.exploratory import CLOSE
 from semantica_lib.analysis.statistics import Claim
@@ -76,7 +69,7 @@ def _by_the_clock(way: Way) -> tuple[list[Claim], list[Claim]]:
         predicted, judged = {"obstacle": obstacle}, others
         if not holds and merge is not None:
             text = f", predicted to {'merge' if merge else 'stay apart'}"
-            predicted |= aim("under" if merge else "over", MERGE_MARGIN)
+            predicted |= aim("under" if merge else "over", measures.MERGE_MARGIN)
             judged = primary
         judged.append(_claim([way], over + text, left, **predicted))
         only = f"{over}{text}, learned trials only"

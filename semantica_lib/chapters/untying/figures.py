@@ -8,15 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from semantica_lib.analysis import markdown
+from semantica_lib.analysis import markdown, statistics
 from semantica_lib.analysis.distances import Table, synonym_pairs
 from semantica_lib.analysis.markdown import NONE, markdown_table, number
-from semantica_lib.analysis.statistics import (
-    finite,
-    mean_interval,
-    paired_exact_test,
-    share_interval,
-)
+from semantica_lib.analysis.statistics import finite, mean_interval, share_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.chapters.untying import measures
@@ -213,7 +208,7 @@ def endings(found: Sequence[Point]) -> str:
 
 def _paired_p(base: Way, way: Way) -> str:
     both = pd.DataFrame({"before": base.learned, "after": way.learned}).dropna().astype(bool)
-    return f"{paired_exact_test(both.before, both.after):.2g}"
+    return f"{statistics.paired_exact_test(both.before, both.after):.2g}"
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
