@@ -22,6 +22,9 @@ WHEN = {
     measures.early: f"first {EARLY:,} steps",
     measures.late: f"after the first {LATE:.0%} of the steps",
 }
+UNMEASURED = (
+    "The result was stored before gradients were measured; `{command} --fresh` trains it anew."
+)
 NO_RESULT = "There is no result yet; `semantica run` with the sweep's name trains it."
 
 
@@ -55,11 +58,9 @@ def alignment_others(found: Sequence[Nearness], few: Sequence[Nearness]) -> list
 
 
 def _nearer(near: Nearness | None, name: str, words: str, values: np.ndarray) -> Claim:
+    of, text = near.of if near else None, f"{name}: {TEXT}, {words}"
     absent = f"There is no complete result; `semantica run {name}` trains it."
-    of = near.of if near else None
-    return claim_of(
-        [(of, BOTH)], f"{name}: {TEXT}, {words}", "ratio", values, absent, **NEARER
-    )  # fmt: skip
+    return claim_of([(of, BOTH)], text, "ratio", values, absent, **NEARER)
 
 
 def gradient_claims(found: Sequence[Point]) -> list[Claim]:
@@ -78,14 +79,11 @@ def gradient_others(found: Sequence[Point]) -> list[Claim]:
         if got := pulls(point, True):
             cosines[p] = measures.late(got.cosine)
             claims += [
-                _over_half(p, point, tied, when, learners)
-                for tied, when, learners in (
-                    (True, measures.late, False),
-                    (False, measures.early, False),
-                    (False, measures.late, False),
-                    (True, measures.early, True),
-                    (True, measures.late, True),
-                )
+                _over_half(p, point, True, measures.late),
+                _over_half(p, point, False, measures.early),
+                _over_half(p, point, False, measures.late),
+                _over_half(p, point, True, measures.early, learners=True),
+                _over_half(p, point, True, measures.late, learners=True),
             ]
     holds, *fail = measures.CHOSEN
     for p in (p for p in fail if holds in cosines and p in cosines):
@@ -110,7 +108,6 @@ def _over_half(
             values = values[of.learned[tied].reindex(values.index, fill_value=False)]
     elif of:
         own = f"{run_command(point.settings)} --set 'seeds={list(point.settings.seeds)}'"
-        why = "The result was stored before gradients were measured; "
-        why += f"`{own} --fresh` trains it anew."
+        why = UNMEASURED.format(command=own)
     half = aim("over", 0.5)
     return claim_of([(of, (tied,))], text, "difference", values, NO_RESULT, why, **half)
