@@ -89,7 +89,7 @@ def shown(result: Result) -> str:
     stale = f" It is stale: {literal(result.stale)}." if result.stale else ""
     return (
         f"**The result {made['source']}**: {made['steps']} steps, {made['ties']}, of "
-        f"{made['seed_count']} seed{'s'[: made['seed_count'] != '1']} ({made['seeds']}), "
+        f"{seeds_of(result)} ({made['seeds']}), "
         f"trained on {made['device']} in "
         f"{made['duration']} of computing.{stale}{_unfinished(result)}"
     )
@@ -232,6 +232,12 @@ def figure(data: bytes, width: int) -> str:
     """A PNG as HTML that holds it, for pages that show another page's figure."""
     image = base64.b64encode(data).decode()
     return f'<img src="data:image/png;base64,{image}" width="{width}" alt="{ENDINGS}">'
+
+
+def seeds_of(result: Result) -> str:
+    """How many seeds a result has, in words."""
+    count = len(set(result.seed.tolist()))
+    return f"{count} seed{'s' * (count != 1)}"
 
 
 def whose(result: Result) -> str:

@@ -28,11 +28,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "coincidence": {"sweep": "coincidence", "other": "closing"},
     "logodds": {"base": "transformer-small"},
     "near": {"sweep": "near"},
-    "original": {
-        "base": "transformer-small",
-        "seeds": list(range(42, 62)),
-        "variants": {"schedule_period": [300_000], "data_seed": [0, 1, 2]},
-    },
+    "original": {"sweep": "original"},
     "own": {"name": "three-synonyms"},
     "parity": {"sweep": "closing"},
     "phase": {"sweep": "phase"},

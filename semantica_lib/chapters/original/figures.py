@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from semantica_lib.analysis.claims import tie_of
-from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
+from semantica_lib.analysis.distances import Table, Trials, end_of, synonym_pairs
 from semantica_lib.chapters.original import measures
-from semantica_lib.chapters.original.tables import named
 from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import measured_accuracy
 from semantica_lib.figures.overview import LOOKS, TABLES
 from semantica_lib.figures.style import BLACK, BLUE, ORANGE, key
+from semantica_lib.figures.tables import titled
 from semantica_lib.store.results import Result
 
 TIES = (True, BLUE), (False, ORANGE)
@@ -35,7 +35,7 @@ def accuracies(found: Sequence[Result]) -> Figure:
     figure, grid = style.panels(rows, 2, height=1.1 + 2.3 * rows, sharey=True)
     panels = grid.ravel()
     for axes, result in zip(panels, found, strict=False):
-        axes.set_title(named(result), fontsize=10)
+        axes.set_title(titled(result), fontsize=10)
         for way, split in measures.PROTOCOLS.items():
             for tied, colour in TIES:
                 steps, curves = measured_accuracy(result, tied, split)
@@ -70,9 +70,8 @@ def sampled(task: XorTask, splits: Sequence[str]) -> Figure:
     """
     figure, (panels,) = style.panels(1, len(splits), height=2.9, sharex=True)
     for axes, split in zip(panels, splits, strict=True):
-        values, probability = measures.sampled_accuracy(task, split)
-        count = len(values) - 1
-        axes.bar(values, probability, width=0.8 / count, color=BLUE)
+        sample, count = measures.sampled_accuracy(task, split), len(task.splits[split])
+        axes.bar(sample.xk, sample.pk, width=0.8 / count, color=BLUE)
         axes.axvline(task.ceiling(split)[0], color=BLACK, linestyle="--", linewidth=1.3)
         axes.set_title(f"{split} split, {count} string{'s' * (count != 1)}")
         axes.set_xlabel("accuracy in one sample (share)")
@@ -110,7 +109,7 @@ def swings(result: Result | None) -> Figure:
 
 
 def _swing(axes: Axes, result: Result, tied: bool, table: Table) -> None:
-    window, turns = measures.window_of(result), measures.turns(result)
+    window, turns = end_of(result), measures.turns(result)
     trials = Trials.of(result, tied, window)
     if window is None or turns is None or not len(trials.seeds):
         style.note(axes, "no full period yet" if window is None else f"no {tie_of(tied)} trials")
