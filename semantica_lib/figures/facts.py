@@ -123,7 +123,6 @@ def facts_of_run(result: Result) -> dict[str, str]:
     manifest, seeds = result.manifest, sorted(set(result.seed.tolist()))
     return {
         "source": whose(result),
-        "experiment": result.settings.experiment,
         "trials": str(len(result.seed)),
         "seed_count": str(len(seeds)),
         "seeds": _listed(seeds),
