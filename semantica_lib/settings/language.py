@@ -1,6 +1,8 @@
 """Settings of an experiment on a masked language model."""
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -15,10 +17,29 @@ from semantica_lib.settings.schema import (
     Whole,
     refuse_contradictions,
 )
+from semantica_lib.settings.spelling import typed
 
 CORPORA = "grammar", "documentation", "bookcorpus"
 TEXT = "text:"  # before a path: the user's own files
 HUB = "bookcorpus"  # comes with a tokenizer of its own
+
+
+def anchored(values: Mapping[Any, Any], folder: Path = Path()) -> dict[Any, Any]:
+    """Values of which each corpus that is own text has its whole path.
+
+    Args:
+        values: settings by name, or a sweep's lists of them.
+        folder: where relative paths begin.
+    """
+
+    def whole(corpus: Any) -> Any:
+        own = isinstance(corpus, str) and corpus.startswith(TEXT) and corpus != TEXT
+        return f"{TEXT}{typed(corpus.removeprefix(TEXT), folder)}" if own else corpus
+
+    found = {name: value for name, value in values.items() if name == "corpus"}
+    for name, value in found.items():
+        found[name] = [whole(one) for one in value] if isinstance(value, list) else whole(value)
+    return {**values, **found}
 
 
 def by_profile(cpu: Any, paper: Any) -> Any:

@@ -24,7 +24,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find, read_values
-from semantica_lib.settings.schema import Prose, Seeds, checked
+from semantica_lib.settings.language import anchored
+from semantica_lib.settings.schema import NOT_IDENTITY, Prose, Seeds, checked
+from semantica_lib.settings.spelling import typed
 
 FOLDER = ROOT / "notebooks" / "sweeps"
 RECORDED = ("record_every", "validate_every")
@@ -73,7 +75,7 @@ def file_of(name: str) -> Path | None:
 
 
 def read(path: Path) -> Sweep:
-    """A sweep's file.
+    """A sweep's file; its relative paths begin at its folder.
 
     Raises:
         RequestError: it cannot be read, or something in it is not allowed.
@@ -82,7 +84,9 @@ def read(path: Path) -> Sweep:
     if sweep.base not in catalogue():
         find(sweep.base)  # says which names there are
         raise RequestError(f"{path}: base should be a named experiment, not {sweep.base!r}")
-    return sweep
+    folder = typed(path).parent
+    grid = [anchored(block, folder) for block in sweep.grid]
+    return sweep.model_copy(update={"fixed": anchored(sweep.fixed, folder), "grid": grid})
 
 
 def points(
@@ -93,8 +97,8 @@ def points(
     A point that is the base itself is recorded as the base is, so that one result serves both.
 
     Raises:
-        RequestError: a name or a value is not one of the base's settings, two points are one, or
-            there are too many.
+        RequestError: a name or a value is not one of the base's settings, two points are one,
+            there are too many, or an override makes other points of them.
     """
     count = sum(prod(map(len, block.values())) for block in sweep.grid)
     if count > MOST_POINTS:
@@ -102,6 +106,13 @@ def points(
     found: dict[str, tuple[Mapping[str, Any], AnySettings]] = {}  # by their hashes
     seeds, overrides = {"seeds": list(sweep.seeds)}, dict(overrides)
     base = find(sweep.base, (seeds | overrides).items())
+    varying = {"experiment"}.union(*sweep.grid)
+    for name in overrides:
+        if name in varying or name not in NOT_IDENTITY:
+            raise RequestError(
+                f"--set {name} would make other points than the sweep has: change {name} in a copy "
+                "of its file, and name that file"
+            )
     for block in sweep.grid:
         for values in product(*block.values()):
             varied = dict(zip(block, values, strict=True))

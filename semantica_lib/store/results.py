@@ -21,6 +21,7 @@ import numpy as np
 from semantica_lib.errors import RequestError
 from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find, read_file
+from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.sweeps import read as read_sweep
 from semantica_lib.settings.sweeps import sweeps
 from semantica_lib.store import contents, folders
@@ -32,13 +33,41 @@ from semantica_lib.store.result import Result, asked
 
 __all__ = ["MANIFEST", "METRICS", "TRAJECTORY", "Result", "asked"]
 
+PLACE = "SEMANTICA_RESULTS"
 PUBLISHED = ROOT / "book" / "results"
 PAPER_SEEDS = (42, 43, 44, 45, 46)  # a named subset of every result that has more
 
 
 def here() -> Path:
-    """This machine's own results: ``runs/``, or the folder that ``SEMANTICA_RESULTS`` names."""
-    return Path(os.environ.get("SEMANTICA_RESULTS") or ROOT / "runs")
+    """This machine's own results: ``runs/``, or the folder that ``SEMANTICA_RESULTS`` names.
+
+    Raises:
+        RequestError: outside the command, where a relative one begins is not known; or as
+            :func:`settle`.
+    """
+    told = os.environ.get(PLACE) or str(ROOT / "runs")
+    if os.path.isabs(told):
+        return Path(told)
+    started, now = os.environ.get("PWD", os.curdir), os.getcwd()  # of the shell; of this process
+    if not told.startswith("~") and os.path.realpath(started) != now:
+        raise RequestError(
+            f"{PLACE}={told} can mean a folder of {now} or of {started}: name it by its whole path"
+        )
+    settle()
+    return Path(os.environ[PLACE])
+
+
+def settle() -> None:
+    """Make ``SEMANTICA_RESULTS`` absolute, for this process and all that it starts elsewhere.
+
+    Raises:
+        RequestError: what it names is no folder.
+    """
+    if told := os.environ.get(PLACE):
+        path = typed(told)
+        if os.path.lexists(path) and not os.path.isdir(path):
+            raise RequestError(f"{PLACE} must name a folder, and {path} is none")
+        os.environ[PLACE] = str(path)
 
 
 def folder(place: Path, own: AnySettings) -> Path:
