@@ -233,10 +233,9 @@ def workflow(names: Sequence[str], overrides: Sequence[str], device: str | None,
     from semantica_lib.running.workflow import snakefile
 
     device = device or "cpu"  # the machines need not be alike, but what they train must be
-    requests, options = _requests(names, overrides, device), ["--device", device]
-    for name, value in reversed([parse_override(text) for text in overrides]):
-        options = ["--set", f"{name}={json.dumps(value)}", *options]  # with whole paths
-    print(snakefile(requests, options, jobs), end="")
+    whole = (f"{n}={json.dumps(v, default=str)}" for n, v in map(parse_override, overrides))
+    options = [*(word for text in whole for word in ("--set", text)), "--device", device]
+    print(snakefile(_requests(names, overrides, device), options, jobs), end="")
 
 
 @command.command()

@@ -209,10 +209,8 @@ def _parts(target: Path) -> list[Path]:
 def _alive(process: str) -> bool:
     try:
         os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except OSError:  # another user's
-        return True
+    except (ValueError, OSError) as error:
+        return isinstance(error, PermissionError)  # another user's
     return True
 
 

@@ -54,12 +54,8 @@ def show(
         return
     rows = [row for frame in frames for row in frame.to_dict("records")]
     for row in rows:  # JSON has neither NaN nor infinity: null
-        row |= {name: None for name, value in row.items() if not _writable(value)}
+        row |= {n: None for n, v in row.items() if isinstance(v, float) and not math.isfinite(v)}
     print(json.dumps(rows, indent=1, allow_nan=False))
-
-
-def _writable(value: object) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _run_command(names: Sequence[str], overrides: Sequence[str] = ()) -> str:

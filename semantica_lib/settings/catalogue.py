@@ -110,7 +110,7 @@ def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySett
             f"{path}: the file's name is that of the experiment, and {short(path.stem)} cannot be "
             f"one: rename the file, or put `experiment: NAME` into it (allowed: {NAMES})"
         )
-    values = {"experiment": path.stem} | anchored(values, typed(path).parent)
+    values = {"experiment": path.stem} | anchored(values, path.parent)
     settings(values, str(path))  # so that an error of the file names the file
     return checked(kind_of(values), {**values, **(overrides or {})})
 
@@ -166,11 +166,9 @@ def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> AnySettings:
     Raises:
         RequestError: there is no such experiment or file, or a setting is wrong.
     """
-    if name in catalogue():
-        return read_file(catalogue()[name], dict(overrides))
-    if name.endswith((".yaml", ".yml")):
-        return read_file(Path(name), dict(overrides))
-    raise RequestError(f"unknown experiment {name!r}{nearest(name, catalogue())}")
+    if name not in catalogue() and not name.endswith((".yaml", ".yml")):
+        raise RequestError(f"unknown experiment {name!r}{nearest(name, catalogue())}")
+    return read_file(catalogue().get(name, Path(name)), dict(overrides))
 
 
 def run_command(own: AnySettings) -> str:

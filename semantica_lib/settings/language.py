@@ -25,21 +25,16 @@ HUB = "bookcorpus"  # comes with a tokenizer of its own
 
 
 def anchored(values: Mapping[Any, Any], folder: Path = Path()) -> dict[Any, Any]:
-    """Values of which each corpus that is own text has its whole path.
-
-    Args:
-        values: settings by name, or a sweep's lists of them.
-        folder: where relative paths begin.
-    """
+    """Settings, or a sweep's lists of them, of which own text is named by its whole path."""
 
     def whole(corpus: Any) -> Any:
         own = isinstance(corpus, str) and corpus.startswith(TEXT) and corpus != TEXT
         return f"{TEXT}{typed(corpus.removeprefix(TEXT), folder)}" if own else corpus
 
-    found = {name: value for name, value in values.items() if name == "corpus"}
-    for name, value in found.items():
-        found[name] = [whole(one) for one in value] if isinstance(value, list) else whole(value)
-    return {**values, **found}
+    found = {**values}
+    if one := found.get("corpus"):
+        found["corpus"] = [*map(whole, one)] if isinstance(one, list) else whole(one)
+    return found
 
 
 def by_profile(cpu: Any, paper: Any) -> Any:

@@ -16,18 +16,15 @@ THOUSANDS = r"[-+]?[1-9][0-9]{0,2}([,' ])[0-9]{3}(?:\1[0-9]{3})*(?:\.[0-9]*)?"
 
 
 def typed(path: str | Path, folder: Path = Path()) -> Path:
-    """The absolute path of one that somebody wrote, which means what it means in a shell.
+    """The absolute path of a written one, as a shell finds it; relative ones begin at ``folder``.
 
-    So ``~`` is a home, and ``LINK/..`` lies beside the link's target; links keep their names else.
-
-    Args:
-        folder: where a relative path begins; the current one if it is not said.
+    ``LINK/..`` lies beside the link's target; else links keep their names, which name experiments.
 
     Raises:
         RequestError: there is no such home, or it cannot be a path.
     """
     try:
-        whole = str((folder / Path(path).expanduser()).absolute())
+        whole = str((folder.expanduser() / Path(path).expanduser()).absolute())
         up = re.match(r".*/\.\.(?=/|\Z)", whole, re.DOTALL)
         return Path(os.path.realpath(up[0]) + whole[up.end() :]) if up else Path(whole)
     except (RuntimeError, ValueError):

@@ -26,7 +26,6 @@ from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find, read_values
 from semantica_lib.settings.language import anchored
 from semantica_lib.settings.schema import NOT_IDENTITY, Prose, Seeds, checked
-from semantica_lib.settings.spelling import typed
 
 FOLDER = ROOT / "notebooks" / "sweeps"
 RECORDED = ("record_every", "validate_every")
@@ -84,9 +83,8 @@ def read(path: Path) -> Sweep:
     if sweep.base not in catalogue():
         find(sweep.base)  # says which names there are
         raise RequestError(f"{path}: base should be a named experiment, not {sweep.base!r}")
-    folder = typed(path).parent
-    grid = [anchored(block, folder) for block in sweep.grid]
-    return sweep.model_copy(update={"fixed": anchored(sweep.fixed, folder), "grid": grid})
+    fixed, *grid = (anchored(values, path.parent) for values in (sweep.fixed, *sweep.grid))
+    return sweep.model_copy(update={"fixed": fixed, "grid": grid})
 
 
 def points(
@@ -106,13 +104,12 @@ def points(
     found: dict[str, tuple[Mapping[str, Any], AnySettings]] = {}  # by their hashes
     seeds, overrides = {"seeds": list(sweep.seeds)}, dict(overrides)
     base = find(sweep.base, (seeds | overrides).items())
-    varying = {"experiment"}.union(*sweep.grid)
-    for name in overrides:
-        if name in varying or name not in NOT_IDENTITY:
-            raise RequestError(
-                f"--set {name} would make other points than the sweep has: change {name} in a copy "
-                "of its file, and name that file"
-            )
+    may = NOT_IDENTITY - {"experiment"}.union(*sweep.grid)
+    if wrong := sorted(overrides.keys() - may):
+        raise RequestError(
+            f"--set {wrong[0]} would make other points than the sweep has: change a copy of its "
+            "file, and name that copy"
+        )
     for block in sweep.grid:
         for values in product(*block.values()):
             varied = dict(zip(block, values, strict=True))

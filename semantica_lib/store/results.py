@@ -42,23 +42,21 @@ def here() -> Path:
     """This machine's own results: ``runs/``, or the folder that ``SEMANTICA_RESULTS`` names.
 
     Raises:
-        RequestError: outside the command, where a relative one begins is not known; or as
-            :func:`settle`.
+        RequestError: it is relative, and a notebook runs elsewhere than its shell; as `settle`.
     """
     told = os.environ.get(PLACE) or str(ROOT / "runs")
-    if os.path.isabs(told):
-        return Path(told)
-    started, now = os.environ.get("PWD", os.curdir), os.getcwd()  # of the shell; of this process
-    if not told.startswith("~") and os.path.realpath(started) != now:
-        raise RequestError(
-            f"{PLACE}={told} can mean a folder of {now} or of {started}: name it by its whole path"
-        )
-    settle()
-    return Path(os.environ[PLACE])
+    if not os.path.isabs(told):
+        now, shell = os.getcwd(), os.environ.get("PWD", os.curdir)
+        if not told.startswith("~") and os.path.realpath(shell) != now:
+            raise RequestError(
+                f"{PLACE}={told} can be of {now} or of {shell}: write the whole path"
+            )
+        settle()
+    return Path(os.environ.get(PLACE) or told)
 
 
 def settle() -> None:
-    """Make ``SEMANTICA_RESULTS`` absolute, for this process and all that it starts elsewhere.
+    """Make the variable absolute, for this process and those that it starts elsewhere.
 
     Raises:
         RequestError: what it names is no folder.

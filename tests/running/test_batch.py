@@ -81,8 +81,8 @@ def test_relative_paths_are_of_the_shell_s_folder_for_the_notebook_too(tmp_path:
     place = tmp_path / "rel"
     place.mkdir()
     done = subprocess.run(
-        command("run", "../one.yaml"), env=os.environ | {"SEMANTICA_RESULTS": "out of a test"}, cwd=place,
-        capture_output=True, text=True,
+        command("run", "../one.yaml"), cwd=place,
+        env=os.environ | {"SEMANTICA_RESULTS": "out of a test"}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (manifest,) = place.rglob(results.MANIFEST)

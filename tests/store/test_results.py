@@ -169,13 +169,13 @@ def test_a_place_that_can_be_two_or_none_is_refused_in_a_line(tmp_path, monkeypa
     monkeypatch.setenv("SEMANTICA_RESULTS", "out")
     with pytest.raises(RequestError) as caught:
         results.here()
-    assert f"a folder of {tmp_path / 'rel'} or of {tmp_path}: " in str(caught.value)
+    assert f"can be of {tmp_path / 'rel'} or of {tmp_path}: " in str(caught.value)
     monkeypatch.setenv("PWD", str(tmp_path / "rel"))
     (tmp_path / "file").write_text("")
     (tmp_path / "nowhere").symlink_to("absent")
     for name in ("../file", "../file/", "../nowhere"):
         monkeypatch.setenv("SEMANTICA_RESULTS", name)
-        with pytest.raises(RequestError, match="must name a folder, and .* is none"):
+        with pytest.raises(RequestError, match=r"must name a folder, and .* is none"):
             results.here()
     monkeypatch.setenv("SEMANTICA_RESULTS", "~nobody-of-that-name/out")
     with pytest.raises(RequestError, match="is no path: write the whole one"):
