@@ -85,7 +85,7 @@ def test_a_relative_place_is_one_place_for_all_that_the_command_starts(tmp_path,
 
 
 @pytest.mark.parametrize("told", ["../file", "../nowhere", "~nobody-of-that-name/x"])
-@pytest.mark.parametrize("line", ["list", "run transformer-small", "workflow transformer-small"])
+@pytest.mark.parametrize("line", ["list", "run lstm-small --dry-run", "workflow lstm-small"])
 def test_a_place_that_is_no_folder_is_refused(told, line, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
     (tmp_path / "nowhere").symlink_to("absent")
