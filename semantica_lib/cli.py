@@ -59,6 +59,7 @@ def _fail(message: str, code: int) -> int:
 @click.group(cls=_Commands, no_args_is_help=False)
 def command() -> None:
     """Reproduce the experiments on tied embeddings: train, execute notebooks, build the book."""
+    results.settle()
 
 
 def _shard(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -232,7 +233,8 @@ def workflow(names: Sequence[str], overrides: Sequence[str], device: str | None,
     from semantica_lib.running.workflow import snakefile
 
     device = device or "cpu"  # the machines need not be alike, but what they train must be
-    options = [*(word for text in overrides for word in ("--set", text)), "--device", device]
+    whole = (f"{n}={json.dumps(v, default=str)}" for n, v in map(parse_override, overrides))
+    options = [*(word for text in whole for word in ("--set", text)), "--device", device]
     print(snakefile(_requests(names, overrides, device), options, jobs), end="")
 
 
