@@ -266,6 +266,16 @@ def verdicts(names: Sequence[str], overrides: Sequence[str], as_json: bool) -> N
     show(wanted, overrides, bool(names), as_json)
 
 
+@command.command("tables")
+@click.argument("sources", nargs=-1, required=True, metavar="PATH|HUB_ID...")
+@_json
+def tables_(sources: Sequence[str], as_json: bool) -> None:
+    """The input and output table of each checkpoint, and whether they are tied."""
+    from semantica_lib.checkpoints import report
+
+    report.show(sources, as_json)
+
+
 @command.command()
 @click.option("--train/--no-train", default=True, help="train the main experiment if need be")
 def book(train: bool) -> None:
