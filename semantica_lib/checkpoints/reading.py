@@ -112,10 +112,11 @@ def _read(found: Place) -> Checkpoint:
         raise RequestError(
             f"{found.label}: a LoRA adapter, not a checkpoint; merge it into its model"
         )
-    if not made.input and not made.output:
+    if not made.input and not made.output and not made.absent:
         families.assign(made, config)
     judged = status.judge(made, config)
-    made.optimizer = made.optimizer or _optimizer(found)
+    if not made.optimizer and re.match(r"model\.safetensors|pytorch_model\.bin", file):
+        made.optimizer = _optimizer(found)
     if words := _optimizer_words(made.optimizer):
         judged.evidence.append(words)
     table = judged.input or judged.output

@@ -121,7 +121,7 @@ def _both(made: Contents, config: Mapping[str, Any], judged: Judgement) -> None:
         judged.status = "tied"
         judged.evidence.append("both names stand for one array of the file")
         return
-    judged.status, told = _compared(judged)
+    judged.status, told = _compared(judged, made.format)
     judged.evidence.append(told)
     if tied and judged.status == "untied":
         judged.warnings.append(
@@ -133,7 +133,7 @@ def _both(made: Contents, config: Mapping[str, Any], judged: Judgement) -> None:
         judged.evidence.append(f"{VERSION} {does} {why}")
 
 
-def _compared(judged: Judgement) -> tuple[str, str]:
+def _compared(judged: Judgement, kind: str) -> tuple[str, str]:
     """Status and reason of two arrays, by their values."""
     source, head = judged.input, judged.output
     assert source and head
@@ -160,7 +160,7 @@ def _compared(judged: Judgement) -> tuple[str, str]:
         judged.warnings.append("whole numbers without a scale that is known: not compared as such")
     elif quantised and _near(source, head, words):
         return "tied up to quantisation", "all values differ by less than the steps of their types"
-    if head.transposed and source.dtype == head.dtype and _scrambled(source, head):
+    if kind == "safetensors" and head.transposed and _scrambled(source, head):
         judged.warnings.append(
             "the output has the input's numbers in the wrong places, as safetensors.numpy 0.8 "
             "writes a transposed array: make it contiguous first"

@@ -13,7 +13,6 @@ from semantica_lib.errors import RequestError
 
 INPUT = re.compile(r"embed|\bwte\b", re.IGNORECASE)
 NOT_INPUT = re.compile(r"pos|type|segment", re.IGNORECASE)
-REVERSIBLE = re.compile(r'"class_name": ?"ReversibleEmbedding".*?"tie_weights": ?true', re.DOTALL)
 
 
 def read(place: Place, file: str, archive: zipfile.ZipFile | None = None) -> Contents:
@@ -34,9 +33,14 @@ def read(place: Place, file: str, archive: zipfile.ZipFile | None = None) -> Con
         return h5py.File(place.open(file))
 
     tensors: dict[str, Tensor] = {}
+    steps: list[int] = []
 
     def visit(name: str, node: Any) -> None:
-        if not isinstance(node, h5py.Dataset) or "optimizer" in name.split("/")[0]:
+        if not isinstance(node, h5py.Dataset):
+            return
+        if "optimizer" in name.split("/")[0]:
+            if node.shape == () and re.search(r"/(iter\w*(:0)?|vars/0)$", name):
+                steps.append(int(node[()]))
             return
         if node.is_virtual or node.external:
             raise RequestError(f"{place.label}: {name} lies in another file; save it as one")
@@ -54,21 +58,19 @@ def read(place: Place, file: str, archive: zipfile.ZipFile | None = None) -> Con
 
     with opened() as found:
         found.visititems(visit)
-        text = {key: _text(found.attrs.get(key)) for key in ("model_config", "training_config")}
+        training = _json(found.attrs.get("training_config"))
     if archive and "config.json" in archive.namelist():
-        text["model_config"] = archive.read("config.json").decode()
-        told = json_object(text["model_config"].encode(), "config.json").get("compile_config")
-        training = told or {}
-    else:
-        training = json_object(text["training_config"].encode() or b"{}", "training_config")
+        training = _json(archive.read("config.json")).get("compile_config") or {}
     made = Contents("Keras h5", tensors, "Keras")
     made.optimizer = _optimizer(training.get("optimizer_config") or training.get("optimizer"))
-    _roles(made, text["model_config"])
+    if made.optimizer:
+        made.optimizer["step"] = steps
+    _roles(made)
     return made
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else value or ""
+def _json(data: bytes | str | None) -> dict[str, Any]:
+    return json_object(data.encode() if isinstance(data, str) else data or b"{}", "its config")
 
 
 def _optimizer(told: Any) -> dict[str, Any] | None:
@@ -79,26 +81,27 @@ def _optimizer(told: Any) -> dict[str, Any] | None:
     return {name: [config[key]] for name, key in pairs if key in config}
 
 
-def _roles(made: Contents, config: str) -> None:
-    flat = {name: one for name, one in made.tensors.items() if len(one.shape) == 2}
-    inputs = [one for one in flat if INPUT.search(one) and not NOT_INPUT.search(one)]
-    pairs = [
-        (first, last)
-        for first in inputs
-        for last in flat
-        if last != first and flat[last].shape[1] == flat[first].shape[0]
-        and re.search(r"kernel|vars/\d|reverse", last) and not INPUT.search(last.split("/vars")[0])
-    ]  # fmt: skip
+def _roles(made: Contents) -> None:
+    """The embedding, and a kernel with a column a row of it."""
+    flat = {name: one.shape for name, one in made.tensors.items() if len(one.shape) == 2}
+    inputs = [name for name in flat if INPUT.search(name) and not NOT_INPUT.search(name)]
     lengths = {one.shape[0]: name for name, one in made.tensors.items() if len(one.shape) == 1}
-    pairs.sort(key=lambda pair: flat[pair[0]].shape[0] in lengths)
-    if pairs:
-        made.input, made.output = pairs[-1]
-        made.bias = lengths.get(flat[made.input].shape[0], "")
+
+    def is_output(name: str, of: str) -> bool:
+        if name == of or flat[name][1] != flat[of][0]:
+            return False
+        if name.rpartition("/")[0] == of.rpartition("/")[0]:
+            return True  # of a ReversibleEmbedding that is not tied
+        return not INPUT.search(name) and bool(re.search(r"kernel|vars/0|weight", name))
+
+    pairs = [(first, last) for first in inputs for last in flat if is_output(last, first)]
+    if pairs:  # where there are several, one with a bias
+        made.input, made.output = max(pairs, key=lambda pair: flat[pair[0]][0] in lengths)
+        made.bias = lengths.get(flat[made.input][0], "")
     elif inputs:
-        made.input = max(inputs, key=lambda name: flat[name].shape[0])
-        reversible = REVERSIBLE.search(config)
-        made.absent = (
-            ("tied", "its ReversibleEmbedding has tie_weights true")
-            if reversible
-            else ("no output table", "no layer has a unit for each row of the embedding")
-        )
+        made.input = max(inputs, key=lambda name: flat[name][0])
+        made.absent = "no output table", "no layer has a unit for each row of the embedding"
+        if "reversible_embedding" in made.input:
+            made.absent = "tied", "a ReversibleEmbedding without a second table (Keras 3.15)"
+    else:
+        made.absent = "not tables of words", "no layer is an embedding"

@@ -51,11 +51,10 @@ def read(place: Place, file: str) -> Contents:
     made = Contents("ONNX", graph.tensors, "ONNX")
     made.input = graph.input()
     made.output, made.bias = graph.output()
-    if made.output and graph.turned(made.output):
-        made.evidence.append("the graph transposes one table for the product")
     made.absent = "no output table", "no product before its outputs has a table"
-    if not made.input and not made.output:
-        made.absent = "not tables of words", "nothing gathers rows from a table"
+    if not made.input:
+        made.output = made.bias = ""  # of other numbers than a word's
+        made.warnings.append("nothing in the graph gathers rows from a table")
     return made
 
 
@@ -194,9 +193,6 @@ class _Graph:
                     bias = self.constant(constants[0])
                 name = next((one for one in node.inputs if one not in constants), "")
         return "", ""
-
-    def turned(self, table: str) -> bool:
-        return any(node.op == "Transpose" and node.inputs[0] == table for node in self.nodes)
 
 
 def _fields(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, Any]]:

@@ -55,107 +55,70 @@ def load(stream: BinaryIO) -> Any:
         ValueError: it is damaged, or does what no checkpoint does.
     """
     stack: list[Any] = []
-    marks: list[list[Any]] = []
+    marks: list[int] = []
     memo: dict[int, Any] = {}
 
-    def since_mark() -> list[Any]:
-        nonlocal stack
-        found, stack = stack, marks.pop()
+    def marked() -> list[Any]:
+        at = marks.pop()
+        found = stack[at:]
+        del stack[at:]
         return found
 
-    def pairs(flat: list[Any]) -> dict[Any, Any]:
-        return dict(zip(flat[::2], flat[1::2], strict=True))
+    def made(args: Any) -> Made:
+        return Made(stack.pop().words, args)
+
+    def inside(of: str) -> Any:
+        """Where a list's or a dictionary's entries go, of what is now the last of the stack."""
+        return getattr(stack[-1], of) if isinstance(stack[-1], Made) else stack[-1]
+
+    def update(flat: list[Any]) -> None:
+        inside("items").update(zip(flat[::2], flat[1::2], strict=True))
+
+    def build(state: Any) -> None:
+        stack[-1].state = state
+
+    makes = {  # opcodes that put one thing on the stack
+        "NONE": lambda _: None, "NEWTRUE": lambda _: True, "NEWFALSE": lambda _: False,
+        "EMPTY_DICT": lambda _: {}, "EMPTY_LIST": lambda _: [], "EMPTY_TUPLE": lambda _: (),
+        "EMPTY_SET": lambda _: Made("builtins set"), "DUP": lambda _: stack[-1],
+        "TUPLE": lambda _: tuple(marked()), "LIST": lambda _: marked(),
+        "TUPLE1": lambda _: (stack.pop(),), "TUPLE2": lambda _: (stack.pop(), stack.pop())[::-1],
+        "TUPLE3": lambda _: (stack.pop(), stack.pop(), stack.pop())[::-1],
+        "FROZENSET": lambda _: Made("builtins frozenset", rest=marked()),
+        "GET": memo.__getitem__, "BINGET": memo.__getitem__, "LONG_BINGET": memo.__getitem__,
+        "GLOBAL": Name, "STACK_GLOBAL": lambda _: Name(" ".join([stack.pop(), stack.pop()][::-1])),
+        "REDUCE": lambda _: made(stack.pop()), "NEWOBJ": lambda _: made(stack.pop()),
+        "NEWOBJ_EX": lambda _: made([stack.pop(), stack.pop()][1]),
+        "BINPERSID": lambda _: Made("persistent", stack.pop()),
+    }  # fmt: skip
+    does = {  # opcodes that change what is there
+        "PROTO": lambda _: None, "FRAME": lambda _: None, "MARK": lambda _: marks.append(len(stack)),
+        "POP": lambda _: stack.pop(), "POP_MARK": lambda _: marked(),
+        "APPEND": lambda _: update_list([stack.pop()]), "APPENDS": lambda _: update_list(marked()),
+        "ADDITEMS": lambda _: update_list(marked()), "SETITEMS": lambda _: update(marked()),
+        "SETITEM": lambda _: update([stack.pop(), stack.pop()][::-1]),
+        "MEMOIZE": lambda _: memo.update({len(memo): stack[-1]}),
+        **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda at: memo.update({at: stack[-1]})),
+        "BUILD": lambda _: build(stack.pop()),
+    }  # fmt: skip
+
+    def update_list(more: list[Any]) -> None:
+        inside("rest").extend(more)
 
     for count, (opcode, argument, _) in enumerate(pickletools.genops(_Bounded(stream))):
+        if opcode.name == "STOP":
+            return stack.pop()
         if count > OPCODES:
             raise ValueError(f"more than {OPCODES:,} steps")
-        match opcode.name:
-            case "PROTO" | "FRAME":
-                pass
-            case "STOP":
-                return stack.pop()
-            case "MARK":
-                marks.append(stack)
-                stack = []
-            case "POP":
-                stack.pop()
-            case "POP_MARK":
-                since_mark()
-            case "DUP":
-                stack.append(stack[-1])
-            case "NONE":
-                stack.append(None)
-            case "NEWTRUE" | "NEWFALSE":
-                stack.append(opcode.name == "NEWTRUE")
-            case "EMPTY_DICT":
-                stack.append({})
-            case "EMPTY_LIST":
-                stack.append([])
-            case "EMPTY_TUPLE":
-                stack.append(())
-            case "EMPTY_SET":
-                stack.append(Made("builtins set"))
-            case "TUPLE":
-                stack.append(tuple(since_mark()))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                width = int(opcode.name[-1])
-                stack[-width:] = [tuple(stack[-width:])]
-            case "LIST":
-                stack.append(since_mark())
-            case "DICT":
-                stack.append(pairs(since_mark()))
-            case "FROZENSET":
-                stack.append(Made("builtins frozenset", rest=since_mark()))
-            case "APPEND":
-                _rest(stack[-2]).append(stack.pop())
-            case "APPENDS" | "ADDITEMS":
-                added = since_mark()
-                _rest(stack[-1]).extend(added)
-            case "SETITEM":
-                value, key = stack.pop(), stack.pop()
-                _items(stack[-1])[key] = value
-            case "SETITEMS":
-                added = since_mark()
-                _items(stack[-1]).update(pairs(added))
-            case "MEMOIZE":
-                memo[len(memo)] = stack[-1]
-            case "PUT" | "BINPUT" | "LONG_BINPUT":
-                memo[argument] = stack[-1]
-            case "GET" | "BINGET" | "LONG_BINGET":
-                stack.append(memo[argument])
-            case "GLOBAL":
-                stack.append(Name(argument))
-            case "STACK_GLOBAL":
-                name, module = stack.pop(), stack.pop()
-                stack.append(Name(f"{module} {name}"))
-            case "REDUCE" | "NEWOBJ":
-                args, made = stack.pop(), stack.pop()
-                stack.append(Made(made.words, args))
-            case "NEWOBJ_EX":
-                _, args, made = stack.pop(), stack.pop(), stack.pop()
-                stack.append(Made(made.words, args))
-            case "OBJ" | "INST":
-                args = since_mark()
-                words = argument if opcode.name == "INST" else args.pop(0).words
-                stack.append(Made(words, tuple(args)))
-            case "BUILD":
-                state = stack.pop()
-                stack[-1].state = state
-            case "BINPERSID":
-                stack.append(Made("persistent", stack.pop()))
-            case _ if opcode.arg is not None and not opcode.stack_before:
-                stack.append(argument)  # a number, a text, bytes
-            case _:
-                raise ValueError(f"its opcode {opcode.name} is not read")
+        if opcode.name in does:
+            does[opcode.name](argument)
+        elif opcode.name in makes:
+            stack.append(makes[opcode.name](argument))
+        elif opcode.arg is not None and not opcode.stack_before:
+            stack.append(argument)  # a number, a text, bytes
+        else:
+            raise ValueError(f"its opcode {opcode.name} is not read")
     raise EOFError("the file is cut: its pickle does not end")
-
-
-def _rest(value: Any) -> list[Any]:
-    return value.rest if isinstance(value, Made) else value
-
-
-def _items(value: Any) -> dict[Any, Any]:
-    return value.items if isinstance(value, Made) else value
 
 
 def array(value: Any) -> np.ndarray | None:
@@ -167,6 +130,9 @@ def array(value: Any) -> np.ndarray | None:
     if not isinstance(value, Made) or not value.of.endswith("multiarray _reconstruct"):
         return None
     _, shape, dtype, columns, data = value.state
+    if isinstance(data, Made) and data.of == "_codecs encode":  # by Python 3 for Python 2
+        data = data.args[0]
+    data = data.encode("latin-1") if isinstance(data, str) else data  # by Python 2
     kind = np.dtype(dtype.args[0]).newbyteorder(dtype.state[1])
     if kind.hasobject or not isinstance(data, bytes):
         return None

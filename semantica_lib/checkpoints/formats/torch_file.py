@@ -86,11 +86,6 @@ def optimizer(place: Place, file: str) -> dict[str, Any] | None:
 
 def _contents(place: Place, kind: str, root: Any, find: Find) -> Contents:
     made = Contents(kind, {})
-    if isinstance(root, Made) and not mapping(root):
-        raise RequestError(
-            f"{place.label}: a pickle of {root.of.replace(' ', '.')}, not a checkpoint; a pickle "
-            "can run code, so it is not opened"
-        )
     tops = mapping(root)
     wrapper = next((name for name in WRAPPERS if _holds(tops.get(name))), "")
     made.optimizer = _optimizer(root)
@@ -106,6 +101,9 @@ def _contents(place: Place, kind: str, root: Any, find: Find) -> Contents:
         raise RequestError(
             f"{place.label}: an optimizer's state, not a checkpoint; name the model's file"
         )
+    if not made.tensors:
+        of = root.of.replace(" ", ".") if isinstance(root, Made) else type(root).__name__
+        raise RequestError(f"{place.label}: a pickle ({of}) without tensors; name the model's file")
     return made
 
 

@@ -16,6 +16,7 @@ MAGIC = struct.pack("<i", 793712314)  # of fastText
 MODELS = {1: "cbow", 2: "skip-gram", 3: "supervised"}
 LINE = 1 << 20  # bytes of a word or a line of text
 PICKLE_BYTES = 1 << 28
+SUBWORDS = "a word's input vector is the mean of its row and its subwords' rows"
 
 
 def read_fasttext(place: Place, file: str) -> Contents:
@@ -57,7 +58,7 @@ def read_fasttext(place: Place, file: str) -> Contents:
         made.absent = "not tables of words", f"supervised: the output's rows are {labels:,} labels"
     made.evidence.append(
         f"{words:,} words and {buckets:,} buckets of subwords of {smallest} to {largest} letters: "
-        "a word's input vector is the mean of its row and its subwords' rows"
+        + SUBWORDS
     )
     return made
 
@@ -141,10 +142,10 @@ def read_gensim(place: Place, file: str) -> Contents:
             "tables as safetensors or npz"
         )
     state = pickles.mapping(root)
-    inner = {"wv": pickles.mapping(state.get("wv")), "": state}
+    inner = {name: pickles.mapping(state.get(name)) for name in ("wv", "trainables")} | {"": state}
     tensors: dict[str, Tensor] = {}
     for (prefix, holder), name in itertools.product(
-        inner.items(), ("vectors", "vectors_vocab", "vectors_ngrams", "syn1neg", "syn1")
+        inner.items(), ("vectors", "vectors_vocab", "vectors_ngrams", "syn0", "syn1neg", "syn1")
     ):
         path = f"{prefix}.{name}".lstrip(".")
         side = f"{file}.{path}.npy"
@@ -155,10 +156,15 @@ def read_gensim(place: Place, file: str) -> Contents:
         elif (value := pickles.array(holder.get(name))) is not None:
             tensors[path] = whole(path, value.shape, value.dtype.name, lambda value=value: value)
     made = Contents("gensim", tensors, of.rpartition(".")[2])
-    made.input = next((one for one in ("wv.vectors", "vectors") if one in tensors), "")
-    made.output = next((one for one in ("syn1neg",) if one in tensors), "")
+    names = ("wv.vectors", "wv.vectors_vocab", "wv.syn0", "vectors", "syn0")
+    made.input = next(filter(tensors.__contains__, names), "")
+    made.output = next(filter(tensors.__contains__, ("syn1neg", "trainables.syn1neg")), "")
+    if not made.input:
+        raise RequestError(f"{place.label}: gensim's {made.family} without vectors of words")
     made.absent = "no output table", "it keeps the input vectors only"
-    if "syn1" in tensors:
+    if "wv.vectors_ngrams" in tensors:
+        made.evidence.append(SUBWORDS)
+    if not made.output and any(name.endswith("syn1") for name in tensors):
         made.absent = (
             "no output table",
             "hierarchical softmax: syn1's rows are inner nodes, not words",
