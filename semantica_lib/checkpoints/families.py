@@ -19,7 +19,10 @@ _DEFAULTS = (Path(__file__).parent / "defaults.txt").read_text(encoding="utf-8")
 # model_type: asked of every configuration class, and again by a long test.
 TIED, UNTIED = (set(part.split()) for part in _DEFAULTS.split("\n\n"))
 WRAPPED = r"(?:module\.|_orig_mod\.|base_model\.model\.)*"  # data parallel, compiled, merged
-TEXT = r"(?:\w+\.)?(?:(?:language_model|text_model|text_decoder|decoder|model|transformer)\.){0,4}"
+TEXT = (
+    r"(?:(?:language_model|text_model|text_decoder|decoder|encoder|model|transformer|biogpt|led|"
+    r"prophetnet|thinker|generator)\.){0,5}"
+)
 # In the order of preference; all of a name must match, since suffixes alone do not tell.
 INPUTS = (
     TEXT + r"shared\.weight",
@@ -125,6 +128,7 @@ def assign(made: Contents, config: Mapping[str, Any]) -> None:
 def _guess(made: Contents) -> None:
     """Two tables with a row a word each, by what people call them."""
     flat = {name: one for name, one in made.tensors.items() if len(one.shape) == 2}
+    flat |= {gone: flat[kept] for gone, kept in made.aliases.items() if kept in flat}
     inputs = [one for one in flat if LIKE_INPUT.search(one) and not UNLIKE.search(one)]
     inputs = [made.input] if made.input in flat else inputs
     pairs = [

@@ -186,10 +186,13 @@ def _equal(source: Table, head: Table, words: int) -> bool:
     if source.dtype != head.dtype:
         return False
     return all(
-        first.dtype == last.dtype
-        and np.ascontiguousarray(first).tobytes() == np.ascontiguousarray(last).tobytes()
+        first.dtype == last.dtype and np.array_equal(_bits(first), _bits(last))
         for _, _, first, last in _pairs(source, head, words)
     )
+
+
+def _bits(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values).view(f"u{values.itemsize}")
 
 
 def _near(source: Table, head: Table, words: int) -> bool:

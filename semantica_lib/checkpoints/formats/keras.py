@@ -1,7 +1,9 @@
 """Keras' weights in HDF5: .h5, .weights.h5, and the .keras archive around one."""
 
+import contextlib
 import re
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,10 +29,14 @@ def read(place: Place, file: str, archive: zipfile.ZipFile | None = None) -> Con
     if archive and archive.getinfo(member).compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{member} is compressed, which Keras does not do")
 
-    def opened() -> Any:
-        if archive:
-            return h5py.File(zipfile.ZipFile(place.open(file)).open(member))
-        return h5py.File(place.open(file))
+    @contextlib.contextmanager
+    def opened() -> Iterator[Any]:
+        with place.open(file) as outer, contextlib.ExitStack() as stack:
+            inner = outer
+            if archive:
+                whole = stack.enter_context(zipfile.ZipFile(outer))
+                inner = stack.enter_context(whole.open(member))
+            yield stack.enter_context(h5py.File(inner))
 
     tensors: dict[str, Tensor] = {}
     steps: list[int] = []

@@ -10,7 +10,7 @@ from semantica_lib.checkpoints.contents import Contents
 from semantica_lib.checkpoints.formats import pickles
 from semantica_lib.checkpoints.formats.pickles import Made, Name, mapping
 from semantica_lib.checkpoints.place import Place
-from semantica_lib.checkpoints.tensor import SIZES, Tensor, exactly, stored, whole
+from semantica_lib.checkpoints.tensor import SIZES, Tensor, exactly, member_offset, stored, whole
 from semantica_lib.errors import RequestError
 
 PICKLE_BYTES = 1 << 28
@@ -45,11 +45,7 @@ def read_zip(place: Place, file: str, archive: zipfile.ZipFile) -> Contents:
         member = members[f"{root}data/{key}"]
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != size:
             raise ValueError(f"storage {key} is compressed or of another size than it says")
-        with place.open(file) as opened:  # a member's own header tells where its data begin
-            opened.seek(member.header_offset + 26)
-            lengths = exactly(opened, 4)
-        name, extra = int.from_bytes(lengths[:2], "little"), int.from_bytes(lengths[2:], "little")
-        return file, member.header_offset + 30 + name + extra
+        return file, member_offset(place, file, member)
 
     return _contents(place, "PyTorch zip", pickles.load(io.BytesIO(archive.read(pickle))), find)
 
@@ -85,7 +81,8 @@ def optimizer(place: Place, file: str) -> dict[str, Any] | None:
 
 
 def _contents(place: Place, kind: str, root: Any, find: Find) -> Contents:
-    made = Contents(kind, {})
+    tensors: dict[str, Tensor] = {}
+    made = Contents(kind, tensors)
     tops = mapping(root)
     wrapper = next((name for name in WRAPPERS if _holds(tops.get(name))), "")
     made.optimizer = _optimizer(root)
@@ -94,14 +91,14 @@ def _contents(place: Place, kind: str, root: Any, find: Find) -> Contents:
         made.optimizer["step"] = [scalar.rows(0, 1).item() if scalar else step]
     for path, value in _named(tops[wrapper] if wrapper else root):
         if tensor := _tensor(place, path, value, find):
-            made.tensors[path] = tensor  # type: ignore[index]
+            tensors[path] = tensor
     if wrapper:
         made.evidence.append(f"the weights lie under {wrapper!r} in the file")
-    if made.optimizer and not made.tensors:
+    if made.optimizer and not tensors:
         raise RequestError(
             f"{place.label}: an optimizer's state, not a checkpoint; name the model's file"
         )
-    if not made.tensors:
+    if not tensors:
         of = root.of.replace(" ", ".") if isinstance(root, Made) else type(root).__name__
         raise RequestError(f"{place.label}: a pickle ({of}) without tensors; name the model's file")
     return made

@@ -77,7 +77,8 @@ def read_word2vec(place: Place, file: str) -> Contents:
         if text:
             ended = sum(part.count(b"\n") for part in iter(lambda: opened.read(LINE), b""))
             opened.seek(-1, 2)
-            if ended + (opened.read(1) != b"\n") != count:
+            ended += opened.read(1) != b"\n"
+            if ended != count:
                 raise EOFError(f"the file is cut: {count:,} vectors are announced, not {ended:,}")
 
     def load() -> np.ndarray:
