@@ -20,6 +20,7 @@ FLOORS = (
     ("errors", "files"),
     ("settings",),
     ("datasets",),
+    ("checkpoints",),
     ("models",),
     ("trainers",),
     ("store",),

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from semantica_lib.errors import RequestError
 
-JSON_BYTES = 64 << 20  # a config, an index or a tokenizer is smaller
+JSON_BYTES = 25_000_000  # a config, an index or a tokenizer is smaller
 
 
 @dataclass(frozen=True)

@@ -114,9 +114,12 @@ def _read(found: Place) -> Checkpoint:
         )
     if not made.input and not made.output and not made.absent:
         families.assign(made, config)
-    judged = status.judge(made, config)
     if not made.optimizer and re.match(r"model\.safetensors|pytorch_model\.bin", file):
-        made.optimizer = _optimizer(found)
+        try:
+            made.optimizer = _optimizer(found)
+        except Exception:  # damage shows in many ways
+            made.warnings.append("optimizer.pt, beside it, cannot be read")
+    judged = status.judge(made, config)
     if words := _optimizer_words(made.optimizer):
         judged.evidence.append(words)
     table = judged.input or judged.output

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-OPCODES = 10_000_000  # more than the largest models need
+OPCODES = 5_000_000  # more than the largest models need
 ARGUMENT = 1 << 28  # bytes of one text or array
 
 

@@ -8,7 +8,7 @@ from semantica_lib.checkpoints.place import Place, json_object
 from semantica_lib.checkpoints.tensor import SIZES, Tensor, exactly, scaled, stored
 from semantica_lib.errors import RequestError
 
-HEADER_BYTES = 100_000_000  # the format's own limit
+HEADER_BYTES = 25_000_000  # what the hub's own library reads
 TYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64",
     "I32": "int32", "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32",

@@ -13,7 +13,6 @@ from semantica_lib.checkpoints.place import Place
 from semantica_lib.checkpoints.tensor import SIZES, Tensor, exactly, member_offset, stored, whole
 from semantica_lib.errors import RequestError
 
-PICKLE_BYTES = 1 << 28
 MAGIC = 0x1950A86A20F9469CFC6C  # of the legacy format
 STORAGES = {
     "Double": "float64", "Float": "float32", "Half": "float16", "BFloat16": "bfloat16",
@@ -36,10 +35,11 @@ def read_zip(place: Place, file: str, archive: zipfile.ZipFile) -> Contents:
     root = pickle.removesuffix("data.pkl")
     if f"{root}constants.pkl" in members:
         raise RequestError(f"{place.label}: a TorchScript program; save the model's state_dict")
-    if members.get(f"{root}byteorder") and archive.read(f"{root}byteorder") != b"little":
+    for name in (pickle, f"{root}byteorder"):
+        if name in members and members[name].compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{name} is compressed, which torch does not do")
+    if f"{root}byteorder" in members and archive.read(f"{root}byteorder") != b"little":
         raise RequestError(f"{place.label}: written by a big-endian machine; save it on another")
-    if members[pickle].file_size > PICKLE_BYTES:
-        raise ValueError(f"a pickle of {members[pickle].file_size:,} bytes is announced")
 
     def find(key: str, _: str, size: int) -> tuple[str, int]:
         member = members[f"{root}data/{key}"]
@@ -75,8 +75,6 @@ def optimizer(place: Place, file: str) -> dict[str, Any] | None:
     """Decay, rate and step of a file that holds an optimizer alone; None if it is none."""
     with place.open(file) as opened, zipfile.ZipFile(opened) as archive:
         (pickle,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        if archive.getinfo(pickle).file_size > PICKLE_BYTES:
-            return None
         return _optimizer(pickles.load(io.BytesIO(archive.read(pickle))))
 
 
