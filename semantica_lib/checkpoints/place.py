@@ -1,4 +1,4 @@
-"""Where a checkpoint's files lie: a folder of this machine, or a hub; opened to be read in parts."""
+"""Where a checkpoint's files lie: a folder of this machine or a hub; they are read in parts."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from semantica_lib.checkpoints.place import Place
 from semantica_lib.checkpoints.status import Table
 from semantica_lib.errors import RequestError, short
 
-READ = "safetensors, PyTorch, GGUF, ONNX, npz, Keras h5, fastText .bin, word2vec, gensim and CTranslate2"
+READ = "safetensors, PyTorch, GGUF, ONNX, npz, Keras, fastText, word2vec, gensim, CTranslate2"
 # In a folder, the first of these that is there.
 CHOICE = (
     r"model\.safetensors\.index\.json", r"model\.safetensors", r"[^/]*\.safetensors\.index\.json",
@@ -31,6 +32,7 @@ CHOICE = (
     r"(?!optimizer|scheduler|training_args|rng_state|adapter_)[^/]*\.(pt|pth|ckpt|bin)",
     r"[^/]*\.(vec|model|kv)", r"[^/]*/(model\.safetensors|pytorch_model\.bin)",
 )  # fmt: skip
+FILE = re.compile(r"\.(safetensors|bin|pth?|gguf|onnx|npz|h5|keras|ckpt|vec|json)$")
 FOREIGN = (  # first bytes, what they are, what to do
     (b"\x1f\x8b", "compressed by gzip", "unpack it"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it"),
@@ -78,27 +80,22 @@ def tables(source: str) -> Checkpoint:
         ) from None
     if known:
         found = place.local(path)
-    elif hub.ID.fullmatch(source) and not source.startswith(".") and not _file_name(source):
+    elif hub.ID.fullmatch(source) and not source.startswith(".") and not FILE.search(source):
         found = hub.place(source)
     else:
         raise RequestError(f"{source}: no such file or folder")
     try:
         return _read(found)
     except RequestError as error:
-        told = str(error)
-        raise RequestError(told if told.startswith(source) else f"{source}: {told}") from None
+        raise RequestError(
+            f"{source}: {error}".replace(f"{source}: {source}: ", f"{source}: ")
+        ) from None
     except Exception as error:  # damage shows in many ways, and none of them is a fault of ours
         told = " ".join(str(error).split()) or type(error).__name__
         told = {MemoryError: "it announces more than memory holds"}.get(type(error), told)
         raise RequestError(
             f"{source}: damaged, or not what it begins like: {told[:200]}; fetch it anew"
         ) from None
-
-
-def _file_name(source: str) -> bool:
-    return bool(
-        re.search(r"\.(safetensors|bin|pth?|gguf|onnx|npz|h5|keras|ckpt|vec|json)$", source)
-    )
 
 
 def _read(found: Place) -> Checkpoint:
@@ -109,9 +106,7 @@ def _read(found: Place) -> Checkpoint:
     made = _contents(found, file)
     config = found.json("config.json")
     if any(re.search(r"\blora_(embedding_)?[AB]\b", name) for name in made.tensors):
-        raise RequestError(
-            f"{found.label}: a LoRA adapter, not a checkpoint; merge it into its model"
-        )
+        raise RequestError("a LoRA adapter, not a checkpoint; merge it into its model")
     if not made.input and not made.output and not made.absent:
         families.assign(made, config)
     if not made.optimizer and re.match(r"model\.safetensors|pytorch_model\.bin", file):
@@ -120,11 +115,12 @@ def _read(found: Place) -> Checkpoint:
         except Exception:  # damage shows in many ways
             made.warnings.append("optimizer.pt, beside it, cannot be read")
     judged = status.judge(made, config)
-    if words := _optimizer_words(made.optimizer):
-        judged.evidence.append(words)
+    judged.evidence += _optimizer_words(made.optimizer)
     table = judged.input or judged.output
     bias = made.tensors.get(made.bias) if table else None
-    if bias and table and bias.shape[-1] != table.words and bias.shape[-1] != _words(judged.output):
+    if bias and bias.shape[-1:] not in [
+        (one.words,) for one in (judged.input, judged.output) if one
+    ]:
         bias = None
     if judged.input:
         _tokenizer(found, judged)
@@ -137,10 +133,6 @@ def _read(found: Place) -> Checkpoint:
     )  # fmt: skip
 
 
-def _words(table: Table | None) -> int:
-    return table.words if table else -1
-
-
 def _choose(found: Place) -> str:
     names = sorted(found.sizes)
     for pattern in CHOICE:
@@ -148,22 +140,20 @@ def _choose(found: Place) -> str:
         splits = {gguf.SPLIT.sub(r"\1", name) for name in chosen}
         if len(splits) > 1:
             raise RequestError(
-                f"{found.label}: {len(chosen)} checkpoints ({', '.join(chosen[:4])}); name one file"
+                f"{len(chosen)} checkpoints ({', '.join(chosen[:4])}); name one file"
             )
         if chosen:
             return chosen[0]
     if "adapter_config.json" in names:
-        raise RequestError(
-            f"{found.label}: a PEFT adapter, not a checkpoint; merge it into its model"
-        )
+        raise RequestError("a PEFT adapter, not a checkpoint; merge it into its model")
     if ".metadata" in names or any(name.endswith(".distcp") for name in names):
         raise RequestError(
-            f"{found.label}: a distributed checkpoint; write it as one file with "
+            "a distributed checkpoint; write it as one file with "
             "torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
         )
     if "saved_model.pb" in names:
-        raise RequestError(f"{found.label}: a TensorFlow SavedModel; save the weights as .h5")
-    raise RequestError(f"{found.label}: no checkpoint in this folder; what is read: {READ}")
+        raise RequestError("a TensorFlow SavedModel; save the weights as .h5")
+    raise RequestError(f"no checkpoint in this folder; what is read: {READ}")
 
 
 def _contents(found: Place, file: str) -> Contents:
@@ -173,24 +163,17 @@ def _contents(found: Place, file: str) -> Contents:
         first = reader(found, next(iter(shards.where.values())))
         return Contents(first.format, safetensors.Quantised(shards))
     if not found.sizes[file]:
-        raise RequestError(f"{found.label}: {file} is empty; fetch it anew")
+        raise RequestError(f"{file} is empty; fetch it anew")
     with found.open(file) as opened:
         data = opened.read(128)
     for beginning, what, remedy in FOREIGN:
         if data.startswith(beginning):
-            raise RequestError(f"{found.label}: {what}; {remedy}")
+            raise RequestError(f"{what}; {remedy}")
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") < 1 << 40:
         return safetensors.read(found, file)
-    if data.startswith(b"PK\x03\x04"):
-        return _zipped(found, file)
-    if data.startswith(b"\x80\x02\x8a\x0a"):
-        return torch_file.read_legacy(found, file)
-    if data.startswith(b"GGUF"):
-        return gguf.read(found, file)
-    if data.startswith(b"\x89HDF\r\n\x1a\n"):
-        return keras.read(found, file)
-    if data.startswith(vectors.MAGIC):
-        return vectors.read_fasttext(found, file)
+    for beginning, reader in READERS:
+        if data.startswith(beginning):
+            return reader(found, file)
     if data[:1] == b"\x80" and data[1:2] <= b"\x05":
         return vectors.read_gensim(found, file)
     if ctranslate2.begins(data):
@@ -199,23 +182,30 @@ def _contents(found: Place, file: str) -> Contents:
         return vectors.read_word2vec(found, file)
     if data[:1] == b"\x08" or file.endswith(".onnx"):  # the version of ONNX's format comes first
         return onnx.read(found, file)
-    raise RequestError(
-        f"{found.label}: {file} is no checkpoint (it begins {data[:8]!r}); what is read: {READ}"
-    )
+    raise RequestError(f"{file} is no checkpoint (it begins {data[:8]!r}); what is read: {READ}")
 
 
 def _zipped(found: Place, file: str) -> Contents:
     with found.open(file) as opened, zipfile.ZipFile(opened) as archive:
         names = archive.namelist()
         if any(one.flag_bits & 1 for one in archive.infolist()):
-            raise RequestError(f"{found.label}: encrypted; unpack it with its password")
+            raise RequestError("encrypted; unpack it with its password")
         if any(name.endswith("/data.pkl") for name in names):
             return torch_file.read_zip(found, file, archive)
         if "model.weights.h5" in names:
             return keras.read(found, file, archive)
         if any(name.endswith(".npy") for name in names):
             return arrays.read(found, file, archive)
-    raise RequestError(f"{found.label}: a zip archive without tables; unpack it and name one file")
+    raise RequestError("a zip archive without tables; unpack it and name one file")
+
+
+READERS: tuple[tuple[bytes, Callable[[Place, str], Contents]], ...] = (
+    (b"PK\x03\x04", _zipped),
+    (b"\x80\x02\x8a\x0a", torch_file.read_legacy),
+    (b"GGUF", gguf.read),
+    (b"\x89HDF\r\n\x1a\n", keras.read),
+    (vectors.MAGIC, vectors.read_fasttext),
+)
 
 
 def _optimizer(found: Place) -> dict[str, Any] | None:
@@ -227,13 +217,13 @@ def _optimizer(found: Place) -> dict[str, Any] | None:
     return told | {"step": [step]} if told and isinstance(step, int) else told
 
 
-def _optimizer_words(told: dict[str, Any] | None) -> str:
+def _optimizer_words(told: dict[str, Any] | None) -> list[str]:
     def values(of: list[Any]) -> str:
         plain = [f"{one:g}" for one in of if isinstance(one, int | float)]
         return " or ".join(dict.fromkeys(plain))
 
     words = [f"{name} {values(of)}" for name, of in (told or {}).items() if values(of)]
-    return f"its optimizer: {', '.join(words)}" if words else ""
+    return [f"its optimizer: {', '.join(words)}"] if words else []
 
 
 def _tokenizer(found: Place, judged: status.Judgement) -> None:
@@ -255,10 +245,10 @@ def _tokenizer(found: Place, judged: status.Judgement) -> None:
     added = [one["id"] for one in told.get("added_tokens") or () if isinstance(one.get("id"), int)]
     if largest >= source.words:
         raise RequestError(
-            f"{found.label}: {name} has ids up to {largest:,}, and the input table has "
+            f"{name} has ids up to {largest:,}, and the input table has "
             f"{source.words:,} rows: it is another model's; put the right one there"
         )
     if max(added, default=-1) >= source.words:
         judged.warnings.append(f"the tokenizer has added tokens without a row (id {max(added)})")
-    elif 0 <= (spare := source.words - 1 - max([largest, *added])) and spare and largest >= 0:
+    elif (spare := source.words - 1 - max([largest, *added])) >= 0 and spare and largest >= 0:
         judged.evidence.append(f"{spare:,} rows are beyond the tokenizer's words: padding")

@@ -1,8 +1,8 @@
 """What two tables are to each other: the file decides, the config explains."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,15 +42,12 @@ class Table:
 
     def array(self) -> np.ndarray:
         """All of it, [words, width], float32, read now."""
-        made = np.empty((self.words, self.width), np.float32)
         if self.transposed:
-            whole = self.tensor.rows(0, self.shape[0])
-            made[:] = whole.T
-            return made
+            return self.rows(0, self.words).astype(np.float32)
+        made = np.empty((self.words, self.width), np.float32)
         for start in range(0, self.words, self.tensor.at_once):
-            made[start : start + self.tensor.at_once] = self.rows(
-                start, min(self.words, start + self.tensor.at_once)
-            )
+            stop = min(self.words, start + self.tensor.at_once)
+            made[start:stop] = self.rows(start, stop)
         return made
 
     def steps(self, start: int, stop: int, values: np.ndarray) -> np.ndarray | float:
@@ -146,7 +143,8 @@ def _compared(judged: Judgement, kind: str) -> tuple[str, str]:
     words = min(source.words, head.words)
     if source.words == source.width:
         judged.evidence.append("as many words as columns: both orientations are compared")
-        if (turned := Table(*_as(head), True, head.tensor)) and _equal(source, turned, words):
+        turned = replace(head, transposed=True)
+        if _equal(source, turned, words):
             judged.output = turned
             return "equal copies", "one is the other transposed, bit for bit"
     if _equal(source, head, words):
@@ -168,11 +166,9 @@ def _compared(judged: Judgement, kind: str) -> tuple[str, str]:
     return "untied", "two arrays with different values"
 
 
-def _as(table: Table) -> tuple[str, tuple[int, ...], str]:
-    return table.name, table.shape, table.dtype
-
-
-def _pairs(source: Table, head: Table, words: int):  # noqa: ANN202
+def _pairs(
+    source: Table, head: Table, words: int
+) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
     """The rows of both, so many at a time; a transposed one is read once."""
     step = source.tensor.at_once
     turned = head.tensor.rows(0, head.shape[0]) if head.transposed else None

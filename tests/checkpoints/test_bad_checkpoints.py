@@ -98,6 +98,12 @@ def _config(text: str) -> Callable[[Path], str]:
     return write
 
 
+def _distributed(path: Path) -> str:
+    path.mkdir()
+    (path / ".metadata").write_bytes(b"1")
+    return str(path)
+
+
 BAD: list[tuple[str, Callable[[Path], str], str]] = [
     ("absent", lambda path: f"{path}/none.bin", "no such file or folder"),
     ("long name", lambda path: "x" * 5000, "no name of a file"),
@@ -113,7 +119,7 @@ BAD: list[tuple[str, Callable[[Path], str], str]] = [
      b""}), "a TorchScript program; save the model's state_dict"),
     ("shard", _lacks_a_shard, "are missing, such as model-00001-of-00002.safetensors; fetch them"),
     ("index", _contradicts_its_index, "says that lm_head.weight is in s.safetensors, where it is"),
-    ("tokenizer", _another_tokenizer, "tokenizer.json has ids up to 23, and the input table has 23"),
+    ("tokenizer", _another_tokenizer, "has ids up to 23, and the input table has 23 rows"),
     ("config", _config("{"), "config.json is no JSON"),
     ("list", _config("[1]"), "config.json is no JSON object"),
     ("twice", _config('{"a": 1, "a": 2}'), "a name stands there twice"),
@@ -128,8 +134,7 @@ BAD: list[tuple[str, Callable[[Path], str], str]] = [
     ("gguf", _written(struct.pack("<4sIQQ", b"GGUF", 3, 1 << 60, 1)), "1,152,921,504,606,846,976"),
     ("onnx", _written(made.field(1, 8) + made.field(7, made.field(5, b"\x0a\xff"))), "is cut"),
     ("words", _written(b"1000000000 300\nthe 0.1"), "the file is cut"),
-    ("distributed", lambda path: (path.mkdir(), (path / ".metadata").write_bytes(b"1"), str(path))[2],
-     "dcp_to_torch_save"),
+    ("distributed", _distributed, "dcp_to_torch_save"),
 ]  # fmt: skip
 
 

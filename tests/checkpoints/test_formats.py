@@ -1,4 +1,4 @@
-"""Each format, from files that its library or the test writes; what is read of them, and no more."""
+"""Each format, from files that its library or the test writes: what is read, and no more."""
 
 import io
 import json
@@ -150,7 +150,7 @@ def test_gguf_in_parts(tmp_path: Path) -> None:
     made.gguf(last, keys, {"output.weight": ((V, D), 0, W.tobytes())})
     assert tables(str(tmp_path)).status == tables(str(last)).status == "equal copies"
     first.unlink()
-    with pytest.raises(RequestError, match="m-00001-of-00002.gguf is missing; fetch it"):
+    with pytest.raises(RequestError, match="is missing; fetch it"):
         tables(str(last))
 
 
@@ -164,7 +164,11 @@ def test_onnx_is_read_by_its_graph(tmp_path: Path) -> None:
     rest = constant("emb", W), constant("b", W[:, 0].copy()), gather, *folded
     turned = np.ascontiguousarray(W.T)
     found = tables(made.onnx(tmp_path / "b.onnx", constant("k", turned), *rest))
-    assert (found.status, found.output.transposed, found.bias["name"]) == ("equal copies", True, "b")
+    assert (found.status, found.output.transposed, found.bias["name"]) == (
+        "equal copies",
+        True,
+        "b",
+    )
     assert np.array_equal(found.output.array(), W)
     found = tables(made.onnx(tmp_path / "c.onnx", constant("k", turned + 1), *rest))
     assert found.status == "untied"
@@ -352,19 +356,20 @@ def test_only_the_tables_are_read(
 
 def test_a_zip_that_swells_is_refused(tmp_path: Path) -> None:
     """Zeros of 100 MB, packed into a tenth of a megabyte."""
-    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("emb.npy", "w") as file:
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": "<f4", "fortran_order": False, "shape": (25_000, 1000)}
-            )
-            for _ in range(100):
-                file.write(bytes(1_000_000))
+    head = {"descr": "<f4", "fortran_order": False, "shape": (25_000, 1000)}
+    packed = zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED)
+    with packed as archive, archive.open("emb.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, head)
+        for _ in range(100):
+            file.write(bytes(1_000_000))
     tracemalloc.start()
     with pytest.raises(RequestError, match="emb would swell"):
         tables(str(tmp_path / "a.npz"))
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
     with h5py.File(tmp_path / "a.h5", "w") as made_file:  # nothing of it is written
-        made_file.create_dataset("embedding/embeddings", (1 << 20, 1 << 10), "f4", chunks=(1024, 1024))
+        made_file.create_dataset(
+            "embedding/embeddings", (1 << 20, 1 << 10), "f4", chunks=(1024, 1024)
+        )
     with pytest.raises(RequestError, match="would swell"):
         tables(str(tmp_path / "a.h5"))

@@ -1,4 +1,4 @@
-"""A checkpoint on a hub, of which only ranges are fetched: the command, and a server of the test."""
+"""A checkpoint on a hub, of which only ranges are fetched: the command beside a test's server."""
 
 import json
 import os

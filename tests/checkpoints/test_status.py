@@ -20,7 +20,9 @@ W = table(1)
 def test_two_different_tables_are_untied_whatever_the_config_says(tmp_path: Path) -> None:
     other = W.copy()
     other[-1, -1] = np.nextafter(other[-1, -1], np.float32(9))  # one element, by one bit
-    found = tables(folder(tmp_path / "a", {IN: W, OUT: other}, LLAMA | {"tie_word_embeddings": True}))
+    found = tables(
+        folder(tmp_path / "a", {IN: W, OUT: other}, LLAMA | {"tie_word_embeddings": True})
+    )
     assert found.status == "untied"
     assert "two different tables" in found.warnings[0]
     assert np.array_equal(found.input.array(), W) and np.array_equal(found.output.array(), other)
@@ -59,10 +61,14 @@ def test_one_table_alone_is_what_the_library_makes_of_it(
         assert "random" in found.warnings[0]
 
 
-@pytest.mark.parametrize(("kind", "status"), [("mamba", "tied"), ("mamba2", "output table missing")])
+@pytest.mark.parametrize(
+    ("kind", "status"), [("mamba", "tied"), ("mamba2", "output table missing")]
+)
 def test_sister_families_have_their_own_defaults(tmp_path: Path, kind: str, status: str) -> None:
     config = {"model_type": kind, "architectures": ["XForCausalLM"]}
-    assert tables(folder(tmp_path / "a", {"backbone.embeddings.weight": W}, config)).status == status
+    assert (
+        tables(folder(tmp_path / "a", {"backbone.embeddings.weight": W}, config)).status == status
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,7 +132,9 @@ def test_the_name_that_survives_may_be_the_outputs(tmp_path: Path) -> None:
     assert (found.status, found.input.name) == ("tied", "head.weight")
 
 
-def test_orientation_is_told_by_the_shapes_and_by_both_where_they_are_square(tmp_path: Path) -> None:
+def test_orientation_is_told_by_the_shapes_and_by_both_where_they_are_square(
+    tmp_path: Path,
+) -> None:
     turned = np.ascontiguousarray(W.T)
     found = tables(folder(tmp_path / "a", {IN: W, OUT: turned}, LLAMA))
     assert found.output.transposed and found.output.shape == (D, V)
@@ -135,10 +143,14 @@ def test_orientation_is_told_by_the_shapes_and_by_both_where_they_are_square(tmp
     found = tables(folder(tmp_path / "b", {IN: square, OUT: np.ascontiguousarray(square.T)}, LLAMA))
     assert found.status == "equal copies" and found.output.transposed
     assert "both orientations" in " ".join(found.evidence)
-    assert tables(folder(tmp_path / "c", {IN: square, OUT: table(4, D, D)}, LLAMA)).status == "untied"
+    assert (
+        tables(folder(tmp_path / "c", {IN: square, OUT: table(4, D, D)}, LLAMA)).status == "untied"
+    )
 
 
-def test_an_array_saved_transposed_by_numpy_is_known_by_its_scrambled_numbers(tmp_path: Path) -> None:
+def test_an_array_saved_transposed_by_numpy_is_known_by_its_scrambled_numbers(
+    tmp_path: Path,
+) -> None:
     scrambled = W.ravel().reshape(D, V)  # what safetensors.numpy 0.8 writes of W.T
     found = tables(folder(tmp_path / "a", {IN: W, OUT: scrambled}, LLAMA))
     assert found.status == "untied" and "wrong places" in found.warnings[-1]

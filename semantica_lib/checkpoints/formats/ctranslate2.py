@@ -4,6 +4,8 @@ import math
 import struct
 from typing import BinaryIO
 
+import numpy as np
+
 from semantica_lib.checkpoints.contents import Contents
 from semantica_lib.checkpoints.place import Place
 from semantica_lib.checkpoints.tensor import SIZES, Tensor, exactly, scaled, stored
@@ -58,7 +60,7 @@ def read(place: Place, file: str) -> Contents:
 def _dequantised(table: Tensor, scale: Tensor) -> Tensor:
     """CTranslate2's scales divide: 127 is a row's largest."""
 
-    def inverse(start: int, stop: int):  # noqa: ANN202
+    def inverse(start: int, stop: int) -> np.ndarray:
         return 1 / scale.rows(start, stop)
 
     return scaled(table, Tensor(scale.name, scale.shape, scale.dtype, inverse))

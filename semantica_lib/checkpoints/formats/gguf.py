@@ -44,7 +44,7 @@ def read(place: Place, file: str) -> Contents:
         stem, total = split.groups()
         files = [f"{stem}-{one:05}-of-{total}.gguf" for one in range(1, int(total) + 1)]
         if missing := [name for name in files if name not in place.sizes]:
-            raise RequestError(f"{place.label}: {missing[0]} is missing; fetch it")
+            raise RequestError(f"{missing[0]} is missing; fetch it")
     keys: dict[str, Any] = {}
     tensors: dict[str, Tensor] = {}
     for name in files:
@@ -52,7 +52,7 @@ def read(place: Place, file: str) -> Contents:
         keys, tensors = more | keys, tensors | found
     family = str(keys.get("general.architecture", ""))
     if keys.get("general.type") == "adapter" or any(".lora_" in name for name in tensors):
-        raise RequestError(f"{place.label}: a LoRA adapter in GGUF; merge it into its model")
+        raise RequestError("a LoRA adapter in GGUF; merge it into its model")
     table = "token_embd.weight"
     made = Contents("GGUF", tensors, family, input=table if table in tensors else "")
     made.output = "output.weight" if "output.weight" in tensors else ""

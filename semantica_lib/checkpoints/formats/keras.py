@@ -49,7 +49,7 @@ def read(place: Place, file: str, archive: zipfile.ZipFile | None = None) -> Con
                 steps.append(int(node[()]))
             return
         if node.is_virtual or node.external:
-            raise RequestError(f"{place.label}: {name} lies in another file; save it as one")
+            raise RequestError(f"{name} lies in another file; save it as one")
         held = node.id.get_storage_size()
         if swells(held, node.nbytes) or (not node.chunks and held != node.nbytes):
             raise ValueError(f"{name} would swell from {held:,} bytes to {node.nbytes:,}")

@@ -118,9 +118,7 @@ class _Graph:
         if external:
             where, offset = external["location"], int(external.get("offset", 0))
             if where not in self.place.sizes:
-                raise RequestError(
-                    f"{self.place.label}: its data, {where}, are missing; fetch them"
-                )
+                raise RequestError(f"its data, {where}, are missing; fetch them")
             self.tensors[name] = stored(self.place, where, offset, name, sizes, dtype)
         elif data is not None and data[1] - data[0] == size:
             self.tensors[name] = stored(self.place, self.file, data[0], name, sizes, dtype)
@@ -167,9 +165,8 @@ class _Graph:
                 continue
             table = self.constant(node.inputs[0])
             for other in self.nodes:  # a quantised table is made floats after its rows are taken
-                if other.op == "DequantizeLinear" and node.outputs[0] == other.inputs[0]:
-                    if table:
-                        self._quantised(self.tensors[table], other.inputs[1:])
+                if table and other.op == "DequantizeLinear" and node.outputs[0] == other.inputs[0]:
+                    self._quantised(self.tensors[table], other.inputs[1:])
             if table and len(self.tensors[table].shape) == 2 and not self.constant(node.inputs[1]):
                 found.append(table)
         return max(found, key=lambda name: self.tensors[name].shape[0], default="")

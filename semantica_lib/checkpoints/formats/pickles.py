@@ -71,6 +71,9 @@ def load(stream: BinaryIO) -> Any:
         """Where a list's or a dictionary's entries go, of what is now the last of the stack."""
         return getattr(stack[-1], of) if isinstance(stack[-1], Made) else stack[-1]
 
+    def extend(more: list[Any]) -> None:
+        inside("rest").extend(more)
+
     def update(flat: list[Any]) -> None:
         inside("items").update(zip(flat[::2], flat[1::2], strict=True))
 
@@ -92,18 +95,16 @@ def load(stream: BinaryIO) -> Any:
         "BINPERSID": lambda _: Made("persistent", stack.pop()),
     }  # fmt: skip
     does = {  # opcodes that change what is there
-        "PROTO": lambda _: None, "FRAME": lambda _: None, "MARK": lambda _: marks.append(len(stack)),
+        "PROTO": lambda _: None, "FRAME": lambda _: None,
+        "MARK": lambda _: marks.append(len(stack)),
         "POP": lambda _: stack.pop(), "POP_MARK": lambda _: marked(),
-        "APPEND": lambda _: update_list([stack.pop()]), "APPENDS": lambda _: update_list(marked()),
-        "ADDITEMS": lambda _: update_list(marked()), "SETITEMS": lambda _: update(marked()),
+        "APPEND": lambda _: extend([stack.pop()]), "APPENDS": lambda _: extend(marked()),
+        "ADDITEMS": lambda _: extend(marked()), "SETITEMS": lambda _: update(marked()),
         "SETITEM": lambda _: update([stack.pop(), stack.pop()][::-1]),
         "MEMOIZE": lambda _: memo.update({len(memo): stack[-1]}),
         **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda at: memo.update({at: stack[-1]})),
         "BUILD": lambda _: build(stack.pop()),
     }  # fmt: skip
-
-    def update_list(more: list[Any]) -> None:
-        inside("rest").extend(more)
 
     for count, (opcode, argument, _) in enumerate(pickletools.genops(_Bounded(stream))):
         if opcode.name == "STOP":

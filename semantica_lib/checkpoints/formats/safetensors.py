@@ -27,7 +27,7 @@ def read(place: Place, file: str) -> Contents:
         length = int.from_bytes(exactly(opened, 8), "little")
         if length > min(HEADER_BYTES, place.sizes[file]):
             raise ValueError(f"a header of {length:,} bytes is announced")
-        header = json_object(exactly(opened, length), f"{place.label}: the header")
+        header = json_object(exactly(opened, length), "the header")
     notes = header.pop("__metadata__", {})
     tensors, end = {}, 0
     ordered = sorted(header.items(), key=lambda item: item[1]["data_offsets"])
@@ -54,11 +54,10 @@ class Shards(Mapping[str, Tensor]):
     def __init__(self, place: Place, index: str, reader: Callable[[Place, str], Contents]) -> None:
         self.where = place.json(index).get("weight_map")
         if not isinstance(self.where, dict) or not self.where:
-            raise RequestError(f"{place.label}: {index} has no weight_map; fetch it anew")
+            raise RequestError(f"{index} has no weight_map; fetch it anew")
         if missing := sorted({str(file) for file in self.where.values()} - place.sizes.keys()):
             raise RequestError(
-                f"{place.label}: {len(missing)} files of {index} are missing, such as "
-                f"{missing[0]}; fetch them"
+                f"{len(missing)} files of {index} are missing, such as {missing[0]}; fetch them"
             )
         self.index, self.place, self.reader = index, place, reader
         self.read: dict[str, Contents] = {}
@@ -69,8 +68,7 @@ class Shards(Mapping[str, Tensor]):
             self.read[file] = self.reader(self.place, file)
         if name not in self.read[file].tensors:
             raise RequestError(
-                f"{self.place.label}: {self.index} says that {name} is in {file}, where it is not; "
-                "fetch both anew"
+                f"{self.index} says that {name} is in {file}, where it is not; fetch both anew"
             )
         return self.read[file].tensors[name]
 

@@ -34,12 +34,12 @@ def read_zip(place: Place, file: str, archive: zipfile.ZipFile) -> Contents:
     (pickle,) = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     root = pickle.removesuffix("data.pkl")
     if f"{root}constants.pkl" in members:
-        raise RequestError(f"{place.label}: a TorchScript program; save the model's state_dict")
+        raise RequestError("a TorchScript program; save the model's state_dict")
     for name in (pickle, f"{root}byteorder"):
         if name in members and members[name].compress_type != zipfile.ZIP_STORED:
             raise ValueError(f"{name} is compressed, which torch does not do")
     if f"{root}byteorder" in members and archive.read(f"{root}byteorder") != b"little":
-        raise RequestError(f"{place.label}: written by a big-endian machine; save it on another")
+        raise RequestError("written by a big-endian machine; save it on another")
 
     def find(key: str, _: str, size: int) -> tuple[str, int]:
         member = members[f"{root}data/{key}"]
@@ -93,12 +93,10 @@ def _contents(place: Place, kind: str, root: Any, find: Find) -> Contents:
     if wrapper:
         made.evidence.append(f"the weights lie under {wrapper!r} in the file")
     if made.optimizer and not tensors:
-        raise RequestError(
-            f"{place.label}: an optimizer's state, not a checkpoint; name the model's file"
-        )
+        raise RequestError("an optimizer's state, not a checkpoint; name the model's file")
     if not tensors:
         of = root.of.replace(" ", ".") if isinstance(root, Made) else type(root).__name__
-        raise RequestError(f"{place.label}: a pickle ({of}) without tensors; name the model's file")
+        raise RequestError(f"a pickle ({of}) without tensors; name the model's file")
     return made
 
 

@@ -42,7 +42,7 @@ def read_fasttext(place: Place, file: str) -> Contents:
         for name, count in (("input", words + buckets), ("output", labels or words)):
             if exactly(opened, 1) != b"\0":
                 raise RequestError(
-                    f"{place.label}: a quantised fastText model (.ftz), whose tables are not read; "
+                    "a quantised fastText model (.ftz), whose tables are not read; "
                     "take the .bin it was made of"
                 )
             shape = struct.unpack("<2q", exactly(opened, 16))
@@ -131,7 +131,7 @@ def read_gensim(place: Place, file: str) -> Contents:
         RequestError: the pickle is no gensim model's.
     """
     if place.sizes[file] > PICKLE_BYTES:
-        raise RequestError(f"{place.label}: a pickle of {place.sizes[file]:,} bytes; not opened")
+        raise RequestError(f"a pickle of {place.sizes[file]:,} bytes; not opened")
     with place.open(file) as opened:
         root = pickles.load(opened)
     of = root.of.replace(" ", ".") if isinstance(root, pickles.Made) else type(root).__name__
@@ -139,7 +139,7 @@ def read_gensim(place: Place, file: str) -> Contents:
         of = root.args[0].words.replace(" ", ".")
     if not of.startswith("gensim.models."):
         raise RequestError(
-            f"{place.label}: a pickle ({of}), which can run code, so it is not opened; save the "
+            f"a pickle ({of}), which can run code, so it is not opened; save the "
             "tables as safetensors or npz"
         )
     state = pickles.mapping(root)
@@ -152,7 +152,7 @@ def read_gensim(place: Place, file: str) -> Contents:
         side = f"{file}.{path}.npy"
         if name in (holder.get("_SaveLoad__numpys") or holder.get("__numpys") or ()):
             if side not in place.sizes:
-                raise RequestError(f"{place.label}: {side} is missing; put it beside the model")
+                raise RequestError(f"{side} is missing; put it beside the model")
             tensors[path] = arrays.single(place, side, path)
         elif (value := pickles.array(holder.get(name))) is not None:
             tensors[path] = whole(path, value.shape, value.dtype.name, lambda value=value: value)
@@ -161,7 +161,7 @@ def read_gensim(place: Place, file: str) -> Contents:
     made.input = next(filter(tensors.__contains__, names), "")
     made.output = next(filter(tensors.__contains__, ("syn1neg", "trainables.syn1neg")), "")
     if not made.input:
-        raise RequestError(f"{place.label}: gensim's {made.family} without vectors of words")
+        raise RequestError(f"gensim's {made.family} without vectors of words")
     made.absent = "no output table", "it keeps the input vectors only"
     if "wv.vectors_ngrams" in tensors:
         made.evidence.append(SUBWORDS)
