@@ -118,6 +118,8 @@ def assign(made: Contents, config: Mapping[str, Any]) -> None:
             made.input = decoder[0]  # transformers 5.24: an untied decoder reads its own
     if further := [name for name in further if name != made.input]:
         made.evidence.append(f"further input tables: {', '.join(further)}")
+    if "mapping" in names:
+        made.evidence.append("a mapping tells which row is a token's (model2vec)")
     if made.output or made.input:
         made.bias = made.bias or _first(BIASES, names)
     if not made.bias:

@@ -3,7 +3,7 @@
 import re
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def tables(source: str) -> Checkpoint:
             f"{short(source)}: no name of a file; give a path or OWNER/NAME"
         ) from None
     if known:
-        found = place.local(path)
+        found = replace(place.local(path), label=source)
     elif hub.ID.fullmatch(source) and not source.startswith(".") and not FILE.search(source):
         found = hub.place(source)
     else:
@@ -105,6 +105,8 @@ def _read(found: Place) -> Checkpoint:
         found = found.within(folder + slash)
     made = _contents(found, file)
     config = found.json("config.json")
+    if file.startswith("adapter_model"):
+        raise RequestError("a PEFT adapter, not a checkpoint; merge it into its model")
     if any(re.search(r"\blora_(embedding_)?[AB]\b", name) for name in made.tensors):
         raise RequestError("a LoRA adapter, not a checkpoint; merge it into its model")
     if not made.input and not made.output and not made.absent:

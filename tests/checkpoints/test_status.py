@@ -281,10 +281,17 @@ def test_adapters_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b" / "adapter_model.safetensors").write_bytes(b"1")
     with pytest.raises(RequestError, match="PEFT adapter, not a checkpoint; merge it"):
         tables(str(tmp_path / "b"))
+    folder(tmp_path / "c", {OUT: W}, None)  # what modules_to_save leaves
+    (tmp_path / "c" / "model.safetensors").rename(tmp_path / "c" / "adapter_model.safetensors")
+    with pytest.raises(RequestError, match="PEFT adapter, not a checkpoint"):
+        tables(str(tmp_path / "c" / "adapter_model.safetensors"))
 
 
 def test_static_tables_have_no_output_and_pictures_no_words(tmp_path: Path) -> None:
     assert tables(folder(tmp_path / "a", {"embedding.weight": W}, None)).status == "no output table"
+    rows = {"embeddings": W, "mapping": np.arange(2 * V), "weights": W[:, 0].astype(np.float64)}
+    found = tables(folder(tmp_path / "c", rows, None))
+    assert found.status == "no output table" and "a mapping tells" in found.evidence[0]
     made = {"vit.patch.weight": table(1, 9, 9), "classifier.weight": table(2, 10, 9)}
     config = {"model_type": "vit", "architectures": ["ViTForImageClassification"]}
     found = tables(folder(tmp_path / "b", made, config))
