@@ -54,6 +54,7 @@ LIKE_OUTPUT = re.compile(
     r"(?<![a-z])(\w*head|out|output\w*|decoder|fc\w*|\w*proj\w*|generator|\w*logits|classifier|"
     r"unembed\w*|softmax|dense\w*|linear)(?![a-z])", re.I
 )  # fmt: skip
+MOST = 20  # tables that are looked at
 UNLIKE = re.compile(r"pos|type|segment|norm|attn|attention|mlp|lstm|gru|rnn|conv|time", re.I)
 HEADS = re.compile(
     r"\w*(ForCausalLM|LMHeadModel|ForMaskedLM|ForPreTraining|ForConditionalGeneration|"
@@ -132,6 +133,7 @@ def _guess(made: Contents) -> None:
     flat = {name: one for name, one in made.tensors.items() if len(one.shape) == 2}
     flat |= {gone: flat[kept] for gone, kept in made.aliases.items() if kept in flat}
     inputs = [one for one in flat if LIKE_INPUT.search(one) and not UNLIKE.search(one)]
+    inputs = sorted(inputs, key=lambda name: flat[name].shape[0])[-MOST:]
     inputs = [made.input] if made.input in flat else inputs
     pairs = [
         (flat[first].shape[0], flat[last].shape[0] == flat[first].shape[0], first, last)

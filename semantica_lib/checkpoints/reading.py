@@ -40,6 +40,7 @@ FOREIGN = (  # first bytes, what they are, what to do
     (b"<!DOCTYPE", "a web page", "fetch the file itself"),
     (b"<html", "a web page", "fetch the file itself"),
 )
+LISTING_BYTES = 1 << 24  # of a zip's members: some 200,000
 TOKENIZER_SHARE = 0.05  # of the tables' bytes; a larger tokenizer.json is not looked at
 
 
@@ -188,6 +189,15 @@ def _contents(found: Place, file: str) -> Contents:
 
 
 def _zipped(found: Place, file: str) -> Contents:
+    with found.open(file) as opened:
+        opened.seek(max(0, found.sizes[file] - (1 << 16) - 22))
+        tail = opened.read()
+        end = tail.rfind(b"PK\5\6"), tail.rfind(b"PK\6\6")  # the second of large archives
+        length = int.from_bytes(tail[end[0] + 12 : end[0] + 16], "little")
+        if end[1] >= 0:
+            length = int.from_bytes(tail[end[1] + 40 : end[1] + 48], "little")
+        if length > LISTING_BYTES:
+            raise ValueError(f"a list of members of {length:,} bytes is announced")
     with found.open(file) as opened, zipfile.ZipFile(opened) as archive:
         names = archive.namelist()
         if any(one.flag_bits & 1 for one in archive.infolist()):

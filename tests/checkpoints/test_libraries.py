@@ -305,3 +305,48 @@ def test_ctranslate2s_converter(tmp_path: Path, tied: bool, kind: str | None) ->
     assert found.status == ("tied" if tied else "untied")
     rows = model.get_input_embeddings().weight.detach().numpy()
     assert np.allclose(found.input.array(), rows, atol={None: 0, "int8": 0.02}.get(kind, 2e-3))
+
+
+def _multimodal(kind: str, top: bool | None, text: bool | None) -> Any:
+    transformers = pytest.importorskip("transformers")
+    told = [{} if one is None else {"tie_word_embeddings": one} for one in (top, text)]
+    names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "head_dim",
+             "num_key_value_heads", "intermediate_size", "max_position_embeddings",
+             "pad_token_id", "bos_token_id", "eos_token_id")  # fmt: skip
+    words = {name: SIZES[name] for name in names} | told[1]
+    sight = {
+        "hidden_size": D, "intermediate_size": 24, "num_hidden_layers": 1, "patch_size": 4,
+        "num_attention_heads": 2, "image_size": 8, "projection_dim": D,
+    }  # fmt: skip
+    if kind == "llava":
+        parts = transformers.CLIPVisionConfig(**sight), transformers.LlamaConfig(**words)
+        config = transformers.LlavaConfig(vision_config=parts[0], text_config=parts[1], **told[0])
+        return transformers.LlavaForConditionalGeneration(config)
+    if kind == "gemma3":
+        config = transformers.Gemma3Config(vision_config=sight, text_config=words, **told[0])
+        return transformers.Gemma3ForConditionalGeneration(config)
+    words |= {"rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}
+    sight = {"depth": 1, "embed_dim": D, "hidden_size": D, "num_heads": 2}
+    config = transformers.Qwen2VLConfig(vision_config=sight, text_config=words, **told[0])
+    return transformers.Qwen2VLForConditionalGeneration(config)
+
+
+@pytest.mark.parametrize("kind", ["llava", "gemma3", "qwen2_vl"])
+@pytest.mark.parametrize("top", [None, True, False])
+@pytest.mark.parametrize("text", [None, True, False])
+def test_where_multimodal_families_read_the_flag(
+    tmp_path: Path, kind: str, top: bool | None, text: bool | None
+) -> None:
+    """As saved, and with the head taken out of the file and loaded again."""
+    from safetensors.numpy import load_file, save_file
+
+    model = _multimodal(kind, top, text)
+    model.save_pretrained(tmp_path)
+    tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
+    assert tables(str(tmp_path)).status == ("tied" if tied else "untied")
+    file = tmp_path / "model.safetensors"
+    kept = {name: one for name, one in load_file(file).items() if "lm_head" not in name}
+    save_file(kept, file, metadata={"format": "pt"})
+    model = type(model).from_pretrained(tmp_path)
+    tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
+    assert tables(str(tmp_path)).status == ("tied" if tied else "output table missing")

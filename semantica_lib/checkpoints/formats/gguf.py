@@ -12,7 +12,7 @@ from semantica_lib.checkpoints.place import Place
 from semantica_lib.checkpoints.tensor import Tensor, exactly, numbers
 from semantica_lib.errors import RequestError
 
-ENTRIES = 1 << 24  # keys, tensors, tokens
+ENTRIES, TOKENS = 1 << 20, 1 << 24  # keys or tensors; values of an array
 SCALARS = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
 }  # fmt: skip
@@ -107,7 +107,7 @@ def _value(file: BinaryIO, kind: int) -> Any:
     if kind != ARRAY:
         return _unpack(file, SCALARS[kind])[0]
     kind, count = _unpack(file, "IQ")
-    if count > ENTRIES or kind == ARRAY:
+    if count > TOKENS or kind == ARRAY:
         raise ValueError(f"an array of {count:,} values is announced")
     if kind == TEXT:  # the vocabulary, which is passed over
         for _ in range(count):

@@ -90,7 +90,7 @@ def _optimizer(told: Any) -> dict[str, Any] | None:
 def _roles(made: Contents) -> None:
     """The embedding, and a kernel with a column a row of it."""
     flat = {name: one.shape for name, one in made.tensors.items() if len(one.shape) == 2}
-    inputs = [name for name in flat if INPUT.search(name) and not NOT_INPUT.search(name)]
+    inputs = [name for name in flat if INPUT.search(name) and not NOT_INPUT.search(name)][-20:]
     lengths = {one.shape[0]: name for name, one in made.tensors.items() if len(one.shape) == 1}
 
     def is_output(name: str, of: str) -> bool:

@@ -17,7 +17,7 @@ TYPES = {
     9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
     17: "float8_e4m3fn", 19: "float8_e5m2",
 }  # fmt: skip
-FIELDS = 50_000_000
+NODES = 1_000_000
 SMALL = 1 << 20  # bytes of a name or of a number's list
 # What may stand between a table and what it is used for.
 SAME = {"Identity", "Cast", "CastLike", "DequantizeLinear", "Transpose", "QuantizeLinear"}
@@ -67,6 +67,8 @@ class _Graph:
         self.nodes: list[Node] = []
         self.ends: list[str] = []
         for number, value in _fields(opened, *span):
+            if len(self.nodes) + len(self.tensors) > NODES:
+                raise ValueError(f"more than {NODES:,} nodes")
             if number == 1:
                 self.nodes.append(self._node(opened, value))
             elif number == 5:
@@ -160,13 +162,14 @@ class _Graph:
     def input(self) -> str:
         """The largest table that is gathered from by something that is no constant."""
         found = []
+        floats = {one.inputs[0]: one for one in self.nodes if one.op == "DequantizeLinear"}
         for node in self.nodes:
             if node.op not in ("Gather", "GatherBlockQuantized") or len(node.inputs) < 2:
                 continue
             table = self.constant(node.inputs[0])
-            for other in self.nodes:  # a quantised table is made floats after its rows are taken
-                if table and other.op == "DequantizeLinear" and node.outputs[0] == other.inputs[0]:
-                    self._quantised(self.tensors[table], other.inputs[1:])
+            scale = floats.get(node.outputs[0]) if node.outputs else None
+            if table and scale:  # a quantised table is made floats after its rows are taken
+                self._quantised(self.tensors[table], scale.inputs[1:])
             if table and len(self.tensors[table].shape) == 2 and not self.constant(node.inputs[1]):
                 found.append(table)
         return max(found, key=lambda name: self.tensors[name].shape[0], default="")
