@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import os
 import shlex
 import signal
 import sys
@@ -286,6 +287,7 @@ def book(train: bool) -> None:
 @command.command()
 def readme() -> None:
     """Rewrite the results in README.md from the published ones."""
+    os.environ.pop("MPLBACKEND", None)  # one that is not here stops matplotlib's import
     from semantica_lib.pages.readme import write
 
     write()

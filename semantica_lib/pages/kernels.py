@@ -1,7 +1,7 @@
 """The kernels that batches and the book execute notebooks in: this Python, nobody's own start-up.
 
-What stands in the user's IPython profile is for the user's own sessions, and a kernel of the same
-name can be of another Python: neither may break or change what is shown here.
+What stands in the user's IPython profile or matplotlibrc is for the user's own sessions, and a
+kernel of the same name can be of another Python: none may break or change what is shown here.
 """
 
 import json
@@ -16,6 +16,9 @@ from unittest.mock import patch
 KERNEL = "python3"  # as the notebooks name it
 # The last word: it is read after the configuration of the machine and of the environment.
 CONFIGURATION = """\
+import logging
+
+logging.getLogger("matplotlib").setLevel("ERROR")  # a wrong line of a matplotlibrc in its folder
 for of in (c.InteractiveShellApp, c.IPKernelApp):
     of.exec_lines, of.exec_files, of.extensions = [], [], []
     of.exec_PYTHONSTARTUP = False
@@ -44,5 +47,6 @@ def own_kernel(variables: dict[str, str]) -> Iterator[None]:
         (folder / "kernel.json").write_text(json.dumps(spec))
         paths = [place, *filter(None, [os.environ.get("JUPYTER_PATH")])]
         own = {"IPYTHONDIR": str(profile.parent), "JUPYTER_PATH": os.pathsep.join(paths)}
+        own |= {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": ""}  # empty: the kernel's own
         with patch.dict(os.environ, own | variables):  # which kernels inherit
             yield

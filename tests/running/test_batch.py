@@ -147,11 +147,16 @@ def test_the_user_s_own_start_up_files_and_kernels_stay_out(
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "start.py"))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: TkAgg\nthis is no line\n")
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)  # the kernel's own folder
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path))
+    monkeypatch.setenv("MPLBACKEND", "absent")
     request = experiment("one")
     kind, words = batch.work(request, lambda *_: None, 2)
     assert kind == "done", words
     page = results.folder(results.here(), request.wanted[0]) / "one.ipynb"
     assert nbformat.read(page, 4).metadata.kernelspec.name == "python3"
+    assert "this is no line" not in page.read_text()
     assert os.environ["IPYTHONDIR"] == str(tmp_path / "ipython")  # as it was
 
 
