@@ -99,18 +99,27 @@ def _training(function: Callable) -> Callable:
     @_set
     @click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N")
     @click.option("--fresh", is_flag=True, help="discard what is trained here, begin again")
+    @click.option("--shard", metavar="I/N", callback=_shard, help="train the I-th of N shards only")
+    @click.option("--dry-run", is_flag=True, help="only tell what there is to train, and how long")
     @functools.wraps(function)
     def asked(
-        names: Sequence[str], overrides: Sequence[str], device: str | None, **others: Any
+        names: Sequence[str],
+        overrides: Sequence[str],
+        device: str | None,
+        fresh: bool,
+        shard: tuple[int, int] | None,
+        dry_run: bool,
+        **others: Any,
     ) -> None:
-        function(_requests(names, overrides, device), **others)
+        requests = _requests(names, overrides, device)
+        if dry_run:
+            from semantica_lib.running.dry_run import lines
+
+            print("\n".join(lines(_once(requests), fresh, shard)))
+        else:
+            function(requests, fresh, shard, **others)
 
     return asked
-
-
-_sharded = click.option(
-    "--shard", metavar="I/N", callback=_shard, help="train the I-th of N shards of the stacks only"
-)
 
 
 @command.command("list")
@@ -125,7 +134,6 @@ def list_(as_json: bool) -> None:
 
 @command.command()
 @_training
-@_sharded
 def train(requests: Requests, fresh: bool, shard: tuple[int, int] | None) -> None:
     """Train each NAME (an experiment, a sweep or a FILE.yaml) here, without a notebook.
 
@@ -189,25 +197,17 @@ def _train_shard(requests: Requests, shard: tuple[int, int], fresh: bool) -> Non
     "--time-limit", "minutes", type=click.FloatRange(0, min_open=True), metavar="MINUTES",
     help="stop an experiment that takes longer, with a checkpoint",
 )  # fmt: skip
-@_sharded
-@click.option("--dry-run", is_flag=True, help="only tell what there is to train, and how long")
 def run_(
     requests: Requests,
     fresh: bool,
+    shard: tuple[int, int] | None,
     jobs: int,
     minutes: float | None,
-    shard: tuple[int, int] | None,
-    dry_run: bool,
 ) -> None:
     """Train each NAME (an experiment, a sweep or a FILE.yaml) and execute its notebook.
 
     Each has a process of its own. Finished work is kept.
     """
-    if dry_run:
-        from semantica_lib.running.dry_run import lines
-
-        print("\n".join(lines(_once(requests), fresh, shard)))
-        return
     if shard:
         _train_shard(requests, shard, fresh)
         return
