@@ -142,7 +142,7 @@ def test_a_partial_result_takes_its_checkpoints_along_and_a_complete_one_drops_t
     assert target == results.PUBLISHED / f"transformer-small-{OWN.settings_hash[:8]}"
     assert checkpoints(target) == checkpoints(result.folder) and len(checkpoints(target)) == 2
     same(results.load(target), result)
-    told = "partial, at step 20 of 150,000, 4 trials"
+    told = "partial, at step 20 of 150,000, 4 trials, complete as asked"
     assert results.state(results.PUBLISHED, OWN) == results.state(results.here(), OWN) == told
 
     monkeypatch.setattr(results, "full_steps", lambda own: 40)
@@ -195,7 +195,8 @@ def test_what_is_of_a_tree_that_git_cannot_check_is_told_and_not_published(commi
         manifest = result.manifest
         assert [one["dirty"] for one in (manifest, *manifest["stacks"])] == [None, None, None]
         state = results.state(results.here(), OWN)
-        assert state.endswith("4 trials (from a tree that git could not check)")
+        told = "4 trials, complete as asked (from a tree that git could not check)"
+        assert state.endswith(told)
         with pytest.raises(RequestError, match="--fresh in a clone") as error:
             publish([OWN])
         assert "\n" not in str(error.value)

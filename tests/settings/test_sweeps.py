@@ -113,7 +113,9 @@ def test_a_sweep_is_trained_listed_and_finished_work_is_kept(
     made: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", "made", "--set", "steps=20"]) == 0
-    assert capfd.readouterr().out.count("trained in") == 3
+    told = capfd.readouterr().out
+    assert told.count("complete as asked: 20 of the experiment's 150,000 steps, 2 trials") == 3
+    assert told.count("trained in") == 3
     for _, own in points(read(made), [("steps", 20)]):
         result = results.load(results.folder(results.here(), own))
         assert result.covers(own)
