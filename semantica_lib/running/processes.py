@@ -21,7 +21,7 @@ from semantica_lib.models.stack import Layout
 from semantica_lib.running import children
 from semantica_lib.running.devices import spread
 from semantica_lib.running.groups import Group, text_of, trials_in
-from semantica_lib.running.progress import Tell, amount, unit
+from semantica_lib.running.progress import Tell, amount, beginning, unit
 from semantica_lib.running.stopping import STOP_SECONDS
 from semantica_lib.settings.catalogue import MlmSettings
 from semantica_lib.store.checkpoint import save_checkpoint
@@ -69,7 +69,9 @@ def train_all(
                 stack = waiting.pop(0)
                 pipe, process = children.begun(_child, stack, place)
                 running[pipe] = _Running(stack, process, place, stack[0].step)
-            tell(sum(reached.values()), total, unit(stacks[0]))
+            begins = all(one.step == one.stack[0].step for one in running.values())
+            doing = beginning(stacks[0]) if begins else ""
+            tell(sum(reached.values()), total, unit(stacks[0]), doing)
             for one, kind, content in children.heard(running):
                 if kind == "step":
                     one.step, reached[id(one.stack)] = content, amount(one.stack, content)
@@ -80,7 +82,7 @@ def train_all(
                     one.failure = content
                 elif kind == "ended":
                     done(one.stack, one.failure or content)
-        tell(sum(reached.values()), total, unit(stacks[0]))
+        tell(sum(reached.values()), total, unit(stacks[0]), "")
     except BaseException:
         children.stop(running, _ask_to_stop, STOP_SECONDS)
         raise

@@ -228,6 +228,7 @@ def test_a_stopped_batch_leaves_no_process_and_goes_on(kind: signal.Signals) -> 
         assert piece, said
         said += piece
     process.send_signal(kind)
+    assert re.search(r"^long.yaml: compiling:.*<\?,", said, re.MULTILINE)  # and no time left
     said += process.communicate(timeout=60)[1]
     assert process.returncode == (1 if kind != signal.SIGKILL else -kind)
     if kind != signal.SIGKILL:
