@@ -19,6 +19,8 @@ CONFIGURATION = """\
 import logging
 
 logging.getLogger("matplotlib").setLevel("ERROR")  # a wrong line of a matplotlibrc in its folder
+# jupyter_client interrupts every kernel before it ends it, on a busy machine in its last reply.
+logging.getLogger("IPKernelApp").addFilter(lambda line: "KeyboardInterrupt" not in str(line.msg))
 for of in (c.InteractiveShellApp, c.IPKernelApp):
     of.exec_lines, of.exec_files, of.extensions = [], [], []
     of.exec_PYTHONSTARTUP = False
