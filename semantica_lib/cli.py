@@ -180,7 +180,7 @@ def _train_shard(requests: Requests, shard: tuple[int, int], fresh: bool) -> Non
     from semantica_lib.running.run import run_shard
 
     if fresh:
-        raise RequestError("--fresh does not go with --shard: others may have trained by now")
+        raise RequestError("leave out --fresh: with --shard others may have trained by now")
     wanted = _once(requests)
     _check(wanted, False)
     if failures := run_shard(wanted, shard):

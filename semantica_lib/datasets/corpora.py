@@ -223,7 +223,10 @@ def _alone(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("a")
     except OSError as error:
-        raise RequestError(f"cannot write to the cache {folder}: {error.strerror}") from None
+        raise RequestError(
+            f"cannot write to the cache {folder}: {error.strerror}; mend that, or name a folder "
+            "elsewhere by SEMANTICA_RESULTS"
+        ) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -261,5 +261,5 @@ def _refuse_too_much(packed: Mapping[Path, Mapping[str, bytes]]) -> None:
         added = ", ".join(f"{name} ({size / 1e6:.2f} MB)" for name, size in new.items())
         raise RequestError(
             f"{added} beside the {kept / 1e6:.2f} MB that stay in {results.PUBLISHED} would exceed "
-            f"the {LIMIT / 1e6:g} MB that may be published"
+            f"the {LIMIT / 1e6:g} MB that may be published; thin what you publish by --records N"
         )
