@@ -249,6 +249,7 @@ def publish(
     from semantica_lib.running import publish
 
     wanted = [own for some in _requests(names, overrides).values() for own in some]
+    publish.refuse_nameless(wanted)
     for target in publish.publish(wanted, bare, records):
         print(f"published {target}")
     print(publish.told())

@@ -191,6 +191,9 @@ def test_a_file_anywhere_is_trained_stored_and_told_by_the_notebook_of_any_sweep
     assert capfd.readouterr().out.count("finished before") == 3
     asked = []
     monkeypatch.setattr(publish, "publish", lambda wanted, *_: asked.extend(wanted) or [])
+    assert cli.main(["publish", "closing.yaml"]) == 2  # not among the project's sweeps
+    assert "has no name" in capfd.readouterr().err
+    monkeypatch.setattr(publish, "sweeps", lambda: {"closing": own})
     assert cli.main(["publish", "closing.yaml"]) == 0
     assert asked == [point.settings for point in found]
 
