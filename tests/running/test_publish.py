@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import made_language
@@ -20,7 +23,7 @@ from semantica_lib.running.plan import check
 from semantica_lib.running.publish import publish
 from semantica_lib.running.run import run
 from semantica_lib.settings.catalogue import settings
-from semantica_lib.store import results
+from semantica_lib.store import folders, results
 from semantica_lib.store.checkpoint import load_checkpoint
 from semantica_lib.store.listing import rows
 from semantica_lib.store.locks import TAKEN
@@ -522,6 +525,28 @@ def test_a_kill_while_copying_leaves_all_checkpoints_or_none(elsewhere, begins, 
     assert seen == [0, 0, 0, 2] and begins == [{"tied": 20, "untied": 20}]
     assert starts(begins) == {"tied": 20, "untied": 20}
     assert not (elsewhere / TAKEN).exists()
+
+
+def test_what_git_has_comes_back_from_there(tmp_path, monkeypatch):
+    """The book's own results; training them anew may take hours."""
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "a b" / "book" / "results")
+    monkeypatch.setattr(folders, "ROOT", tmp_path / "a b")
+    finish(OWN, 20)
+    (target,) = publish([OWN])
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *command]
+        subprocess.run(git, cwd=tmp_path / "a b", check=True)
+    before = content(target)
+    for name in before:
+        (target / name).write_bytes(b"")
+        with pytest.raises(RequestError, match="is damaged") as error:
+            results.load(target)
+            for file in results.checkpoint_files(results.PUBLISHED, OWN):
+                results.load_checkpoint(file)
+        assert "--fresh" not in str(error.value)
+        (command,) = re.findall("`(git .*)` brings it back", str(error.value))
+        subprocess.run(shlex.split(command), check=True)
+        assert content(target) == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "altered", "removed", "of another step"])
