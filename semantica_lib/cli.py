@@ -93,7 +93,7 @@ def _requests(
 
 
 def _training(function: Callable) -> Callable:
-    """A command that trains: it is given requests, ``fresh`` and ``shard``."""
+    """A command that trains: it is given requests and ``fresh``. Shards are done here."""
 
     @_names
     @_set
@@ -103,21 +103,18 @@ def _training(function: Callable) -> Callable:
     @click.option("--dry-run", is_flag=True, help="only tell what there is to train, and how long")
     @functools.wraps(function)
     def asked(
-        names: Sequence[str],
-        overrides: Sequence[str],
-        device: str | None,
-        fresh: bool,
-        shard: tuple[int, int] | None,
-        dry_run: bool,
-        **others: Any,
+        names: Sequence[str], overrides: Sequence[str], device: str | None, **others: Any
     ) -> None:
         requests = _requests(names, overrides, device)
+        fresh, shard, dry_run = (others.pop(name) for name in ("fresh", "shard", "dry_run"))
         if dry_run:
             from semantica_lib.running.dry_run import lines
 
             print("\n".join(lines(_once(requests), fresh, shard)))
+        elif shard:
+            _train_shard(requests, shard, fresh)
         else:
-            function(requests, fresh, shard, **others)
+            function(requests, fresh, **others)
 
     return asked
 
@@ -134,15 +131,12 @@ def list_(as_json: bool) -> None:
 
 @command.command()
 @_training
-def train(requests: Requests, fresh: bool, shard: tuple[int, int] | None) -> None:
+def train(requests: Requests, fresh: bool) -> None:
     """Train each NAME (an experiment, a sweep or a FILE.yaml) here, without a notebook.
 
     With --shard, several machines that share a folder train together: each its own shard.
     """
     wanted = _once(requests)
-    if shard:
-        _train_shard(requests, shard, fresh)
-        return
     if len(wanted) > 1:  # one alone is refused by its own training
         _check(wanted, fresh)
     from semantica_lib.running.run import trained  # torch takes seconds: only where it is needed
@@ -197,20 +191,11 @@ def _train_shard(requests: Requests, shard: tuple[int, int], fresh: bool) -> Non
     "--time-limit", "minutes", type=click.FloatRange(0, min_open=True), metavar="MINUTES",
     help="stop an experiment that takes longer, with a checkpoint",
 )  # fmt: skip
-def run_(
-    requests: Requests,
-    fresh: bool,
-    shard: tuple[int, int] | None,
-    jobs: int,
-    minutes: float | None,
-) -> None:
+def run_(requests: Requests, fresh: bool, jobs: int, minutes: float | None) -> None:
     """Train each NAME (an experiment, a sweep or a FILE.yaml) and execute its notebook.
 
     Each has a process of its own. Finished work is kept.
     """
-    if shard:
-        _train_shard(requests, shard, fresh)
-        return
     _check([own for some in requests.values() for own in some], fresh)
     from semantica_lib.running.batch import Request, run_batch, told
 

@@ -194,7 +194,7 @@ def test_what_is_published_has_a_name(monkeypatch, capsys, tmp_path):
         wrong, ("transformer-small with weight_decay=0.25", "mine"), strict=True
     ):
         assert cli.main(["publish", *names]) == 2
-        assert f"error: {what} has no name, and all" in capsys.readouterr().err
+        assert f"error: {what} has no name, as all that" in capsys.readouterr().err
         assert not results.PUBLISHED.exists()
     finish(own, 4)
     assert cli.main(["publish", "transformer-small", "--set", "seeds=[1]"]) == 0

@@ -41,9 +41,7 @@ def own_files(path: Path, skip_unreadable: bool) -> OwnFiles:
             to be skipped).
     """
     if not path.exists():
-        raise RequestError(
-            f"there is no file or folder {path} to be a corpus: write text:PATH of what is there"
-        )
+        raise RequestError(f"there is no file or folder {path}: write text:PATH of what is there")
     folder, files, by_name = path.parent, [path], Counter[str]()
     if path.is_dir():
         folder, files = path, []
@@ -75,9 +73,7 @@ def own_files(path: Path, skip_unreadable: bool) -> OwnFiles:
             stacklevel=2,
         )
     if not good:
-        raise RequestError(
-            f"{path} has no text file ({', '.join(SUFFIXES)}) that can be read: rename what is text"
-        )
+        raise RequestError(f"{path} has no text file ({', '.join(SUFFIXES)}) that can be read")
     return OwnFiles(good, list(bad), dict(sorted(by_name.items())))
 
 

@@ -44,10 +44,8 @@ def tokenizer(corpus: Corpus, words: int, least: int, size: int, path: Path) -> 
         made.no_truncation()
         for piece in (*SPECIAL, *corpus.candidates[:words]):
             if made.token_to_id(piece) is None:
-                raise RequestError(
-                    f"{piece} is no single piece of the tokenizer {name}: take another corpus, or "
-                    "fewer synonyms"
-                )
+                wrong = f"{piece} is no single piece of the tokenizer {name}"
+                raise RequestError(f"{wrong}: take another corpus, or fewer synonyms")
     keep(path, made.to_str().encode())
     return made
 

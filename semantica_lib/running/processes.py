@@ -21,7 +21,7 @@ from semantica_lib.models.stack import Layout
 from semantica_lib.running import children
 from semantica_lib.running.devices import spread
 from semantica_lib.running.groups import Group, text_of, trials_in
-from semantica_lib.running.progress import Tell, amount, beginning, unit
+from semantica_lib.running.progress import Tell, amount, unit
 from semantica_lib.running.stopping import STOP_SECONDS
 from semantica_lib.settings.catalogue import MlmSettings
 from semantica_lib.store.checkpoint import save_checkpoint
@@ -70,8 +70,8 @@ def train_all(
                 pipe, process = children.begun(_child, stack, place)
                 running[pipe] = _Running(stack, process, place, stack[0].step)
             begins = all(one.step == one.stack[0].step for one in running.values())
-            doing = beginning(stacks[0]) if begins else ""
-            tell(sum(reached.values()), total, unit(stacks[0]), doing)
+            doing = "beginning" if isinstance(stacks[0][0].own, MlmSettings) else "compiling"
+            tell(sum(reached.values()), total, unit(stacks[0]), doing * begins)
             for one, kind, content in children.heard(running):
                 if kind == "step":
                     one.step, reached[id(one.stack)] = content, amount(one.stack, content)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from tqdm.auto import tqdm
 
 from semantica_lib.running.groups import Group, trials_in
-from semantica_lib.settings.catalogue import MlmSettings, Settings
+from semantica_lib.settings.catalogue import MlmSettings
 
 # Told how much is done, of how much, of what, and what is done before that goes on.
 Tell = Callable[[int, int, str, str], None]
@@ -20,11 +20,6 @@ def amount(stack: Sequence[Group], step: int) -> int:
 
 def unit(stack: Sequence[Group]) -> str:
     return "tokens" if isinstance(stack[0].own, MlmSettings) else "trial-steps"
-
-
-def beginning(stack: Sequence[Group]) -> str:
-    """What a stack does before its first step."""
-    return "compiling" if isinstance(stack[0].own, Settings) else "beginning"
 
 
 class Bar:

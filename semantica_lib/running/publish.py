@@ -54,7 +54,7 @@ def publish(
     """
     with folders.alone(results.PUBLISHED, fcntl.LOCK_EX):
         new: dict[Path, dict[str, Contents]] = {}
-        left: dict[str, None] = {}
+        left = {}
         for own in wanted:
             path, point = _home(own)
             if _has_more(own):
@@ -88,19 +88,15 @@ def _refuse_tree(dirty: bool | None) -> None:
 
 
 def refuse_nameless(wanted: Sequence[AnySettings]) -> None:
-    """Refuse settings that no experiment and no sweep of the project has.
-
-    Raises:
-        RequestError: those of one are not; how to name them.
-    """
+    """Refuse, by a RequestError, settings that no experiment and no sweep of the project has."""
     for own in wanted:
         home, _ = _home(own)
         if home.name not in (own.experiment, *sweeps()) and not folders.is_there(home):
             what = " with ".join(filter(None, [own.experiment, ", ".join(changes(own))]))
             raise RequestError(
-                f"{what} has no name, and all that is published has one: write a sweep with it to "
-                "notebooks/sweeps/NAME.yaml, or an experiment to notebooks/experiments/NAME.yaml; "
-                "then `semantica run NAME` and `semantica publish NAME`"
+                f"{what} has no name, as all that is published has: write it to notebooks/"
+                "experiments/NAME.yaml, or a sweep with it to notebooks/sweeps/NAME.yaml; then "
+                "`semantica run NAME` and `semantica publish NAME`"
             )
 
 

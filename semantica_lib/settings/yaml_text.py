@@ -106,6 +106,4 @@ def parse(text: str, what: str) -> Any:
     ) as error:  # fmt: skip
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
-        raise RequestError(
-            f"{what} is not valid YAML{line}: write `name: value`, a list as [1, 2]"
-        ) from None
+        raise RequestError(f"{what} is not valid YAML{line}: close brackets, quote text") from None

@@ -47,9 +47,8 @@ def naming_damage(path: Path) -> Iterator[None]:
 
 def _damaged(path: Path, reason: str) -> RequestError:
     reason = " ".join(reason.split())
-    return RequestError(
-        f"the result in {path} is damaged ({reason}); {remedy(path, 'train again with --fresh')}"
-    )
+    how = remedy(path, "train again with --fresh")
+    return RequestError(f"the result in {path} is damaged ({reason}); {how}")
 
 
 def remedy(path: Path, else_: str) -> str:

@@ -67,8 +67,7 @@ def _making(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RequestError(
-            f"cannot write results to {folder}: {error.strerror}; mend that, or name a folder "
-            "elsewhere by SEMANTICA_RESULTS"
+            f"cannot write results to {folder}: {error.strerror}; name another by SEMANTICA_RESULTS"
         ) from None
 
 

@@ -21,7 +21,7 @@ def test_own_files(tmp_path):
 
 
 def test_own_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(RequestError, match=r"no file or folder .*nowhere .*write text:PATH"):
+    with pytest.raises(RequestError, match=r"no file or folder .*nowhere: write text:PATH"):
         own_text.own_files(tmp_path / "nowhere", False)
     root = tree(tmp_path, {"x.py": "X"})
     with (
