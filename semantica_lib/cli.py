@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import os
 import shlex
 import signal
 import sys
@@ -76,7 +77,6 @@ _names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 _set = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="a setting")
 _json = click.option("--json", "as_json", is_flag=True, help="one JSON array on stdout")
 Requests = dict[str, list[AnySettings]]  # what is wanted under each name
-Shard = tuple[int, int] | None
 
 
 def _requests(
@@ -94,24 +94,30 @@ def _requests(
 
 
 def _training(function: Callable) -> Callable:
-    """A command that trains: it is given requests, ``fresh`` and ``shard``."""
+    """A command that trains: it is given requests and ``fresh``. Shards are done here."""
 
     @_names
     @_set
     @click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N")
     @click.option("--fresh", is_flag=True, help="discard what is trained here, begin again")
+    @click.option("--shard", metavar="I/N", callback=_shard, help="train the I-th of N shards only")
+    @click.option("--dry-run", is_flag=True, help="only tell what there is to train, and how long")
     @functools.wraps(function)
     def asked(
         names: Sequence[str], overrides: Sequence[str], device: str | None, **others: Any
     ) -> None:
-        function(_requests(names, overrides, device), **others)
+        requests = _requests(names, overrides, device)
+        fresh, shard, dry_run = (others.pop(name) for name in ("fresh", "shard", "dry_run"))
+        if dry_run:
+            from semantica_lib.running.dry_run import lines
+
+            print("\n".join(lines(_once(requests), fresh, shard)))
+        elif shard:
+            _train_shard(requests, shard, fresh)
+        else:
+            function(requests, fresh, **others)
 
     return asked
-
-
-_sharded = click.option(
-    "--shard", metavar="I/N", callback=_shard, help="train the I-th of N shards of the stacks only"
-)
 
 
 @command.command("list")
@@ -126,16 +132,12 @@ def list_(as_json: bool) -> None:
 
 @command.command()
 @_training
-@_sharded
-def train(requests: Requests, fresh: bool, shard: Shard) -> None:
+def train(requests: Requests, fresh: bool) -> None:
     """Train each NAME (an experiment, a sweep or a FILE.yaml) here, without a notebook.
 
     With --shard, several machines that share a folder train together: each its own shard.
     """
     wanted = _once(requests)
-    if shard:
-        _train_shard(requests, shard, fresh)
-        return
     if len(wanted) > 1:  # one alone is refused by its own training
         _check(wanted, fresh)
     from semantica_lib.running.run import trained  # torch takes seconds: only where it is needed
@@ -173,7 +175,7 @@ def _train_shard(requests: Requests, shard: tuple[int, int], fresh: bool) -> Non
     from semantica_lib.running.run import run_shard
 
     if fresh:
-        raise RequestError("--fresh does not go with --shard: others may have trained by now")
+        raise RequestError("leave out --fresh: with --shard others may have trained by now")
     wanted = _once(requests)
     _check(wanted, False)
     if failures := run_shard(wanted, shard):
@@ -189,23 +191,11 @@ def _train_shard(requests: Requests, shard: tuple[int, int], fresh: bool) -> Non
     "--time-limit", "minutes", type=click.FloatRange(0, min_open=True), metavar="MINUTES",
     help="stop an experiment that takes longer, with a checkpoint",
 )  # fmt: skip
-@_sharded
-@click.option("--dry-run", is_flag=True, help="only tell what there is to train, and how long")
-def run_(
-    requests: Requests, fresh: bool, jobs: int, minutes: float | None, shard: Shard, dry_run: bool
-) -> None:
+def run_(requests: Requests, fresh: bool, jobs: int, minutes: float | None) -> None:
     """Train each NAME (an experiment, a sweep or a FILE.yaml) and execute its notebook.
 
     Each has a process of its own. Finished work is kept.
     """
-    if dry_run:
-        from semantica_lib.running.dry_run import lines
-
-        print("\n".join(lines(_once(requests), fresh, shard)))
-        return
-    if shard:
-        _train_shard(requests, shard, fresh)
-        return
     _check([own for some in requests.values() for own in some], fresh)
     from semantica_lib.running.batch import Request, run_batch, told
 
@@ -245,6 +235,7 @@ def publish(
     from semantica_lib.running import publish
 
     wanted = [own for some in _requests(names, overrides).values() for own in some]
+    publish.refuse_nameless(wanted)
     for target in publish.publish(wanted, bare, records):
         print(f"published {target}")
     print(publish.told())
@@ -293,6 +284,7 @@ def book(train: bool) -> None:
 @command.command()
 def readme() -> None:
     """Rewrite the results in README.md from the published ones."""
+    os.environ.pop("MPLBACKEND", None)  # one that is not here stops matplotlib's import
     from semantica_lib.pages.readme import write
 
     write()

@@ -205,21 +205,36 @@ def test_a_terminal_without_unicode_gets_its_table(tmp_path):
     assert "| claim |" in done.stdout
 
 
-def test_variants_are_published_by_their_settings(monkeypatch, capsys, tmp_path):
+def test_what_is_published_has_a_name(monkeypatch, capsys, tmp_path):
+    """That of an experiment or of a sweep; a folder by a hash is shown nowhere."""
     monkeypatch.setattr(publish, "provenance", lambda: {"dirty": False})
     (tmp_path / "mine.yaml").write_text("steps: 3\nseeds: [1]\nbits: 4\n")
-    mine = str(tmp_path / "mine.yaml")
-    variant = find("transformer-small", [("seeds", [1]), ("weight_decay", 0.25)])
+    mine, other = str(tmp_path / "mine.yaml"), [("seeds", [1]), ("weight_decay", 0.25)]
+    variant, own = find("transformer-small", other), find("transformer-small", other[:1])
     finish(variant, 4)
-    assert cli.main(["publish", "transformer-small", "--set", "weight_decay=0.25"]) == 0
-    told = f"published {results.folder(results.PUBLISHED, variant)}\n"
-    assert capsys.readouterr().out == told + "0.0 of 40 MB published, 40.0 left\n"
     finish(find(mine), 3)
-    assert cli.main(["publish", mine]) == 0
-    assert results.best(find(mine)) is not None
-    names = {path.name for path in results.PUBLISHED.iterdir()}
-    hashes = [own.settings_hash[:8] for own in (variant, find(mine))]
-    assert names == {f"transformer-small-{hashes[0]}", f"mine-{hashes[1]}"}
+    wrong = ["transformer-small", "--set", "weight_decay=0.25"], ["transformer-small", mine]
+    for names, what in zip(
+        wrong, ("transformer-small with weight_decay=0.25", "mine"), strict=True
+    ):
+        assert cli.main(["publish", *names]) == 2
+        assert f"error: {what} has no name, as all that" in capsys.readouterr().err
+        assert not results.PUBLISHED.exists()
+    finish(own, 4)
+    assert cli.main(["publish", "transformer-small", "--set", "seeds=[1]"]) == 0
+    told = f"published {results.PUBLISHED / 'transformer-small'}\n"
+    assert capsys.readouterr().out == told + "0.0 of 40 MB published, 40.0 left\n"
+    sweep = tmp_path / "decay.yaml"
+    sweep.write_text("base: transformer-small\nseeds: [1]\ngrid: [{weight_decay: [0.25]}]\n")
+    monkeypatch.setattr(publish, "sweeps", lambda: {"decay": sweep})
+    assert cli.main(["publish", "transformer-small", "--set", "weight_decay=0.25"]) == 0
+    assert {path.name for path in results.PUBLISHED.iterdir()} == {"decay", "transformer-small"}
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "elsewhere"))
+    finish(own, 3)
+    assert cli.main(["publish", "transformer-small"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("semantica: note: transformer-small left as published: what")
+    assert err.count("\n") == 1
 
 
 def test_help_goes_to_stdout(capsys):

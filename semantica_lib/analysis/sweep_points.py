@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Table
-from semantica_lib.errors import RequestError
+from semantica_lib.errors import RequestError, nearest
 from semantica_lib.settings.catalogue import Settings
-from semantica_lib.settings.sweeps import file_of, points, read
+from semantica_lib.settings.sweeps import file_of, points, read, sweeps
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
@@ -39,7 +39,7 @@ def stored(sweep: str) -> list[Point]:
     """
     path = file_of(sweep)
     if path is None:
-        raise RequestError(f"{sweep} is an experiment, not a sweep")
+        raise RequestError(f"{sweep} is an experiment, not a sweep{nearest(sweep, sweeps())}")
     return [Point(varied, own, _result(own)) for varied, own in points(read(path))]
 
 

@@ -219,11 +219,13 @@ def keep(path: Path, data: bytes, needed: int = 0) -> None:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold a folder of the cache; another process that wants it waits."""
+    elsewhere = "name a folder elsewhere by SEMANTICA_RESULTS"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("a")
     except OSError as error:
-        raise RequestError(f"cannot write to the cache {folder}: {error.strerror}") from None
+        wrong = f"cannot write to the cache {folder}: {error.strerror}"
+        raise RequestError(f"{wrong}; {elsewhere}") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -231,10 +233,8 @@ def _alone(folder: Path) -> Iterator[None]:
             tqdm.write(f"waiting for another process that fills {folder}", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError as error:
-            raise RequestError(
-                f"the cache {folder} lies on a file system that has no locks ({error.strerror}); "
-                "name a folder elsewhere by SEMANTICA_RESULTS"
-            ) from None
+            wrong = f"the cache {folder} lies on a file system that has no locks ({error.strerror})"
+            raise RequestError(f"{wrong}; {elsewhere}") from None
         for left in folder.glob("*.part"):  # what a killed process was writing
             left.unlink()
         yield

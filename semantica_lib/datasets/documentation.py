@@ -190,6 +190,6 @@ def read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RequestError(f"{file} is not UTF-8 (at byte {error.start})") from None
+        raise RequestError(f"{file} is not UTF-8 (at byte {error.start}): save it so") from None
     except OSError as error:
         raise RequestError(f"cannot read {file}: {error.strerror}") from None

@@ -41,7 +41,7 @@ def own_files(path: Path, skip_unreadable: bool) -> OwnFiles:
             to be skipped).
     """
     if not path.exists():
-        raise RequestError(f"there is no file or folder {path} to be a corpus")
+        raise RequestError(f"there is no file or folder {path}: write text:PATH of what is there")
     folder, files, by_name = path.parent, [path], Counter[str]()
     if path.is_dir():
         folder, files = path, []

@@ -42,8 +42,10 @@ def philox(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor
 def words(seeds: Tensor, stream: int, step: Tensor, rows: Tensor, columns: int) -> list[Tensor]:
     """Independent random words for every trial at one step.
 
-    In a compiled function the rows must be data, not a ``torch.arange`` made there: PyTorch 2.13
-    computes with the latter in 32 bits, which is wrong here (a test compares the two).
+    In a compiled function the rows must be data, not a ``torch.arange`` made there: where PyTorch
+    2.13 multiplies the latter by a constant that fits a signed 32-bit int, as here, it multiplies
+    its lanes as such ints, though they are int64. That is wrong, as measured, from a magnitude of
+    2**28 on with AVX-512 (eight lanes), of 2**29 on with AVX2 (four).
 
     Args:
         seeds: ``(trial,)`` int64, each in ``[0, 2**32)``.

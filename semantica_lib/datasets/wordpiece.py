@@ -44,7 +44,8 @@ def tokenizer(corpus: Corpus, words: int, least: int, size: int, path: Path) -> 
         made.no_truncation()
         for piece in (*SPECIAL, *corpus.candidates[:words]):
             if made.token_to_id(piece) is None:
-                raise RequestError(f"{piece} is no single piece of the tokenizer {name}")
+                wrong = f"{piece} is no single piece of the tokenizer {name}"
+                raise RequestError(f"{wrong}: take another corpus, or fewer synonyms")
     keep(path, made.to_str().encode())
     return made
 
@@ -70,7 +71,8 @@ def choose(corpus: Corpus, words: int, least: int, found: Mapping[str, int]) -> 
         some = ", ".join(f"{word} {found.get(word, 0)}" for word in rare[:5])
         raise RequestError(
             f"{words} words are needed for synonyms, and {len(often)} of those of corpus "
-            f"{corpus.name} occur {least} times or more; others: {some or 'none'}"
+            f"{corpus.name} occur {least} times or more; others: {some or 'none'}; take "
+            "more text, or lower synonyms, broken_synonyms or least_occurrences"
         )
     return {word: found[word] for word in sorted(often[:words], key=lambda word: -found[word])}
 

@@ -100,9 +100,11 @@ def _unfinished(result: Result) -> str:
     own, done = result.settings, result.manifest["steps_done"]
     there = not result.published or results.checkpoints(result)  # a published one may be without
     on = "goes on from there and completes it." if there else "trains one anew."
+    asked = " complete as asked," * (own.steps <= done)  # by `--set steps=N`
     return (
-        f" **It is partial**: its trials are at step {done:,} of {results.full_steps(own):,}. No "
-        f"claim is decided yet: for that reason alone all verdicts are *inconclusive*. "
+        f" **It is partial**:{asked} its trials are at step {done:,} of "
+        f"{results.full_steps(own):,}. No claim is decided yet: for that reason alone all verdicts "
+        f"are *inconclusive*. "
         f"`{run_command(own)}` {on}"
     )
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import seaborn as sns
 from IPython.display import Image
-from matplotlib import rc_context
+from matplotlib import rc_context, rcdefaults
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -23,6 +23,7 @@ from semantica_lib.errors import RequestError, short
 from semantica_lib.files import write_whole
 from semantica_lib.settings.spelling import typed
 
+rcdefaults()  # not those of a matplotlibrc of the user's own
 BLUE, ORANGE, GREEN, *_ = sns.color_palette("colorblind")
 GREY, BLACK = "0.45", "0.1"
 WIDTH, DOTS = 6.8, 100  # inches, and page pixels an inch; files have twice as many

@@ -1,7 +1,7 @@
 """The kernels that batches and the book execute notebooks in: this Python, nobody's own start-up.
 
-What stands in the user's IPython profile is for the user's own sessions, and a kernel of the same
-name can be of another Python: neither may break or change what is shown here.
+What stands in the user's IPython profile or matplotlibrc is for the user's own sessions, and a
+kernel of the same name can be of another Python: none may break or change what is shown here.
 """
 
 import os
@@ -16,6 +16,11 @@ from ipykernel.kernelspec import write_kernel_spec
 KERNEL = "python3"  # as the notebooks name it
 # The last word: it is read after the configuration of the machine and of the environment.
 CONFIGURATION = """\
+import logging
+
+logging.getLogger("matplotlib").setLevel("ERROR")  # a wrong line of a matplotlibrc in its folder
+# jupyter_client interrupts every kernel before it ends it, on a busy machine in its last reply.
+logging.getLogger("IPKernelApp").addFilter(lambda line: "KeyboardInterrupt" not in str(line.msg))
 for of in (c.InteractiveShellApp, c.IPKernelApp):
     of.exec_lines, of.exec_files, of.extensions = [], [], []
     of.exec_PYTHONSTARTUP = False
@@ -37,5 +42,6 @@ def own_kernel(variables: dict[str, str]) -> Iterator[None]:
         write_kernel_spec(Path(place, "kernels", KERNEL))
         paths = [place, *filter(None, [os.environ.get("JUPYTER_PATH")])]
         own = {"IPYTHONDIR": str(profile.parent), "JUPYTER_PATH": os.pathsep.join(paths)}
+        own |= {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": ""}  # empty: the kernel's own
         with patch.dict(os.environ, own | variables):  # which kernels inherit
             yield

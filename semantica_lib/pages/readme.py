@@ -70,7 +70,7 @@ def write() -> None:
     text = README.read_text(encoding="utf-8")
     whole = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
     if not whole.search(text):
-        raise RequestError(f"README.md lacks the lines {BEGIN} and {END}")
+        raise RequestError(f"README.md lacks the lines {BEGIN} and {END}: put them in")
     write_whole(FIGURE, png(endings(found[:1])))
     content = f"{BEGIN}\n\n{block(found)}\n{END}"
     write_whole(README, whole.sub(lambda _: content, text).encode())

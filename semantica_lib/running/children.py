@@ -44,13 +44,15 @@ def stop(running: Running, ask: Callable[[Any, Any], None], seconds: float) -> N
     """Ask all to end, and kill those that do not within so many seconds."""
     for pipe, child in running.items():
         ask(pipe, child)
-    for pipe, child in running.items():
-        deadline = time.monotonic() + seconds
-        while child.process.is_alive() and time.monotonic() < deadline:
-            with contextlib.suppress(EOFError, OSError):  # keep its pipe from filling up
-                while pipe.poll(0.05):
-                    pipe.recv()
-            child.process.join(0.05)
+    deadline, waiting = time.monotonic() + seconds, list(running)
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        for pipe in multiprocessing.connection.wait(waiting, left):
+            try:
+                pipe.recv()  # keeps it from filling up
+            except (EOFError, OSError):  # it ends
+                waiting.remove(pipe)
+    for child in running.values():
+        child.process.join(max(0, deadline - time.monotonic()))
         if child.process.is_alive():
             child.process.kill()
 

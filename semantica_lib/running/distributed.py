@@ -82,7 +82,7 @@ def _train(stack: list[Group], device: str, tell: Tell | None) -> None:
 
     def going_on(step: int) -> bool:
         if tell:
-            tell(amount(stack, step), amount(stack, stack[0].own.steps), unit(stack))
+            tell(amount(stack, step), amount(stack, stack[0].own.steps), unit(stack), "")
         return not stopped.is_set()
 
     try:

@@ -30,7 +30,7 @@ def lines(
     trials = sum(one.trials for one in stacks)
     told.append(
         f"{len(stacks)} stack(s), {trials:,} trials: {estimate.duration(work)} of computing, "
-        f"{estimate.duration(time)} with {at_once} at a time, and the notebooks"
+        f"{estimate.duration(time)} with {at_once} at a time, without notebooks"
     )
     bases = dict.fromkeys(estimate.basis(one.own, one.device) for one in stacks)
     return [*told, f"expected from: {'; '.join(bases)}"]

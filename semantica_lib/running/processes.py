@@ -69,7 +69,9 @@ def train_all(
                 stack = waiting.pop(0)
                 pipe, process = children.begun(_child, stack, place)
                 running[pipe] = _Running(stack, process, place, stack[0].step)
-            tell(sum(reached.values()), total, unit(stacks[0]))
+            begins = all(one.step == one.stack[0].step for one in running.values())
+            doing = "beginning" if isinstance(stacks[0][0].own, MlmSettings) else "compiling"
+            tell(sum(reached.values()), total, unit(stacks[0]), doing * begins)
             for one, kind, content in children.heard(running):
                 if kind == "step":
                     one.step, reached[id(one.stack)] = content, amount(one.stack, content)
@@ -80,7 +82,7 @@ def train_all(
                     one.failure = content
                 elif kind == "ended":
                     done(one.stack, one.failure or content)
-        tell(sum(reached.values()), total, unit(stacks[0]))
+        tell(sum(reached.values()), total, unit(stacks[0]), "")
     except BaseException:
         children.stop(running, _ask_to_stop, STOP_SECONDS)
         raise

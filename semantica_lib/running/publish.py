@@ -6,6 +6,7 @@ settings of one; else in that of the sweep that asks most of it; else in a folde
 
 import fcntl
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,16 @@ def publish(
     """
     with folders.alone(results.PUBLISHED, fcntl.LOCK_EX):
         new: dict[Path, dict[str, Contents]] = {}
+        left = {}
         for own in wanted:
-            if not _has_more(own):
-                path, point = _home(own)
+            path, point = _home(own)
+            if _has_more(own):
+                left[path.name] = None
+            else:
                 new.setdefault(path, {})[point] = _taken(own, bare, records)
+        if left:
+            why = "what is published there has all trials of what is here, and more or further ones"
+            print(f"semantica: note: {', '.join(left)} left as published: {why}", file=sys.stderr)
         packed = {path: _packed(path, some) for path, some in new.items()}
         _refuse_tree(provenance()["dirty"])
         _refuse_too_much(packed)
@@ -78,6 +85,19 @@ def _refuse_tree(dirty: bool | None) -> None:
             "the working tree has changes in the library, its settings or the lock; commit them "
             "before publishing"
         )
+
+
+def refuse_nameless(wanted: Sequence[AnySettings]) -> None:
+    """Refuse, by a RequestError, settings that no experiment and no sweep of the project has."""
+    for own in wanted:
+        home, _ = _home(own)
+        if home.name not in (own.experiment, *sweeps()) and not folders.is_there(home):
+            what = " with ".join(filter(None, [own.experiment, ", ".join(changes(own))]))
+            raise RequestError(
+                f"{what} has no name, as all that is published has: write it to notebooks/"
+                "experiments/NAME.yaml, or a sweep with it to notebooks/sweeps/NAME.yaml; then "
+                "`semantica run NAME` and `semantica publish NAME`"
+            )
 
 
 def told() -> str:
@@ -261,5 +281,5 @@ def _refuse_too_much(packed: Mapping[Path, Mapping[str, bytes]]) -> None:
         added = ", ".join(f"{name} ({size / 1e6:.2f} MB)" for name, size in new.items())
         raise RequestError(
             f"{added} beside the {kept / 1e6:.2f} MB that stay in {results.PUBLISHED} would exceed "
-            f"the {LIMIT / 1e6:g} MB that may be published"
+            f"the {LIMIT / 1e6:g} MB that may be published; thin what you publish by --records N"
         )

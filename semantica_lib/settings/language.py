@@ -15,6 +15,7 @@ from semantica_lib.settings.schema import (
     Real,
     Seed,
     Whole,
+    of_length,
     refuse_contradictions,
 )
 from semantica_lib.settings.spelling import typed
@@ -74,7 +75,9 @@ class MlmSettings(Common):
     """of words for which DH holds: drawn anew, or the one that stands there before masking"""
     masked_share: Annotated[Real, Field(gt=0, lt=1)] = 0.15
     """of the tokens, predicted"""
-    replacement: Annotated[tuple[Real, Real, Real], Field(strict=False)] = (0.8, 0.1, 0.1)
+    replacement: Annotated[
+        tuple[Real, Real, Real], Field(strict=False), of_length(0.8, 0.1, 0.1)
+    ] = (0.8, 0.1, 0.1)
     """shares of the masked places that show the mask, a random token, what stood there"""
     layers: Count | None = by_profile(2, 3)
     """of the encoder"""

@@ -42,12 +42,24 @@ def _prose(value: str) -> str:
     return value
 
 
+def of_length(*usual: float) -> BeforeValidator:
+    """Refuses a list of more or fewer values than these."""
+
+    def same(value: Any) -> Any:
+        several = isinstance(value, list | tuple)
+        if isinstance(value, int | float) or (several and len(value) != len(usual)):
+            raise ValueError(f"should be {len(usual)} values, as {list(usual)}")
+        return value
+
+    return BeforeValidator(same)
+
+
 Real = Annotated[float, BeforeValidator(as_number)]
 Whole = Annotated[int, BeforeValidator(as_number)]
 Count = Annotated[Whole, Field(ge=1, le=10**9)]
 Prose = Annotated[str, AfterValidator(_prose)]
 Share = Annotated[Real, Field(ge=0, lt=1)]
-Betas = Annotated[tuple[Share, Share], Field(strict=False)]
+Betas = Annotated[tuple[Share, Share], Field(strict=False), of_length(0.9, 0.999)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
 # Of any length, which may be written as its one value.
 Seeds = Annotated[tuple[Seed, ...], Field(strict=False), BeforeValidator(as_list)]

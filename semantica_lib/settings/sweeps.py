@@ -120,6 +120,6 @@ def points(
                 own = own.model_copy(update={name: getattr(base, name) for name in RECORDED})
             if own.settings_hash in found:
                 told = ", ".join(f"{name}={short(value)}" for name, value in varied.items())
-                raise RequestError(f"the point {told} of the sweep stands in its grid twice")
+                raise RequestError(f"the point {told} stands in the grid twice: leave one out")
             found[own.settings_hash] = varied, own
     return list(found.values())

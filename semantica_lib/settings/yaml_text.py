@@ -48,7 +48,7 @@ class _Loader(yaml.SafeLoader):
             name = self.construct_object(key, deep=deep)
             if isinstance(name, Hashable):  # what is not is refused below
                 if name in names:
-                    raise RequestError(f"{short(name)} stands there twice")
+                    raise RequestError(f"{short(name)} stands there twice: leave one out")
                 names.add(name)
         return super().construct_mapping(node, deep)
 
@@ -99,11 +99,11 @@ def parse(text: str, what: str) -> Any:
     except RequestError as error:
         raise RequestError(f"{what}: {error}") from None
     except RecursionError:
-        raise RequestError(f"{what} is nested too deeply") from None
+        raise RequestError(f"{what} is nested too deeply: at most {DEEPEST} brackets") from None
     # PyYAML lets what Python says of a bad number, date or the like pass
     except (
         yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError
     ) as error:  # fmt: skip
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
-        raise RequestError(f"{what} is not valid YAML{line}") from None
+        raise RequestError(f"{what} is not valid YAML{line}: close brackets, quote text") from None

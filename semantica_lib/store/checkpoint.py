@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from semantica_lib.errors import RequestError
 from semantica_lib.files import write_whole
+from semantica_lib.store.folders import remedy
 
 if TYPE_CHECKING:  # torch takes a second to import: who only lists results does without
     from torch import Tensor
@@ -46,7 +47,8 @@ def load_checkpoint(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
 
 def _damaged(path: Path, reason: str) -> str:
     reason = " ".join(reason.split())
-    return f"checkpoint {path} is damaged ({reason}); delete it, or start again with --fresh"
+    how = remedy(path, "delete it, or start again with --fresh")
+    return f"checkpoint {path} is damaged ({reason}); {how}"
 
 
 def _digest(tensors: "Mapping[str, Tensor]", about: Mapping[str, str]) -> str:

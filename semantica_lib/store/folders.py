@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from semantica_lib.errors import RequestError
-from semantica_lib.files import write_whole
+from semantica_lib.files import ROOT, write_whole
 
 MANIFEST, TRAJECTORY, METRICS = "manifest.json", "trajectory.npz", "metrics.csv.gz"
 PLAIN_METRICS = "metrics.csv"  # as results of an earlier version have them
@@ -46,7 +47,16 @@ def naming_damage(path: Path) -> Iterator[None]:
 
 def _damaged(path: Path, reason: str) -> RequestError:
     reason = " ".join(reason.split())
-    return RequestError(f"the result in {path} is damaged ({reason}); train again with --fresh")
+    how = remedy(path, "train again with --fresh")
+    return RequestError(f"the result in {path} is damaged ({reason}); {how}")
+
+
+def remedy(path: Path, else_: str) -> str:
+    """What brings back a damaged file or folder: git, where the project ships it."""
+    if path.is_relative_to(ROOT / "book"):
+        command = ["git", "-C", str(ROOT), "checkout", "--", str(path.relative_to(ROOT))]
+        return f"`{shlex.join(command)}` brings it back"
+    return else_
 
 
 def is_there(path: Path) -> bool:

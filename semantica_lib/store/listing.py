@@ -45,8 +45,8 @@ def summary(states: Sequence[str]) -> str:
     if len(states) == 1:
         return states[0]
     complete = [state for state in states if state.startswith("complete")]
-    others = dict.fromkeys(s for s in states if not s.startswith(("complete", "missing")))
-    notes = [state[state.index("(") :] for state in complete if "(" in state]
+    others = dict.fromkeys(s for s in states if not s.startswith(("complete,", "missing")))
+    notes = [s[s.index("(") :] for s in complete if "(" in s and s not in others]
     counts = [f"{notes.count(note)} {note}" for note in dict.fromkeys(notes)]
     return "; ".join([f"{len(complete)} of {len(states)} complete", *others, *counts])
 

@@ -66,7 +66,9 @@ def _making(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RequestError(f"cannot write results to {folder}: {error.strerror}") from None
+        raise RequestError(
+            f"cannot write results to {folder}: {error.strerror}; name another by SEMANTICA_RESULTS"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -79,7 +81,7 @@ def _locked(file: Path, kind: int, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             told = f"{file.parent} is in use by {_holder(lock)}"
             if not wait:
-                raise InUse(told) from None
+                raise InUse(f"{told}; try again when that has ended") from None
             print(f"semantica: note: {told}; waiting for it", file=sys.stderr, flush=True)
             fcntl.flock(lock, kind)
         except OSError as error:

@@ -211,9 +211,10 @@ def state(place: Path, own: AnySettings) -> str:
     """A result's state in a few words.
 
     ``missing``; ``interrupted at step 7,000 of 150,000``; ``complete, 150,000 steps, 10 trials``;
-    ``partial, at step 20,000 of 500,000, 10 trials``; the last two with ``; interrupted at step
-    25,000`` where training has begun to add to them, then ``(stale: ...)`` and ``(from a tree with
-    uncommitted changes)``, or ``(from a tree that git could not check)``; or ``damaged: ...``.
+    ``complete as asked: 5 of the experiment's 150,000 steps, 10 trials`` where these settings ask
+    for no more; ``partial, at step 20,000 of 500,000, 10 trials``, with ``, complete as asked``
+    where no more were asked for then; these with ``; interrupted at step 25,000`` where training
+    goes on, ``(stale: ...)`` and ``(from a tree with uncommitted changes)``; ``damaged: ...``.
     """
     full = full_steps(own)
     try:
@@ -228,8 +229,11 @@ def state(place: Path, own: AnySettings) -> str:
         return f"interrupted at step {min(begun):,} of {full:,}" if begun else "missing"
     done, trials = result.manifest["steps_done"], len(result.seed)
     words = f"complete, {done:,} steps, {trials} trials"
-    if not result.complete:
-        words = f"partial, at step {done:,} of {full:,}, {trials} trials"
+    if not result.complete and result.covers(own):
+        words = f"complete as asked: {done:,} of the experiment's {full:,} steps, {trials} trials"
+    elif not result.complete:
+        then = ", complete as asked" * (result.settings.steps <= done)
+        words = f"partial, at step {done:,} of {full:,}, {trials} trials{then}"
     if begun - {done}:
         words += f"; interrupted at step {min(begun - {done}):,}"
     words += f" (stale: {result.stale})" if result.stale else ""

@@ -166,7 +166,9 @@ def test_no_room(tmp_path, harvests, monkeypatch):
 
 def test_cache_that_cannot_be_a_folder(tmp_path, harvests):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RequestError, match=r"cannot write to the cache .*: Not a directory"):
+    with pytest.raises(
+        RequestError, match=r"cannot write to the cache .*: Not a directory; .*SEMANTICA_RES"
+    ):
         corpus("documentation", 0, tmp_path / "file")
     assert harvests.count == 0
 

@@ -21,7 +21,7 @@ def test_own_files(tmp_path):
 
 
 def test_own_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(RequestError, match=r"no file or folder .*nowhere"):
+    with pytest.raises(RequestError, match=r"no file or folder .*nowhere: write text:PATH"):
         own_text.own_files(tmp_path / "nowhere", False)
     root = tree(tmp_path, {"x.py": "X"})
     with (
@@ -31,7 +31,7 @@ def test_own_files_that_cannot_be_read(tmp_path):
         own_text.own_files(root, False)
     (root / "x.py").unlink()
     tree(root, {"a/bad.txt": b"\xff", "bad.md": b"good\xe9 bad", "good.txt": "\ufeffGood."})
-    with pytest.raises(RequestError, match=r"a/bad\.txt is not UTF-8 \(at byte 0\)"):
+    with pytest.raises(RequestError, match=r"a/bad\.txt is not UTF-8 \(at byte 0\): save it so"):
         own_text.own_files(root, False)
     with pytest.warns(UserWarning, match=r"left out of the corpus: 2; .*bad\.txt is not UTF-8"):
         found = own_text.own_files(root, True)

@@ -59,7 +59,10 @@ def test_a_partial_result_says_so_and_how_to_complete_it(make: Make) -> None:
     result = make(experiment="mlp-medium", seeds=[1, 2], architecture="mixer")
     partial = replace(result, manifest={**result.manifest, "status": "partial"})
     text = facts.shown(partial)
-    assert "**It is partial**: its trials are at step 100 of 500,000." in text
+    told = "**It is partial**: complete as asked, its trials are at step 100 of 500,000."
+    assert told in text
+    begun = {**partial.manifest, "settings": {**result.manifest["settings"], "steps": 200}}
+    assert told.replace(" complete as asked,", "") in facts.shown(replace(partial, manifest=begun))
     assert f"`{run_command(partial.settings)}` goes on" in text
     assert "partial" not in facts.shown(result)
     for one, words in ((partial, "are so far"), (result, "end")):

@@ -16,7 +16,7 @@ import yaml
 from semantica_lib import cli
 from semantica_lib.files import ROOT
 from semantica_lib.pages import book as book_
-from semantica_lib.pages import notebooks
+from semantica_lib.pages import kernels, notebooks
 from semantica_lib.settings.catalogue import CATALOGUE, catalogue
 from semantica_lib.store import results
 
@@ -79,6 +79,30 @@ def test_a_failing_notebook_is_kept_under_another_name(tmp_path):
     assert target.read_text() == "what was there before"
     assert nbformat.read(tmp_path / "page.failed.ipynb", 4).cells
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.failed.ipynb", "page.ipynb"]
+
+
+SLOW = """
+import time
+from ipykernel.kernelbase import Kernel
+
+replies = Kernel.kernel_info_request
+
+async def slow(*arguments):
+    await replies(*arguments)
+    time.sleep(1)
+
+Kernel.kernel_info_request = slow
+"""
+
+
+def test_a_kernel_ends_without_a_word(tmp_path, monkeypatch, capfd):
+    """It is interrupted at its end, on a busy machine before its last reply is done with."""
+    source = tmp_path / "page.ipynb"
+    cells = [nbformat.v4.new_markdown_cell("# Page"), nbformat.v4.new_code_cell("6 * 7")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), source)
+    monkeypatch.setattr(kernels, "CONFIGURATION", SLOW + kernels.CONFIGURATION)
+    notebooks.execute(source, tmp_path / "told.ipynb", {})
+    assert capfd.readouterr().err == ""
 
 
 def test_one_page_that_fails_leaves_the_others(tmp_path, capfd):

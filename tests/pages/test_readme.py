@@ -1,5 +1,6 @@
 """README.md shows what the published result says, and the commands that there are."""
 
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -50,9 +51,11 @@ def test_writing_needs_the_marks_and_changes_nothing_else(tmp_path, monkeypatch)
     monkeypatch.setattr(readme, "FIGURE", results.PUBLISHED / readme.MAIN / "endings.png")
     monkeypatch.setattr(readme, "write_whole", lambda path, data: copy.write_bytes(data)
                         if path == copy else None)  # fmt: skip
+    monkeypatch.setenv("MPLBACKEND", "absent")
     before = copy.read_text()
     assert cli.main(["readme"]) == 0
     assert copy.read_text() == before
+    assert "MPLBACKEND" not in os.environ
     copy.write_text("no marks")
     with pytest.raises(RequestError, match="lacks the lines"):
         readme.write()

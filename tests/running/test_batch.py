@@ -165,11 +165,16 @@ def test_the_user_s_own_start_up_files_and_kernels_stay_out(
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "start.py"))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: TkAgg\nthis is no line\n")
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)  # the kernel's own folder
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path))
+    monkeypatch.setenv("MPLBACKEND", "absent")
     request = experiment("one")
     kind, words = batch.work(request, lambda *_: None, 2)
     assert kind == "done", words
     page = results.folder(results.here(), request.wanted[0]) / "one.ipynb"
     assert nbformat.read(page, 4).metadata.kernelspec.name == "python3"
+    assert "this is no line" not in page.read_text()
     assert os.environ["IPYTHONDIR"] == str(tmp_path / "ipython")  # as it was
 
 
@@ -241,6 +246,7 @@ def test_a_stopped_batch_leaves_no_process_and_goes_on(kind: signal.Signals) -> 
         assert piece, said
         said += piece
     process.send_signal(kind)
+    assert re.search(r"^long.yaml: compiling:.*<\?,", said, re.MULTILINE)  # and no time left
     said += process.communicate(timeout=60)[1]
     assert process.returncode == (1 if kind != signal.SIGKILL else -kind)
     if kind != signal.SIGKILL:
@@ -310,21 +316,24 @@ def test_shards_of_a_sweep_train_it_between_them(
     assert cli.main(["train", "s.yaml", "--shard", "1/2", "--fresh"]) == 2
 
 
-def test_a_dry_run_tells_what_is_left_and_trains_nothing(capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize("verb", ["run", "train"])
+def test_a_dry_run_tells_what_is_left_and_trains_nothing(
+    verb: str, capsys: pytest.CaptureFixture
+) -> None:
     request = experiment("one", SMALL.replace("steps: 20", "steps: 200"))
     begin(request.wanted[0].model_copy(update={"ties": ("tied",)}), 50)
     before = sorted(results.here().rglob("*"))
-    assert cli.main(["run", request.name, "--dry-run"]) == 0
+    assert cli.main([verb, request.name, "--dry-run"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("one tied, seed 1: 150 of 200 steps on cpu, ")
     assert out[1].startswith("one untied, seed 1: 200 of 200 steps on cpu, ")
     assert out[2].startswith("2 stack(s), 2 trials: ") and "of computing" in out[2]
     assert out[3].startswith("expected from: the bench of transformer-small on ")
-    assert cli.main(["run", request.name, "--dry-run", "--fresh"]) == 0
+    assert cli.main([verb, request.name, "--dry-run", "--fresh"]) == 0
     assert capsys.readouterr().out.count("200 of 200 steps") == 2
-    assert cli.main(["run", request.name, "--dry-run", "--shard", "2/2"]) == 0
+    assert cli.main([verb, request.name, "--dry-run", "--shard", "2/2"]) == 0
     assert capsys.readouterr().out.startswith("one untied, seed 1: 200 of 200 steps")
     assert before == sorted(results.here().rglob("*"))
     begin(request.wanted[0], 200)
-    assert cli.main(["run", request.name, "--dry-run"]) == 0
+    assert cli.main([verb, request.name, "--dry-run"]) == 0
     assert capsys.readouterr().out == "nothing is left to train\n"

@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import made_language
@@ -20,7 +23,7 @@ from semantica_lib.running.plan import check
 from semantica_lib.running.publish import publish
 from semantica_lib.running.run import run
 from semantica_lib.settings.catalogue import settings
-from semantica_lib.store import results
+from semantica_lib.store import folders, results
 from semantica_lib.store.checkpoint import load_checkpoint
 from semantica_lib.store.listing import rows
 from semantica_lib.store.locks import TAKEN
@@ -142,7 +145,7 @@ def test_a_partial_result_takes_its_checkpoints_along_and_a_complete_one_drops_t
     assert target == results.PUBLISHED / f"transformer-small-{OWN.settings_hash[:8]}"
     assert checkpoints(target) == checkpoints(result.folder) and len(checkpoints(target)) == 2
     same(results.load(target), result)
-    told = "partial, at step 20 of 150,000, 4 trials"
+    told = "partial, at step 20 of 150,000, 4 trials, complete as asked"
     assert results.state(results.PUBLISHED, OWN) == results.state(results.here(), OWN) == told
 
     monkeypatch.setattr(results, "full_steps", lambda own: 40)
@@ -195,7 +198,8 @@ def test_what_is_of_a_tree_that_git_cannot_check_is_told_and_not_published(commi
         manifest = result.manifest
         assert [one["dirty"] for one in (manifest, *manifest["stacks"])] == [None, None, None]
         state = results.state(results.here(), OWN)
-        assert state.endswith("4 trials (from a tree that git could not check)")
+        told = "4 trials, complete as asked (from a tree that git could not check)"
+        assert state.endswith(told)
         with pytest.raises(RequestError, match="--fresh in a clone") as error:
             publish([OWN])
         assert "\n" not in str(error.value)
@@ -521,6 +525,28 @@ def test_a_kill_while_copying_leaves_all_checkpoints_or_none(elsewhere, begins, 
     assert seen == [0, 0, 0, 2] and begins == [{"tied": 20, "untied": 20}]
     assert starts(begins) == {"tied": 20, "untied": 20}
     assert not (elsewhere / TAKEN).exists()
+
+
+def test_what_git_has_comes_back_from_there(tmp_path, monkeypatch):
+    """The book's own results; training them anew may take hours."""
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "a b" / "book" / "results")
+    monkeypatch.setattr(folders, "ROOT", tmp_path / "a b")
+    finish(OWN, 20)
+    (target,) = publish([OWN])
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *command]
+        subprocess.run(git, cwd=tmp_path / "a b", check=True)
+    before = content(target)
+    for name in before:
+        (target / name).write_bytes(b"")
+        with pytest.raises(RequestError, match="is damaged") as error:
+            results.load(target)
+            for file in results.checkpoint_files(results.PUBLISHED, OWN):
+                results.load_checkpoint(file)
+        assert "--fresh" not in str(error.value)
+        (command,) = re.findall("`(git .*)` brings it back", str(error.value))
+        subprocess.run(shlex.split(command), check=True)
+        assert content(target) == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "altered", "removed", "of another step"])

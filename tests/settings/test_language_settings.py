@@ -58,6 +58,7 @@ OTHER: dict[str, Any] = {
         ),
         ({"heads": 3}, ["heads must divide", "3", "64"]),
         ({"learning_rate_min": 1}, ["learning_rate_min must not exceed"]),
+        ({"replacement": [0.8, 0.2]}, ["replacement should be 3 values, as [0.8, 0.1, 0.1]"]),
         ({"replacement": [0.5, 0.4, 0.2]}, ["replacement", "sum to 1", "[0.5, 0.4, 0.2]"]),
         ({"replacement": [1.5, -0.5, 0.0]}, ["replacement", "[1.5, -0.5, 0.0]"]),
         ({"synonyms": 0, "broken_synonyms": 0}, ["synonyms", "nothing to compare"]),

@@ -113,7 +113,9 @@ def test_a_sweep_is_trained_listed_and_finished_work_is_kept(
     made: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", "made", "--set", "steps=20"]) == 0
-    assert capfd.readouterr().out.count("trained in") == 3
+    told = capfd.readouterr().out
+    assert told.count("complete as asked: 20 of the experiment's 150,000 steps, 2 trials") == 3
+    assert told.count("trained in") == 3
     for _, own in points(read(made), [("steps", 20)]):
         result = results.load(results.folder(results.here(), own))
         assert result.covers(own)
@@ -189,6 +191,9 @@ def test_a_file_anywhere_is_trained_stored_and_told_by_the_notebook_of_any_sweep
     assert capfd.readouterr().out.count("finished before") == 3
     asked = []
     monkeypatch.setattr(publish, "publish", lambda wanted, *_: asked.extend(wanted) or [])
+    assert cli.main(["publish", "closing.yaml"]) == 2  # not among the project's sweeps
+    assert "has no name" in capfd.readouterr().err
+    monkeypatch.setattr(publish, "sweeps", lambda: {"closing": own})
     assert cli.main(["publish", "closing.yaml"]) == 0
     assert asked == [point.settings for point in found]
 

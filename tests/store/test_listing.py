@@ -39,7 +39,9 @@ def test_nothing_is_told_of_what_stands(capsys: pytest.CaptureFixture[str]) -> N
     rows = listed(capsys)
     assert list(rows) == [*catalogue(), *sweeps()]
     assert rows["transformer-small"]["here"] == "complete, 150,000 steps, 1 trials"
-    assert rows["lstm-small"]["here"] == "partial, at step 7 of 150,000, 1 trials"
+    assert (
+        rows["lstm-small"]["here"] == "partial, at step 7 of 150,000, 1 trials, complete as asked"
+    )
     assert rows["mlp-small"]["here"] == rows["transformer-small"]["published"] == "missing"
 
 

@@ -194,9 +194,15 @@ def test_states_tell_how_far_training_is(tmp_path, monkeypatch):
     begin(own, 2)
     assert told() == "interrupted at step 2 of 150,000"
     folder = finish(own, 3).folder
-    assert told() == "partial, at step 3 of 150,000, 2 trials"
+    assert told() == "partial, at step 3 of 150,000, 2 trials, complete as asked"
+    for steps, start in ((3, "complete as asked: 3 of the experiment's 150,000"), (4, "partial,")):
+        asked = own.model_copy(update={"steps": steps})
+        assert results.state(tmp_path, asked).startswith(start)
+        more = asked.model_copy(update={"seeds": (1, 2)})
+        assert results.state(tmp_path, more).startswith("partial, at step 3")
     begin(own.model_copy(update={"ties": ("tied",)}), 5)
-    assert told() == "partial, at step 3 of 150,000, 2 trials; interrupted at step 5"
+    asked = "complete as asked; interrupted at step 5"
+    assert told() == f"partial, at step 3 of 150,000, 2 trials, {asked}"
     monkeypatch.setattr(results, "full_steps", lambda own: 6)
     finish(own, 6)
     assert told() == "complete, 6 steps, 2 trials"
