@@ -187,7 +187,7 @@ class Stack:
             gradient = torch.where(joined[:, None], self._as_one(gradient), gradient)
         if own.optimizer == "adam":
             gradient = gradient + traits.scales[:, 2:].to(self.dtype) * state.flat
-        kept, rate, scale = self._factors(state.step, traits)[:, None].unbind(-1)
+        kept, rate, scale = self.factors(state.step, traits)[:, None].unbind(-1)
         if own.optimizer == "sgd":
             flat = kept * state.flat - rate * gradient
             return State(state.seeds, flat, state.first, state.second, state.step + 1), losses
@@ -203,7 +203,7 @@ class Stack:
         views[INPUT] = views[OUTPUT] = views[INPUT] + views[OUTPUT]
         return torch.cat([views[name].flatten(1) for name in self.layout.names], 1)
 
-    def _factors(self, step: Tensor, traits: Traits) -> Tensor:
+    def factors(self, step: Tensor, traits: Traits) -> Tensor:
         """The optimizer's factors at this step under the schedule, ``(trial, 3)``."""
         own, decay = self.settings, traits.scales[:, 2]
         rate = schedule.rate(own, step, traits.scales[:, :2])

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from semantica_lib.trainers.engines import Engine, engine
 from semantica_lib.trainers.history import History
-from semantica_lib.trainers.launching import launched, steps_a_launch
 from semantica_lib.trainers.measuring import record, until_due
 from semantica_lib.trainers.reporting import Report
 from semantica_lib.trainers.stacked import Stack, State
@@ -19,12 +19,14 @@ def train(
     start: dict[str, Tensor] | None,
     keep: Callable[[dict[str, Tensor]], None],
     going_on: Callable[[int], bool] = lambda step: True,
+    chosen: Engine | None = None,
 ) -> bool:
     """Train a stack to ``steps``, from a checkpoint's tensors or from the beginning.
 
     Args:
         keep: stores the tensors of a checkpoint: called once a minute and at the end.
         going_on: told the step now and then; answering False stops the training, with a checkpoint.
+        chosen: what computes the steps; the fastest there is, if it is not said.
 
     Returns:
         Whether ``steps`` was reached.
@@ -37,15 +39,11 @@ def train(
             history.series["gaps"] = [none] * len(history.series["measured_steps"])
     step = int(state.step)
     record(stack, state, step, steps, history)
-    advance = stack.stepper(steps)
-    many = steps_a_launch(stack.device)
-    launch = launched(lambda state: advance(state)[0], many, stack.device)
+    chosen = chosen or engine(stack, steps)
     report = Report(lambda: keep({**vars(state), **history.tensors()}), going_on)
     while step < steps:
-        if until_due(stack.settings, step, steps) < many:
-            (state, _), step = advance(state), step + 1
-        else:
-            state, step = launch(state), step + many
+        count = min(chosen.most, until_due(stack.settings, step, steps))
+        state, step = chosen.advance(state, count), step + count
         record(stack, state, step, steps, history)
         if report.stops(step):
             break

@@ -41,6 +41,7 @@ INLINE M negative(U a) { return __builtin_convertvector((I)a, M) < 0; }
 
 // look_up: of the first eight numbers of a table.
 #if LANES == 16 && defined(__AVX512F__)
+#define INSTRUCTIONS "AVX-512"
 #include <immintrin.h>
 INLINE V reciprocal(V x) { V r = (V)_mm512_rcp14_ps((__m512)x); return r * (2.f - x * r); }
 INLINE V root(V x) { return (V)_mm512_sqrt_ps((__m512)x); }
@@ -68,6 +69,7 @@ INLINE int compress(uint32_t* to, U words, U present) {
 }
 #else
 #if defined(__AVX2__) && LANES == 8
+#define INSTRUCTIONS "AVX2"
 #include <immintrin.h>
 INLINE U look_up(const uint32_t (&table)[16], U at) {
   return (U)_mm256_permutevar8x32_epi32(_mm256_loadu_si256((const __m256i*)table), (__m256i)at);
@@ -79,6 +81,7 @@ INLINE void multiply(U a, uint32_t by, U& high, U& low) {
   low = a * by;
 }
 #else
+#define INSTRUCTIONS "no special instructions"
 INLINE U look_up(const uint32_t (&table)[16], U at) {
   U found;
   for (int l = 0; l < LANES; l++) found[l] = table[at[l]];

@@ -13,7 +13,7 @@ constexpr int D = FEATURES, F = INNER, K = BIT_SYMBOLS, S = K + 3, EVEN = K, ODD
 constexpr int THRESHOLDS = LYING ? K - 1 : (K - ZERO_SYMBOLS > ZERO_SYMBOLS ? K - ZERO_SYMBOLS : ZERO_SYMBOLS) - 1;
 constexpr int SHOWN = BITS - 1;      // symbols of bits beside the masked one
 constexpr int PLANES = (K + 3) / 4;  // words that hold a count of 8 bits for each symbol
-constexpr int TOGETHER = 4;          // contexts that pass through the layer side by side
+constexpr int TOGETHER = 2;          // contexts that pass through the layer side by side
 
 struct Parameters {  // in the order of the stack's buffer, but for the output table behind the rest
   V input[S][D];
@@ -27,7 +27,7 @@ constexpr int ALL = sizeof(Parameters) / sizeof(V), TABLE = S * D;
 
 struct Job {  // what a call is to do; arrays are row by row
   Real *flat, *first, *second;  // (trial, parameter): input, [output], the rest; and its moments
-  int64_t* done;                // (trial,): finite steps done, of trials that stopped; else less than 0
+  int64_t* stopped;             // (trial,): finite steps done, of trials that stopped; else less than 0
   const uint32_t* seeds;        // (trial,)
   const int64_t* untie_at;      // (trial,): until which step two tables move as one
   const uint32_t* limits;       // (trial, bit, threshold)
@@ -173,6 +173,12 @@ template <int N> INLINE V dot(const V* a, const V* b) {
   for (int i = 1; i < N; i++) sum += a[i] * b[i];
   return sum;
 }
+template <int N> INLINE void zero(V* a) { for (int i = 0; i < N; i++) a[i] = V{}; }
+// a += b, W += a b'
+template <int N> INLINE void add(V* a, const V* b) { for (int i = 0; i < N; i++) a[i] += b[i]; }
+template <int R, int C> INLINE void add(V (*W)[C], const V* a, const V* b) {
+  for (int i = 0; i < R; i++) for (int j = 0; j < C; j++) W[i][j] += a[i] * b[j];
+}
 // W += the sum over contexts of a b'
 template <int R, int C, class A, class B> INLINE void outer(V (*W)[C], A a, B b) {
   for (int i = 0; i < R; i++) for (int j = 0; j < C; j++) {
@@ -210,21 +216,42 @@ INLINE V activation(V u, V& slope) {
 #endif
 }
 
-// What one context leaves for the gradients: what went into each map, and the gradient at its end.
-struct Kept { V count[S], dy[D], de, n1[D], h[D], dh[D], a[F], du[F], dz[D], n2[D], f[D], df[D], dl[S]; };
+// What one context passes from line to line, and leaves for the gradients of the weights.
+struct Case {
+  U code;
+  V count[S], hits[K], total, per_Z, y[D], r1, n1[D], h[D], u[F], a[F], slope[F], z[D], r2, n2[D], f[D], l[S], top, sum;
+  V dl[S], df[D], dz[D], da[F], du[F], dh[D], dy[D], dZ;
+};
+
+// How often context number c shows each symbol, and what it hides.
+INLINE void read(Case& o, const Batch& batch, int c, Real share) {
+  o.code = batch.codes[c], o.total = V{};
+  for (int j = 0; j < K; j++) {
+    o.count[j] = to_real(o.code >> 3 * j & 7);
+#if EXACT
+    o.hits[j] = batch.hides[c][j];
+#else
+    o.hits[j] = share * to_real(batch.hides[j / 4][c] >> 8 * (j % 4) & 255);
+#endif
+    o.total += o.hits[j];
+  }
+  o.count[ODD] = negative(o.code) ? all(1) : V{}, o.count[EVEN] = 1 - o.count[ODD], o.count[MASK] = all(1);
+}
 
 // The gradient g of the mean cross-entropy, which is returned.
+//
+// What the mask gets from symbol j is G_j = out (V x_j + bias) + bias, and its own row besides,
+// weighted by e_j = exp(q . k_j / sqrt D). Of a context with counts n it is
+// y = sum n_j e_j G_j / Z, where Z = sum n_j e_j.
 INLINE V gradient(const Parameters& p, Parameters& g, const Batch& batch, Real share, bool with_loss) {
-  // What the mask gets from symbol j is G_j = out (V x_j + b) + bias, plus its own row, weighted by
-  // e_j = exp(q . k_j / sqrt D). Of a context with counts n it is y = sum n_j e_j G_j / sum n_j e_j.
-  const Real root_d = Real(1 / __builtin_sqrt(double(D)));
+  const Real per_root = Real(1 / __builtin_sqrt(double(D)));
   V q[D], k[S][D], v[S][D], e[S], G[S][D], eG[S][D], most;
   affine<D, D>(q, p.asks[0], p.asks_bias[0], p.input[MASK]);
   for (int j = 0; j < S; j++) {
     affine<D, D>(k[j], p.asks[1], p.asks_bias[1], p.input[j]);
     affine<D, D>(v[j], p.asks[2], p.asks_bias[2], p.input[j]);
     affine<D, D>(G[j], p.out, p.out_bias, v[j]);
-    e[j] = dot<D>(q, k[j]) * root_d;
+    e[j] = dot<D>(q, k[j]) * per_root;
     most = j ? max(most, e[j]) : e[j];
   }
   for (int j = 0; j < S; j++) {
@@ -232,98 +259,84 @@ INLINE V gradient(const Parameters& p, Parameters& g, const Batch& batch, Real s
     for (int i = 0; i < D; i++) G[j][i] += p.input[MASK][i], eG[j][i] = e[j] * G[j][i];
   }
   for (int i = 0; i < ALL; i++) ((V*)&g)[i] = V{};
-  V A[S][D] = {}, E[S] = {}, loss = V{};  // gradients of e_j G_j and, beside it, of e_j
+  V deG[S][D] = {}, de[S] = {}, loss = V{};  // gradients of e_j G_j and, beside it, of e_j
   for (int from = 0; from < batch.cases; from += TOGETHER) {
-    Kept kept[TOGETHER];
-    for (int c = 0; c < TOGETHER; c++) {
-      Kept& o = kept[c];
-      // Forward. y; h = norm1(y); u = W1 h + b1; a = act(u); z = h + W2 a + b2; f = norm2(z); l = O f
-      U code = batch.codes[from + c];
-      M odd = negative(code);
-      o.count[MASK] = all(1), o.count[ODD] = odd ? all(1) : V{}, o.count[EVEN] = 1 - o.count[ODD];
-      V Z = e[MASK] + (odd ? e[ODD] : e[EVEN]), y[D], u[F], slope[F], z[D];
-      for (int i = 0; i < D; i++) y[i] = eG[MASK][i] + (odd ? eG[ODD][i] : eG[EVEN][i]);
+    // Line by line for a few contexts: while one waits for its sums, the next are at work.
+    Case cases[TOGETHER];
+    for (int c = 0; c < TOGETHER; c++) read(cases[c], batch, from + c, share);
+
+    // Forward: h = norm1(y), u = W1 h + b1, a = act(u), z = W2 a + b2 + h, f = norm2(z), l = O f.
+    for (Case& o : cases) {
+      M odd = negative(o.code);
+      V Z = e[MASK] + (odd ? e[ODD] : e[EVEN]);
+      for (int i = 0; i < D; i++) o.y[i] = eG[MASK][i] + (odd ? eG[ODD][i] : eG[EVEN][i]);
       for (int j = 0; j < K; j++) {
-        o.count[j] = to_real(code >> 3 * j & 7);
         Z += o.count[j] * e[j];
-        for (int i = 0; i < D; i++) y[i] += o.count[j] * eG[j][i];
+        for (int i = 0; i < D; i++) o.y[i] += o.count[j] * eG[j][i];
       }
-      V per_Z = reciprocal(Z);
-      for (int i = 0; i < D; i++) y[i] *= per_Z;
-      V r1 = norm(o.h, o.n1, y, p.scale1, p.shift1);
-      affine<F, D>(u, p.wide, p.wide_bias, o.h);
-      for (int i = 0; i < F; i++) o.a[i] = activation(u[i], slope[i]);
-      affine<D, F>(z, p.narrow, p.narrow_bias, o.a);
-      for (int i = 0; i < D; i++) z[i] += o.h[i];
-      V r2 = norm(o.f, o.n2, z, p.scale2, p.shift2);
-      V l[S], top, sum = V{}, hits[K], total = V{};
-      for (int j = 0; j < S; j++) l[j] = dot<D>(p.output[j], o.f), top = j ? max(top, l[j]) : l[j];
-      for (int j = 0; j < S; j++) o.dl[j] = exp(l[j] - top), sum += o.dl[j];
-      for (int j = 0; j < K; j++) {
-#if EXACT
-        hits[j] = batch.hides[from + c][j];
-#else
-        hits[j] = share * to_real(batch.hides[j / 4][from + c] >> 8 * (j % 4) & 255);
-#endif
-        total += hits[j];
-      }
-      if (with_loss) {
-        V whole = top + logarithm(sum);
-        for (int j = 0; j < K; j++) loss += hits[j] * (whole - l[j]);
-      }
-      // Back: dl = total softmax(l) - hits, and through each of the above from its end.
-      V scale = total * reciprocal(sum), da[F] = {}, dy[D];
-      for (int j = 0; j < S; j++) o.dl[j] *= scale;
-      for (int j = 0; j < K; j++) o.dl[j] -= hits[j];
-      for (int i = 0; i < D; i++) o.df[i] = V{};
-      transposed<S, D>(o.df, p.output, o.dl);
-      norm_back(o.dz, o.df, o.n2, p.scale2, r2);
-      transposed<D, F>(da, p.narrow, o.dz);
-      for (int i = 0; i < F; i++) o.du[i] = da[i] * slope[i];
-      for (int i = 0; i < D; i++) o.dh[i] = o.dz[i];
-      transposed<F, D>(o.dh, p.wide, o.du);
-      norm_back(dy, o.dh, o.n1, p.scale1, r1);
-      o.de = -per_Z * dot<D>(dy, y);
-      for (int i = 0; i < D; i++) o.dy[i] = per_Z * dy[i];
+      o.per_Z = reciprocal(Z);
+      for (int i = 0; i < D; i++) o.y[i] *= o.per_Z;
     }
-#define EACH(field) [&](int c) { return kept[c].field; }
-    outer<S, D>(g.output, EACH(dl), EACH(f));
-    outer<D, F>(g.narrow, EACH(dz), EACH(a));
-    outer<F, D>(g.wide, EACH(du), EACH(h));
-    outer<S, D>(A, EACH(count), EACH(dy));
-    for (int c = 0; c < TOGETHER; c++) {
-      const Kept& o = kept[c];
-      for (int i = 0; i < F; i++) g.wide_bias[i] += o.du[i];
-      for (int i = 0; i < D; i++) {
-        g.narrow_bias[i] += o.dz[i], g.shift2[i] += o.df[i], g.shift1[i] += o.dh[i];
-        g.scale2[i] += o.df[i] * o.n2[i], g.scale1[i] += o.dh[i] * o.n1[i];
-      }
-      for (int j = 0; j < S; j++) E[j] += o.count[j] * o.de;
+    for (Case& o : cases) o.r1 = norm(o.h, o.n1, o.y, p.scale1, p.shift1);
+    for (Case& o : cases) affine<F, D>(o.u, p.wide, p.wide_bias, o.h);
+    for (Case& o : cases) for (int i = 0; i < F; i++) o.a[i] = activation(o.u[i], o.slope[i]);
+    for (Case& o : cases) affine<D, F>(o.z, p.narrow, p.narrow_bias, o.a), add<D>(o.z, o.h);
+    for (Case& o : cases) o.r2 = norm(o.f, o.n2, o.z, p.scale2, p.shift2);
+    for (Case& o : cases) for (int j = 0; j < S; j++) {
+      o.l[j] = dot<D>(p.output[j], o.f);
+      o.top = j ? max(o.top, o.l[j]) : o.l[j];
+    }
+    for (Case& o : cases) for (int j = 0; j < S; j++) {
+      o.dl[j] = exp(o.l[j] - o.top);
+      o.sum = j ? o.sum + o.dl[j] : o.dl[j];
+    }
+    if (with_loss) for (Case& o : cases) {
+      V whole = o.top + logarithm(o.sum);
+      for (int j = 0; j < K; j++) loss += o.hits[j] * (whole - o.l[j]);
+    }
+
+    // Back, from the end of each line to its beginning: dl = total softmax(l) - hits, and so on.
+    for (Case& o : cases) {
+      V scale = o.total * reciprocal(o.sum);
+      for (int j = 0; j < S; j++) o.dl[j] = j < K ? o.dl[j] * scale - o.hits[j] : o.dl[j] * scale;
+    }
+    for (Case& o : cases) zero<D>(o.df), transposed<S, D>(o.df, p.output, o.dl);
+    for (Case& o : cases) norm_back(o.dz, o.df, o.n2, p.scale2, o.r2);
+    for (Case& o : cases) {
+      zero<F>(o.da), transposed<D, F>(o.da, p.narrow, o.dz);
+      for (int i = 0; i < F; i++) o.du[i] = o.da[i] * o.slope[i];
+    }
+    for (Case& o : cases) zero<D>(o.dh), add<D>(o.dh, o.dz), transposed<F, D>(o.dh, p.wide, o.du);
+    for (Case& o : cases) norm_back(o.dy, o.dh, o.n1, p.scale1, o.r1);
+    for (Case& o : cases) {
+      o.dZ = -o.per_Z * dot<D>(o.dy, o.y);
+      for (int i = 0; i < D; i++) o.dy[i] *= o.per_Z;
+    }
+
+    // What each leaves for its weights.
+#define OF(field) [&](int c) { return cases[c].field; }
+    outer<S, D>(g.output, OF(dl), OF(f));
+    outer<D, F>(g.narrow, OF(dz), OF(a));
+    outer<F, D>(g.wide, OF(du), OF(h));
+    outer<S, D>(deG, OF(count), OF(dy));
+    for (Case& o : cases) {
+      add<F>(g.wide_bias, o.du), add<D>(g.narrow_bias, o.dz), add<D>(g.shift2, o.df), add<D>(g.shift1, o.dh);
+      for (int i = 0; i < D; i++) g.scale2[i] += o.df[i] * o.n2[i], g.scale1[i] += o.dh[i] * o.n1[i];
+      for (int j = 0; j < S; j++) de[j] += o.count[j] * o.dZ;
     }
   }
   V dq[D] = {};
   for (int j = 0; j < S; j++) {  // back through e_j and G_j
-    V dG[D], dv[D] = {}, dk[D], ds = root_d * e[j] * (dot<D>(G[j], A[j]) + E[j]);
-    for (int i = 0; i < D; i++) {
-      dG[i] = e[j] * A[j][i], dk[i] = ds * q[i], dq[i] += ds * k[j][i];
-      g.input[MASK][i] += dG[i], g.out_bias[i] += dG[i];
-    }
+    V dG[D], dv[D] = {}, dk[D], ds = per_root * e[j] * (dot<D>(G[j], deG[j]) + de[j]);
+    for (int i = 0; i < D; i++) dG[i] = e[j] * deG[j][i], dk[i] = ds * q[i], dq[i] += ds * k[j][i];
     transposed<D, D>(dv, p.out, dG);
-    for (int i = 0; i < D; i++) {
-      for (int l = 0; l < D; l++) {
-        g.out[i][l] += dG[i] * v[j][l];
-        g.asks[1][i][l] += dk[i] * p.input[j][l], g.asks[2][i][l] += dv[i] * p.input[j][l];
-      }
-      g.asks_bias[1][i] += dk[i], g.asks_bias[2][i] += dv[i];
-    }
+    add<D>(g.input[MASK], dG), add<D>(g.out_bias, dG), add<D>(g.asks_bias[1], dk), add<D>(g.asks_bias[2], dv);
+    add<D, D>(g.out, dG, v[j]), add<D, D>(g.asks[1], dk, p.input[j]), add<D, D>(g.asks[2], dv, p.input[j]);
     transposed<D, D>(g.input[j], p.asks[1], dk);
     transposed<D, D>(g.input[j], p.asks[2], dv);
   }
   transposed<D, D>(g.input[MASK], p.asks[0], dq);
-  for (int i = 0; i < D; i++) {
-    g.asks_bias[0][i] += dq[i];
-    for (int l = 0; l < D; l++) g.asks[0][i][l] += dq[i] * p.input[MASK][l];
-  }
+  add<D>(g.asks_bias[0], dq), add<D, D>(g.asks[0], dq, p.input[MASK]);
   return loss;
 }
 
@@ -388,7 +401,7 @@ static void train_block(const Job& job, int at, const Strings* strings) {
     batch.hides[c][j] = there ? of_trials(job.joint + (at * S + j) * job.cases + c, trials, S * job.cases) : V{};
   }
 #endif
-  int64_t* done = job.done + at;
+  int64_t* done = job.stopped + at;
   V decay = of_trials(job.decay + at, trials, 1), loss = V{};
   bool stopped = false;
   for (int l = 0; l < trials; l++) stopped |= done[l] >= 0;
@@ -451,3 +464,4 @@ extern "C" int drawn(const Job* job, uint32_t* codes, uint32_t* hides) {
 #endif
 }
 extern "C" int room() { return ROOM; }
+extern "C" const char* instructions() { return INSTRUCTIONS; }
