@@ -133,7 +133,7 @@ def test_draws_are_those_of_the_task_bit_for_bit(values: dict[str, Any]) -> None
             for j in range(symbols):
                 times = (words[j // 4 * room + case] >> 8 * (j % 4)) & 255
                 found.update({(counts, j): times} if times else {})
-        assert found == expected and len(found) < len(batch.tokens[0].T)
+        assert found == expected
 
 
 def test_a_trial_has_the_same_bits_alone_and_among_many_and_in_any_calls() -> None:
