@@ -30,14 +30,18 @@ def engine(stack: Stack, steps: int) -> Engine:
     """
     if steps >= EAGER_BELOW and serves(stack):
         try:
-            kernel = Kernel(stack)
-            return Engine(kernel.name, kernel.most, lambda *call: kernel.advance(*call)[0])
+            return of_kernel(Kernel(stack))
         except (NotBuilt, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             warnings.warn(
                 f"training without the kernel, which is slower: {reason}", Uncompiled, stacklevel=2
             )
     return general(stack, steps)
+
+
+def of_kernel(kernel: Kernel) -> Engine:
+    """The kernel as an engine."""
+    return Engine(kernel.name, kernel.most, lambda *call: kernel.advance(*call)[0])
 
 
 def general(stack: Stack, steps: int) -> Engine:
