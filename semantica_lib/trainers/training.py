@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from semantica_lib.trainers.history import History
 from semantica_lib.trainers.launching import launched, steps_a_launch
 from semantica_lib.trainers.measuring import record, until_due
 from semantica_lib.trainers.reporting import Report
-from semantica_lib.trainers.stacked import Stack, State
+from semantica_lib.trainers.stacked import NEVER, Stack, State
 
 
 def train(
@@ -31,7 +32,11 @@ def train(
     """
     state, history = stack.initial(), History(start or {})
     if start is not None:
-        state = State(**{name: start[name].to(stack.device) for name in vars(state)})
+        begun = {
+            **start,
+            "stopped": start.get("stopped", state.stopped),
+        }  # an earlier version's has none
+        state = State(**{name: begun[name].to(stack.device) for name in vars(state)})
         if "gaps" not in start:  # a checkpoint of an earlier version
             none = torch.full((len(stack.seeds), len(stack.task.synonyms), 3), math.nan)
             history.series["gaps"] = [none] * len(history.series["measured_steps"])
@@ -41,12 +46,18 @@ def train(
     many = steps_a_launch(stack.device)
     launch = launched(lambda state: advance(state)[0], many, stack.device)
     report = Report(lambda: keep({**vars(state), **history.tensors()}), going_on)
+    going = True
     while step < steps:
-        if until_due(stack.settings, step, steps) < many:
+        due = until_due(stack.settings, step, steps)
+        if not going:  # all trials have diverged
+            state, step = replace(state, step=state.step + due), step + due
+        elif due < many:
             (state, _), step = advance(state), step + 1
         else:
             state, step = launch(state), step + many
         record(stack, state, step, steps, history)
+        if due in (1, many):  # else nothing was recorded
+            going = bool((state.stopped == NEVER).any())
         if report.stops(step):
             break
     report.end(step)
