@@ -8,15 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+from language import small_text
 from plain import PlainModel
 from test_stacked import PlainTrial, batches, uncompiled
 from torch import Tensor
+from torch.nn import functional
 
 from semantica_lib.models import encoders
+from semantica_lib.models.language import MaskedLanguageModel
 from semantica_lib.settings.catalogue import settings
 from semantica_lib.settings.xor import Settings
-from semantica_lib.trainers import reporting, stacked, training
+from semantica_lib.trainers import mlm, reporting, stacked, training
 from semantica_lib.trainers.history import parted
+from semantica_lib.trainers.schedule import warmed_cosine
 from semantica_lib.trainers.stacked import NEVER, Stack, State
 from semantica_lib.trainers.training import train
 
@@ -158,3 +162,81 @@ def test_a_model_that_predicts_no_number_has_no_accuracy() -> None:
     assert kept[-1]["flat"].isfinite().all() and kept[-1]["stopped"].tolist() == [NEVER]
     assert loss.isnan().any() and torch.equal(accuracy.isnan(), loss.isnan())
     assert not math.isnan(kept[-1]["measured"][0].sum())
+
+
+# --- language models --------------------------------------------------------------------------
+
+
+WORDS = settings({
+    "corpus": "grammar", "length": 9, "batch_size": 30, "synonyms": 2, "broken_synonyms": 2,
+    "masked_share": 0.25, "layers": 1, "embedding_size": 8, "heads": 2, "feedforward_size": 16,
+    "steps": 12, "record_every": 4, "validate_every": 6, "warmup_steps": 0, "schedule_period": 24,
+})  # fmt: skip
+TEXT = small_text()
+
+
+def language(rate: float, tied: bool = False) -> mlm.Trial:
+    return mlm.Trial(WORDS.model_copy(update={"learning_rate": rate}), TEXT, 7, tied, "cpu")
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+@pytest.mark.parametrize("rate", [1e20, 1e37])
+def test_a_language_model_stops_at_its_last_finite_step(rate: float, tied: bool) -> None:
+    """It holds what plain PyTorch has before the first step at which not all is finite."""
+    kept: dict[str, Tensor] = {}
+    assert mlm.train(language(rate, tied), 12, None, kept.update)
+    torch.manual_seed(7)
+    model = MaskedLanguageModel(WORDS, 30, tied)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01, eps=1e-8)
+    task, done = mlm.mlm_task(WORDS, TEXT, 7), 0
+    while True:
+        before = {name: value.detach().clone() for name, value in model.named_parameters()}
+        own = WORDS.model_copy(update={"learning_rate": rate})
+        optimizer.param_groups[0]["lr"] = float(warmed_cosine(own, torch.tensor(done)))
+        tokens, places, targets = task.batch(done, 30)
+        loss = functional.cross_entropy(model(tokens, places).flatten(0, 1), targets.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        moments = [state["exp_avg_sq"] for state in optimizer.state.values()]
+        if not all(value.isfinite().all() for value in (loss, *model.parameters(), *moments)):
+            break
+        done += 1
+    assert kept["stopped"].tolist() == [done] and kept["step"] == 12 and done < 4
+    for name, value in before.items():
+        assert torch.equal(kept[f"model.{name}"], value), name
+    finite = [value.isfinite().all() for value in kept["tables"]]
+    assert finite == [True, False, False, False] and kept["tables"][1:].isnan().all()
+    assert kept["measured"][0].isfinite().all() and kept["measured"][1:].isnan().all()
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_language_model_that_diverged_goes_on_as_such(
+    stop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "TELL_SECONDS", -1)
+    whole: dict[str, Tensor] = {}
+    part: dict[str, Tensor] = {}
+    mlm.train(language(1e20), 12, None, whole.update)
+    assert not mlm.train(language(1e20), 12, None, part.update, lambda step: step < stop)
+    calls = []
+    monkeypatch.setattr(mlm.Trial, "measure", lambda self: calls.append(self))
+    rest: dict[str, Tensor] = {}
+    mlm.train(language(1e20), 12, part, rest.update)
+    assert rest.keys() == whole.keys() and not calls  # nothing is computed of it
+    for name, value in whole.items():
+        torch.testing.assert_close(rest[name], value, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_language_model_may_diverge_at_its_first_step() -> None:
+    """Then it has no moments, as it had none before."""
+    one = language(1e20)
+    with torch.no_grad():
+        one.model.output_embedding.weight[3, 2] = math.inf
+    before = {name: value.clone() for name, value in one.state().items()}
+    kept: dict[str, Tensor] = {}
+    mlm.train(one, 4, None, kept.update)
+    assert kept["stopped"].tolist() == [0] and not any("first" in name for name in kept)
+    assert all(torch.equal(kept[name], value) for name, value in before.items())
+    mlm.train(language(1e20), 8, kept, kept.update)
+    assert kept["stopped"].tolist() == [0] and kept["step"] == 8
