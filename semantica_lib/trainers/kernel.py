@@ -91,7 +91,8 @@ class Kernel:
     def advance(self, state: State, count: int) -> tuple[State, Tensor]:
         """The state so many steps on, and the losses before the last of them, ``(trial,)``."""
         step = int(state.step)
-        moved = {name: getattr(state, name).clone() for name in ("flat", "first", "second")}
+        changed = "flat", "first", "second", "stopped"
+        moved = {name: getattr(state, name).clone() for name in changed}
         losses = torch.empty(len(state.seeds), dtype=self.stack.dtype)
         job = self._job(step, count, losses=losses, **moved)
         self.library.train(ctypes.byref(job))
@@ -102,8 +103,7 @@ class Kernel:
         stack, trials = self.stack, len(self.stack.seeds)
         steps = torch.arange(step, step + count)[:, None]
         factors = stack.factors(steps, stack.traits).expand(-1, trials, -1).contiguous()
-        stopped = torch.full((trials,), -1)
-        arrays = self.data | arrays | {"factors": factors, "stopped": stopped}
+        arrays = self.data | arrays | {"factors": factors}
         numbers = (
             step, count, trials, len(stack.strings), self.data["codes"].numel(),
             1 if stack.layout.tied else 2,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from semantica_lib.trainers.engines import Engine, engine
 from semantica_lib.trainers.history import History
 from semantica_lib.trainers.measuring import record, until_due
 from semantica_lib.trainers.reporting import Report
-from semantica_lib.trainers.stacked import Stack, State
+from semantica_lib.trainers.stacked import NEVER, Stack, State
 
 
 def train(
@@ -33,7 +34,11 @@ def train(
     """
     state, history = stack.initial(), History(start or {})
     if start is not None:
-        state = State(**{name: start[name].to(stack.device) for name in vars(state)})
+        begun = {
+            **start,
+            "stopped": start.get("stopped", state.stopped),
+        }  # an earlier version's has none
+        state = State(**{name: begun[name].to(stack.device) for name in vars(state)})
         if "gaps" not in start:  # a checkpoint of an earlier version
             none = torch.full((len(stack.seeds), len(stack.task.synonyms), 3), math.nan)
             history.series["gaps"] = [none] * len(history.series["measured_steps"])
@@ -41,10 +46,16 @@ def train(
     record(stack, state, step, steps, history)
     chosen = chosen or engine(stack, steps)
     report = Report(lambda: keep({**vars(state), **history.tensors()}), going_on)
+    going = True
     while step < steps:
-        count = min(chosen.most, until_due(stack.settings, step, steps))
-        state, step = chosen.advance(state, count), step + count
+        due = until_due(stack.settings, step, steps)
+        count = min(chosen.most, due) if going else due
+        # where all trials have diverged there is nothing left to do but to count
+        state = chosen.advance(state, count) if going else replace(state, step=state.step + count)
+        step += count
         record(stack, state, step, steps, history)
+        if count == due:  # else nothing was recorded
+            going = bool((state.stopped == NEVER).any())
         if report.stops(step):
             break
     report.end(step)

@@ -8,6 +8,7 @@ import ctypes
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from semantica_lib.trainers import building, engines
 from semantica_lib.trainers.building import HERE, SOURCES, NotBuilt, library
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.kernel import Kernel, serves, shape
-from semantica_lib.trainers.stacked import EAGER_BELOW, Stack, State
+from semantica_lib.trainers.stacked import EAGER_BELOW, NEVER, Stack, State
 
 pytestmark = pytest.mark.skipif(
     not any(map(shutil.which, building.COMPILERS)), reason="no C++ compiler"
@@ -114,7 +115,7 @@ def test_draws_are_those_of_the_task_bit_for_bit(values: dict[str, Any]) -> None
     kernel, symbols = Kernel(stack, QUICK), stack.task.symbols
     room = kernel.library.room()
     for step in (0, 1, 2**32 + 5):
-        state = State(*(*vars(stack.initial()).values(),)[:4], torch.tensor(step))
+        state = replace(stack.initial(), step=torch.tensor(step))
         batch = stack.batch(state, stack.traits)
         expected: Counter[tuple[tuple[int, ...], int]] = Counter()
         for tokens, target in zip(
@@ -122,7 +123,7 @@ def test_draws_are_those_of_the_task_bit_for_bit(values: dict[str, Any]) -> None
         ):
             expected[tuple(map(tokens.count, range(symbols + 2))), target] += 1
         codes, hides = (torch.zeros(n, room, dtype=torch.uint32) for n in (1, 2))
-        unused = dict.fromkeys(("flat", "first", "second", "losses"), torch.zeros(1))
+        unused = dict.fromkeys(("flat", "first", "second", "stopped", "losses"), torch.zeros(1))
         job = kernel._job(step, 1, **unused)
         into = [ctypes.c_void_p(x.data_ptr()) for x in (codes, hides)]
         count = kernel.library.drawn(ctypes.byref(job), *into)
@@ -147,6 +148,25 @@ def test_a_trial_has_the_same_bits_alone_and_among_many_and_in_any_calls() -> No
         for name in ("flat", "first", "second"):
             assert torch.equal(getattr(state, name)[0], getattr(whole, name)[trial]), name
         assert loss[0] == losses[trial]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_trial_that_diverges_stops_where_the_definition_stops_it(optimizer: str) -> None:
+    wild = [1e-3, 1e20, 1e30, 5e-4]
+    each = [settings({"optimizer": optimizer, "learning_rate": rate}) for rate in wild]
+    stack = Stack(each, range(4), [True, False, True, False])
+    kernel, state = Kernel(stack), stack.initial()
+    for count in (2, 10, 8):
+        state, _ = kernel.advance(state, count)
+    expected = uncompiled(stack, 20).state
+    assert torch.equal(state.stopped, expected.stopped)
+    assert (expected.stopped < NEVER).tolist() == [False, True, True, False]
+    assert state.flat.isfinite().all() and state.second.isfinite().all()
+    for trial in (0, 3):
+        alone = Stack(each[trial], [trial], trial == 0)
+        (after, _) = Kernel(alone).advance(alone.initial(), 20)
+        ours, other = (parameters(stack, state, trial), parameters(alone, after, 0))
+        assert all(torch.equal(ours[name], other[name]) for name in ours)
 
 
 def test_it_leaves_the_state_it_began_with_as_it_is() -> None:

@@ -27,7 +27,7 @@ constexpr int ALL = sizeof(Parameters) / sizeof(V), TABLE = S * D;
 
 struct Job {  // what a call is to do; arrays are row by row
   Real *flat, *first, *second;  // (trial, parameter): input, [output], the rest; and its moments
-  int64_t* stopped;             // (trial,): finite steps done, of trials that stopped; else less than 0
+  int64_t* stopped;             // (trial,): the steps done by a trial that diverged; else NEVER, 2^62
   const uint32_t* seeds;        // (trial,)
   const int64_t* untie_at;      // (trial,): until which step two tables move as one
   const uint32_t* limits;       // (trial, bit, threshold)
@@ -238,7 +238,8 @@ INLINE void read(Case& o, const Batch& batch, int c, Real share) {
   o.count[ODD] = negative(o.code) ? all(1) : V{}, o.count[EVEN] = 1 - o.count[ODD], o.count[MASK] = all(1);
 }
 
-// The gradient g of the mean cross-entropy, which is returned.
+// The gradient g of the mean cross-entropy, which is returned; without the logarithms of the
+// softmax's sums, which are finite, where nobody asks for it.
 //
 // What the mask gets from symbol j is G_j = out (V x_j + bias) + bias, and its own row besides,
 // weighted by e_j = exp(q . k_j / sqrt D). Of a context with counts n it is
@@ -290,10 +291,8 @@ INLINE V gradient(const Parameters& p, Parameters& g, const Batch& batch, Real s
       o.dl[j] = exp(o.l[j] - o.top);
       o.sum = j ? o.sum + o.dl[j] : o.dl[j];
     }
-    if (with_loss) for (Case& o : cases) {
-      V whole = o.top + logarithm(o.sum);
-      for (int j = 0; j < K; j++) loss += o.hits[j] * (whole - o.l[j]);
-    }
+    for (Case& o : cases) for (int j = 0; j < K; j++) loss += o.hits[j] * (o.top - o.l[j]);
+    if (with_loss) for (Case& o : cases) loss += o.total * logarithm(o.sum);
 
     // Back, from the end of each line to its beginning: dl = total softmax(l) - hits, and so on.
     for (Case& o : cases) {
@@ -354,7 +353,7 @@ INLINE V of_trials(const Real* values, int trials, int apart) {
 // Where number i of the buffer lies among the Parameters.
 INLINE int place(int i, int tables) { return i < TABLE || tables == 1 ? i : i < 2 * TABLE ? i - TABLE + ALL - TABLE : i - TABLE; }
 
-// One step of the optimizer; returns zero, or what is not a number where something is not finite.
+// One step of the optimizer; returns zero, but what is no number where something is not finite.
 INLINE V update(Block& block, Parameters& g, const Job& job, const V* factors, V decay, M joined) {
   for (int j = 0; j < S; j++) for (int i = 0; i < D; i++) {
     V &a = g.input[j][i], &b = g.output[j][i], both = a + b;
@@ -373,7 +372,7 @@ INLINE V update(Block& block, Parameters& g, const Job& job, const V* factors, V
     v[i] = job.beta2 * v[i] + (1 - job.beta2) * d[i] * d[i];
     w[i] = kept * w[i] - rate * m[i] * reciprocal(root(v[i]) * scale + job.eps);
 #endif
-    zero += 0 * w[i];
+    zero += 0 * (w[i] + v[i]);
   }
   return zero;
 }
@@ -404,7 +403,7 @@ static void train_block(const Job& job, int at, const Strings* strings) {
   int64_t* done = job.stopped + at;
   V decay = of_trials(job.decay + at, trials, 1), loss = V{};
   bool stopped = false;
-  for (int l = 0; l < trials; l++) stopped |= done[l] >= 0;
+  for (int l = 0; l < trials; l++) stopped |= done[l] <= job.step;
   start = block;
   for (int64_t step = job.step, end = job.step + job.steps; step < end; step++) {
 #if !EXACT
@@ -419,15 +418,15 @@ static void train_block(const Job& job, int at, const Strings* strings) {
     for (int l = 0; l < trials; l++) joined[l] = -(job.tables == 1 || step < job.untie_at[at + l]);
     Block before;
     if (stopped) before = block;
-    V zero = update(block, g, job, factors, decay, joined);
+    V zero = update(block, g, job, factors, decay, joined) + 0 * here;
     loss = here;
     bool found = false;
-    for (int l = 0; l < trials; l++) if (done[l] < 0 && !(zero[l] == 0)) done[l] = step, found = true;
+    for (int l = 0; l < trials; l++) if (done[l] > step && !(zero[l] == 0)) done[l] = step, found = true;
     if (found && !stopped) {  // what this step began with is lost: go there once more
       stopped = true, block = start, step = job.step - 1;
       continue;
     }
-    if (stopped) for (int l = 0; l < trials; l++) if (done[l] >= 0 && step >= done[l])
+    if (stopped) for (int l = 0; l < trials; l++) if (done[l] <= step)
       for (int i = 0; i < 3 * ALL; i++) ((V*)&block)[i][l] = ((V*)&before)[i][l];
   }
   for (int part = 0; part < 3; part++) for (int i = 0; i < size; i++) for (int l = 0; l < trials; l++)
