@@ -5,7 +5,7 @@ How they are judged, and when the margins here were fixed, is told in
 :mod:`semantica_lib.analysis.exploratory`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from semantica_lib.analysis import statistics
 from semantica_lib.analysis.distances import OneTie, Trials, end_of, synonym_pairs, tie_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.theory import Prediction, decay_factor, paper_predictions
-from semantica_lib.settings.catalogue import AnySettings, run_command
+from semantica_lib.settings.catalogue import run_command
 from semantica_lib.store.results import Result
 
 MERGE_MARGIN = 0.10  # of the median control pair's distance
@@ -44,19 +44,27 @@ class Evidence:
         self.last = int(result.steps.max(initial=0))
         self.trials = {tied: kind.of(result, tied, window) for tied in BOTH}
 
-    def claim(
-        self, text: str, measure: str, values: np.ndarray, *ties: bool, obstacle: str = "",
-        **rest: Any,
-    ) -> Claim:  # fmt: skip
-        """Values that are not there are left out: of failed trials, or all without a period."""
-        obstacle = self.lacks(ties) or obstacle
-        return claim_of(self.trials, obstacle, text, measure, values, *ties, **rest)
+    def claim(self, text: str, measure: str, values: Any, *ties: bool, **rest: Any) -> Claim:
+        """A claim about these ties of this result alone, as :func:`claim_of` makes it."""
+        return claim_of([(self, ties)], text, measure, values, **rest)
 
     def lacks(self, ties: tuple[bool, ...]) -> str:
         """What the result lacks for a verdict on these ties, and the command to get it."""
         if not self.complete:
-            return partial(self.settings, self.last)
-        return self.unfit(ties) or missing(self.settings, self.trials, ties)
+            command = run_command(self.settings)
+            return f"The result is partial, at step {self.last}; `{command}` completes it."
+        return self.unfit(ties) or next(filter(None, map(self._missing, ties)), "")
+
+    def _missing(self, tied: bool) -> str:
+        """Which trials of a tie are missing, and the command to get them; empty if none is."""
+        tie, trials, command = tie_of(tied), self.trials[tied], run_command(self.settings)
+        if not len(trials.seeds) and tie not in self.settings.ties:
+            both = "--set 'ties=[tied, untied]'"
+            return f"There are no {tie} trials; `{command} {both}` trains them."
+        if trials.absent:
+            seeds = ", ".join(map(str, trials.absent))
+            return f"The {tie} trials of seeds {seeds} are missing; `{command}` trains them."
+        return ""
 
     def unfit(self, ties: tuple[bool, ...]) -> str:
         """Why a complete result says nothing of these ties; empty if it does."""
@@ -101,10 +109,7 @@ class Measured(Evidence):
         keep = np.isfinite(end)
         if learners:
             keep &= self.learners(p.tied)
-        side, about = {True: "under", False: "over", None: ""}[p.merges], {}
-        if side:
-            words = f"{side} {margin:.2f} of a control pair's distance"
-            about = {"side": side, "margin": margin, "prediction": words}
+        about = merging(p.merges, margin)
         if p.merges:
             about["change"] = (end / start)[keep & np.isfinite(start)]
         return self.claim(p.claim + note, "ratio", end[keep], p.tied, **about)
@@ -112,14 +117,13 @@ class Measured(Evidence):
     def learning(self, tied: bool) -> Claim:
         text, learned = f"the parity is learned, {tie_of(tied)}", self.learned[tied].to_numpy(bool)
         words = f"by every trial, to {LEARNED_NATS:g} nats (share over {LEARNED_SHARE:g})"
-        about = aim("over", LEARNED_SHARE) | {"prediction": words, "all_pass": True}
-        return self.claim(text, "share", learned, tied, **about)
+        about = aim("over", LEARNED_SHARE, told=words)
+        return self.claim(text, "share", learned, tied, all_pass=True, **about)
 
     def accuracy(self) -> Claim:
         """Tying costs where a pair of synonyms is not conditionally equivalent, else not."""
         side, no = ("over", "") if self.costs else ("under", "no ")
-        words = f"untied minus tied {side} {ACCURACY_MARGIN:g}"
-        about = aim(side, ACCURACY_MARGIN) | {"prediction": words}
+        about = aim(side, ACCURACY_MARGIN, told=f"untied minus tied {side} {ACCURACY_MARGIN:g}")
         text, cost = f"claim 3: tying costs {no}accuracy", self.untied_minus_tied("accuracy")
         return self.claim(f"{text} (over all strings)", "difference", cost, *BOTH, **about)
 
@@ -130,39 +134,26 @@ class Measured(Evidence):
 
 
 def claim_of(
-    trials: Mapping[bool, Any], obstacle: str, text: str, measure: str, values: np.ndarray,
-    *ties: bool, prediction: str = "none", **rest: Any,
+    of: Sequence[tuple[Evidence | None, tuple[bool, ...]]], text: str, measure: str, values: Any,
+    absent: str = "", obstacle: str = "", prediction: str = "none", **rest: Any,
 ) -> Claim:  # fmt: skip
-    """A claim about these ties; values that are not finite are left out.
+    """A claim about some ties of some results, judged only where none of them lacks anything.
+
+    Values that are not there are left out: of failed trials, or all without a period.
 
     Args:
-        trials: by tie, each with the number that ``failed``.
+        of: the results, each with the ties whose values enter; None where there is none.
+        absent: what to say if one is None; the claim then has no values.
+        obstacle: what else there is that keeps it from being judged.
     """
-    failed, values = sum(trials[tied].failed for tied in ties), values[np.isfinite(values)]
+    there = [(one, ties) for one, ties in of if one]
+    obstacle = next(filter(None, (one.lacks(ties) for one, ties in there)), obstacle)
+    if len(there) < len(of):
+        obstacle, values = absent, ()
+    values = np.asarray(values, bool if measure == "share" else float)
+    failed = sum(one.trials[tied].failed for one, ties in there for tied in ties)
+    values = values[np.isfinite(values)]
     return Claim(text, prediction, measure, values, failed=failed, obstacle=obstacle, **rest)
-
-
-def partial(own: AnySettings, step: int) -> str:
-    """That a result is not complete, and the command that completes it."""
-    return f"The result is partial, at step {step}; `{run_command(own)}` completes it."
-
-
-def missing(own: AnySettings, trials: Mapping[bool, Any], ties: tuple[bool, ...]) -> str:
-    """Which trials of these ties are missing, and the command to get them; empty if none is.
-
-    Args:
-        trials: by tie, each with its ``seeds`` and those that are ``absent``.
-    """
-    command = run_command(own)
-    for tied in ties:
-        tie, absent = tie_of(tied), trials[tied].absent
-        if not len(trials[tied].seeds) and tie not in own.ties:
-            both = "--set 'ties=[tied, untied]'"
-            return f"There are no {tie} trials; `{command} {both}` trains them."
-        if absent:
-            seeds = ", ".join(map(str, absent))
-            return f"The {tie} trials of seeds {seeds} are missing; `{command}` trains them."
-    return ""
 
 
 def more_learn(text: str, before: pd.Series, after: pd.Series, side: Side = "") -> Claim:
@@ -187,10 +178,19 @@ def exploratory(claims: list[Claim]) -> list[Claim]:
     return [replace(claim, text=EXPLORATORY + claim.text) for claim in claims]
 
 
-def aim(side: Side, margin: float, of: str = "") -> dict[str, Any]:
+def aim(side: Side, margin: float, of: str = "", told: str = "") -> dict[str, Any]:
     """What of a :class:`Claim` says what is predicted: the side of the margin, and its words.
 
     Args:
         of: what stands behind the margin in the words.
+        told: the words, where they are others.
     """
-    return {"side": side, "margin": margin, "prediction": f"{side} {margin:g}{of}"}
+    return {"side": side, "margin": margin, "prediction": told or f"{side} {margin:g}{of}"}
+
+
+def merging(merges: bool | None, margin: float = MERGE_MARGIN) -> dict[str, Any]:
+    """The same of a pair that is predicted to merge, to stay apart, or neither."""
+    if merges is None:
+        return {}
+    side: Side = "under" if merges else "over"
+    return aim(side, margin, told=f"{side} {margin:.2f} of a control pair's distance")

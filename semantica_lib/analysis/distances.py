@@ -7,6 +7,7 @@ hypothesis (DH) holds for them, if they are equally likely. A symbol of probabil
 and feels no gradient as an input, so it is in no pair.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Literal, NamedTuple
@@ -206,26 +207,38 @@ class Trials(OneTie):
         """Distance of a pair, ``(trial, record)``, at least what float32 resolves."""
         return of_pairs(self.tables[table], [pair])[..., 0].clip(RESOLUTION)
 
+    def control(self, table: Table) -> np.ndarray:
+        """The median control pair's distance, ``(trial, record)``, likewise."""
+        return control_distance(self.tables[table], self.task).clip(RESOLUTION)
+
     def norm(self, table: Table, pair: Pair) -> np.ndarray:
         """Mean norm of a pair's two rows, ``(trial, record)``, likewise."""
         return row_norms(self.tables[table][..., list(pair), :]).mean(-1).clip(RESOLUTION)
 
-    def ratio(self, table: Table, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-        """A pair's distance over the median control pair's, at the end and at step 0."""
+    def ratio(
+        self, table: Table, pair: Pair, over: Pair | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A pair's distance over the median control pair's, or another's, at the end and step 0."""
         distance = self.distance(table, pair)
-        control = control_distance(self.tables[table], self.task).clip(RESOLUTION)
+        control = self.control(table) if over is None else self.distance(table, over)
         return self.end(distance) / self.end(control), self.start(distance) / self.start(control)
 
-    def first_under(self, table: Table, pair: Pair, share: float) -> np.ndarray:
+    def first_under(
+        self, table: Table, pair: Pair, share: float, steps: Sequence[int] | None = None
+    ) -> np.ndarray:
         """First recorded step at which a pair is under this share of its distance at step 0.
 
         ``(trial,)``; inf for a trial that never is, nan without a window or a record of step 0.
+
+        Args:
+            steps: those to look at; all recorded ones if not given.
         """
         curve = self.distance(table, pair)
         start = self.start(curve)
         if self.window is None:
             return np.full(len(curve), np.nan)
-        under = curve < share * start[:, None]
+        looked = np.isin(self.steps, self.steps if steps is None else steps)
+        under = (curve < share * start[:, None]) & looked
         first = np.where(under.any(1), self.steps[under.argmax(1)], np.inf)
         return np.where(np.isnan(start), np.nan, first)
 

@@ -6,17 +6,11 @@ Their rules, and when they were fixed, are told in :mod:`semantica_lib.analysis.
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis import statistics
+from semantica_lib.analysis import statistics, theory
 from semantica_lib.analysis.claims import BOTH, LEARNED_SHARE, Measured, aim, exploratory, tie_of
 from semantica_lib.analysis.distances import Pair, Table, synonym_pairs
 from semantica_lib.analysis.statistics import Claim
-from semantica_lib.analysis.theory import (
-    Prediction,
-    further_predictions,
-    log_odds,
-    new_contexts,
-    paper_predictions,
-)
+from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.models.encoders import sees_order
 
 STRICTER_MARGIN = 0.05  # of the median control pair's distance
@@ -30,7 +24,7 @@ def exploratory_claims(measured: Measured) -> list[Claim]:
     synonyms = synonym_pairs(task)
     holds, fails = ([(a, b) for a, b, dh in synonyms if dh == wanted] for wanted in (True, False))
     claims = [
-        *(measured.pair(p) for p in further_predictions(task, sees_order(own))),
+        *(measured.pair(p) for p in theory.further_predictions(task, sees_order(own))),
         *(measured.pair(p, ", learned trials only", learners=True) for p in paper),
         *(measured.pair(p, ", stricter margin", STRICTER_MARGIN) for p in paper if p.merges),
         *(claim for p in paper for claim in beside(measured, p)),
@@ -73,14 +67,14 @@ def beside(measured: Measured, p: Prediction) -> list[Claim]:
 def log_odds_law(measured: Measured, p: Prediction) -> Claim:
     """Only the distance, without a prediction, where ``||h||`` was not stored."""
     (a, b), probability = p.pair, measured.task.probability
-    trials, least = measured.trials[p.tied], abs(log_odds(probability[b], probability[a]))
+    trials, least = measured.trials[p.tied], abs(theory.log_odds(probability[b], probability[a]))
     text = f"{p.claim}, log-odds law for ||o_{b} - o_{a}||"
     if trials.hidden_norm is None:
         why = "The encoder's output h is not stored: only the distance is reported."
         about = {"prediction": f"at least {least:.3f} / min ||h||", "obstacle": why}
         distance = trials.end(trials.distance("output", p.pair))
         return measured.claim(text, "ratio", distance, p.tied, **about)
-    about = aim("over", least) | {"prediction": f"at least log-odds {least:.3f}"}
+    about = aim("over", least, told=f"at least log-odds {least:.3f}")
     return measured.claim(f"{text} min ||h||", "ratio", trials.logit_reach(p.pair), p.tied, **about)
 
 
@@ -95,8 +89,8 @@ def paired_learning(measured: Measured) -> Claim:
 def loss(measured: Measured) -> Claim:
     """The author's "untied does better overall", where tying is predicted to cost."""
     text = "claim 3: what tying costs in cross-entropy, nats (over all strings)"
-    worse = aim("over", 0.0) | {"prediction": "tied minus untied over 0"}
-    cost, about = -measured.untied_minus_tied("loss"), worse if measured.costs else {}
+    cost = -measured.untied_minus_tied("loss")
+    about = aim("over", 0.0, told="tied minus untied over 0") if measured.costs else {}
     return measured.claim(text, "difference", cost, *BOTH, **about)
 
 
@@ -131,11 +125,11 @@ def held_out(measured: Measured) -> list[Claim]:
     task, own = measured.task, measured.settings
     if own.validation == "as-published":
         return []
-    share = new_contexts(task, sees_order(own))
+    share = theory.new_contexts(task, sees_order(own))
     new = {0.0: "none", 1.0: "all"}.get(share, f"{share:.1%}")
 
     words = f"at most {HELD_OUT_MARGIN:g} less, each as a share of its ceiling"
-    about, claims = aim("over", -HELD_OUT_MARGIN) | {"prediction": words}, []
+    about, claims = aim("over", -HELD_OUT_MARGIN, told=words), []
     for tied, trials in measured.trials.items():
         held, train = (
             trials.measured(split, "accuracy") / task.ceiling(split)[0]
@@ -143,12 +137,11 @@ def held_out(measured: Measured) -> list[Claim]:
         )
         text = f"held-out strings are done as well as training strings, {tie_of(tied)}"
         text += f" (contexts new to it: {new})"
-        less = (held - train).to_numpy(float)
-        claims.append(measured.claim(text, "difference", less, tied, **about))
+        claims.append(measured.claim(text, "difference", held - train, tied, **about))
     return claims
 
 
-def _tied_over_untied(measured: Measured, values: dict[bool, np.ndarray]) -> np.ndarray:
+def _tied_over_untied(measured: Measured, values: dict[bool, np.ndarray]) -> pd.Series:
     """Ratios paired by seed; nan where one of the two has no value."""
     by_seed = {tied: pd.Series(values[tied], measured.trials[tied].seeds) for tied in BOTH}
-    return (by_seed[True] / by_seed[False]).to_numpy(float)
+    return by_seed[True] / by_seed[False]

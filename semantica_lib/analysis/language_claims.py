@@ -74,7 +74,7 @@ def primary_claims(measured: Language) -> list[Claim]:
 
 
 def _judged(measured: Language, p: Prediction) -> Claim:
-    about = {"prediction": p.words, "side": p.side, "margin": p.margin}
+    about = aim(p.side, p.margin, told=p.words)
     if not p.table:
         cost = measured.cost(language.PLACES[p.near])
         return measured.claim(p.claim, "difference", cost, *BOTH, **about)
@@ -110,7 +110,7 @@ def _beside(measured: Language, name: str, kind: str) -> Iterator[Claim]:
 def _learning(measured: Language, tied: bool) -> Claim:
     """Whether context is used at all: the baseline knows how often each piece occurs."""
     loss = measured.loss(tied, "validation")
-    gain = (measured.unigram["loss"].reindex(loss.index) - loss).to_numpy(float)
+    gain = measured.unigram["loss"].reindex(loss.index) - loss
     text = f"more is learned than frequencies, {tie_of(tied)} (loss, nats)"
-    about = aim("over", 0.0) | {"prediction": "the baseline's loss minus the model's over 0"}
+    about = aim("over", 0.0, told="the baseline's loss minus the model's over 0")
     return measured.claim(text, "difference", gain, tied, **about)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semantica_lib.analysis.claims import BOTH, Measured
+from semantica_lib.analysis.claims import Measured
 from semantica_lib.analysis.distances import Pair, synonym_pairs
 from semantica_lib.analysis.theory import log_odds
 from semantica_lib.store.results import Result
@@ -85,13 +85,11 @@ def odds_of(sources: Sequence[Source]) -> list[Odds]:
     for label, result in sources:
         measured = Measured(result)
         task = measured.task
-        for tied in BOTH:
-            seeds, own = measured.trials[tied].seeds, np.flatnonzero(result.tied == tied)
-            rows = [own[result.seed[own] == seed][0] for seed in seeds]
+        for tied, trials in measured.trials.items():
             for a, b, _ in synonym_pairs(task):
                 gaps, odds = None, log_odds(task.probability[b], task.probability[a])
                 if result.logit_gap is not None:
-                    gaps = result.logit_gap[rows][:, :, task.synonyms.index((a, b))]
+                    gaps = result.logit_gap[trials.index][:, :, task.synonyms.index((a, b))]
                 if odds < 0:  # turned round, the least becomes the greatest
                     a, b, odds = b, a, -odds
                     gaps = None if gaps is None else -gaps[..., [0, 2, 1]]

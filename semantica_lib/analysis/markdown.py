@@ -5,13 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.statistics import (
-    Interval,
-    finite,
-    geometric_interval,
-    mean_interval,
-    share_interval,
-)
+from semantica_lib.analysis import statistics
+from semantica_lib.analysis.statistics import Interval, finite
 
 NONE = "–"  # stands for a number that there is not
 
@@ -30,12 +25,12 @@ def with_interval(interval: Interval) -> str:
 
 def mean(values: np.ndarray | pd.Series) -> str:
     """The mean of the values that are finite, with its 95% interval (Student's t)."""
-    return with_interval(mean_interval(finite(values)))
+    return with_interval(statistics.mean_interval(finite(values)))
 
 
 def geometric(values: np.ndarray | pd.Series) -> str:
     """The geometric mean of the values that are finite, with its 95% interval (t of the logs)."""
-    return with_interval(geometric_interval(finite(values)))
+    return with_interval(statistics.geometric_interval(finite(values)))
 
 
 def counted(passed: np.ndarray | pd.Series) -> str:
@@ -45,7 +40,7 @@ def counted(passed: np.ndarray | pd.Series) -> str:
 
 def share(passed: np.ndarray | pd.Series) -> str:
     """The share of true values with its exact 95% interval (Clopper & Pearson)."""
-    return with_interval(share_interval(np.asarray(passed, bool)))
+    return with_interval(statistics.share_interval(np.asarray(passed, bool)))
 
 
 def markdown_table(heads: Iterable[str], lines: Iterable[Sequence[str]]) -> str:

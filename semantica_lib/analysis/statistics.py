@@ -150,8 +150,8 @@ def last_period(steps: np.ndarray, period: int) -> np.ndarray | None:
 
 
 def mean_over(window: np.ndarray | None, curve: np.ndarray) -> np.ndarray:
-    """Mean over a window's records, ``(trial, record)`` to ``(trial,)``; nan without a window."""
-    return np.full(len(curve), np.nan) if window is None else curve[:, window].mean(1)
+    """Mean over a window's records, ``(..., record)`` to ``(...)``; nan without a window."""
+    return np.full(curve.shape[:-1], np.nan) if window is None else curve[..., window].mean(-1)
 
 
 @dataclass(frozen=True)

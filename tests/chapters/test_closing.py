@@ -17,8 +17,7 @@ from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.chapters.closing import claims as closing
 from semantica_lib.chapters.closing import figures as drawn
-from semantica_lib.chapters.parity import figures as told
-from semantica_lib.chapters.parity import measures as parity
+from semantica_lib.chapters.parity import learning as parity
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
@@ -174,10 +173,10 @@ def test_learners_and_others_are_measured_apart(tmp_path: Path) -> None:
     one = point(tmp_path, lambda seed, *_: 0.2 if seed % 2 else 2.0, attained, weight_decay=0.0)
     (row, _) = parity.rows_of([("made", one.result)])
     assert row.learned.to_dict() == {seed: bool(seed % 2) for seed in SEEDS}
-    for _, _, _, learn, fail in parity.merging(one.result):
+    for learn, fail in parity.merging(one.result).values():
         assert len(learn) == len(fail) == 3 and (fail > 5 * learn).all()
-    assert told.by_learning([("made", one.result)]).count("(3)") == 12
-    assert "3 of 6" in told.shares([row])
+    assert parity.by_learning([("made", one.result)]).count("(3)") == 12
+    assert "3 of 6" in parity.shares([row])
 
 
 def _decays(found: list[Point]) -> Mapping[str, Any]:
@@ -197,7 +196,7 @@ def test_pages_stand_with_any_part_of_the_sweeps(tmp_path: Path) -> None:
         assert isinstance(drawn.answer(found), str)
         assert drawn.listed("closing", missing).count("no result yet") == 2
         rows_ = parity.rows_of([(closing.label(one), one.result) for one in found if one.result])
-        assert png(told.matrix(rows_))
+        assert png(parity.matrix(rows_))
         frame = rows(*closing.closing_claims(found), found)
         assert frame.empty == (not any(one.result for one in found))
     assert "apart" in drawn.answer(some)

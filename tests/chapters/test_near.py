@@ -119,14 +119,14 @@ def test_where_hardly_anything_can_be_learned_a_quarter_nat_does_not_tell() -> N
     found = [Point({}, own, None) for _, own in points_of(read(sweeps()["near"]))]
     assert len(found) == 18
     assert Near(found).telling == [0.0, 0.01, 0.02, 0.05]
-    assert near_claims(found) == ([], [])
+    assert near_claims(Near(found)) == ([], [])
 
 
 # --- claims ----------------------------------------------------------------------------------
 
 
 def rows(found: list[Point]) -> Any:
-    frame = judged("near", *near_claims(found), [one.result for one in found if one.result])
+    frame = judged("near", *near_claims(Near(found)), [one.result for one in found if one.result])
     return frame, primary_rows(frame)
 
 
@@ -205,9 +205,9 @@ def test_the_control_is_the_honest_pair_and_the_place_is_signed(tmp_path: Path) 
     measured, key = Near([one]), (0.1, 0.1)
     for place in (INPUT, OUTPUT, TIED):
         far = math.hypot(0.5, 0.3)  # 1 lies aside of the line
-        assert measured.ratio(key, place, (0, 1)).to_numpy() == pytest.approx([far / 2] * 6)
+        assert measured.ends(key, place, (0, 1)).ratio.to_numpy() == pytest.approx([far / 2] * 6)
         usual = np.median([2, 1.2, math.hypot(1.5, 0.3), math.hypot(0.7, 0.3)])
-        assert measured.ratio(key, place, (0, 1), usual=True).to_numpy() == pytest.approx(
+        assert measured.ends(key, place, (0, 1), usual=True).ratio.to_numpy() == pytest.approx(
             [far / usual] * 6
         )
         assert measured.position(key, place).to_numpy() == pytest.approx([0.25] * 6)
@@ -227,8 +227,7 @@ def test_who_learned_is_measured_by_what_can_be_learned(tmp_path: Path) -> None:
     measured, key = Near([one]), (0.1, 0.5)
     assert measured.measured[key].learned[False].all()
     assert measured.learned(key, False).to_numpy() == pytest.approx([0.9] * 3 + [0.3] * 3)
-    ratio = measured.ratio(key, INPUT, (1, 3))
-    assert measured.learners(key, False, ratio).index.tolist() == [1, 2, 3]
+    assert measured.ends(key, INPUT, (1, 3), learners=True).index.tolist() == [1, 2, 3]
     _, primary = rows([one])
     merges = primary[primary.claim.str.contains("1 and 3 merge")]
     assert (merges.seeds == 3).all()

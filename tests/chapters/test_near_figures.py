@@ -10,7 +10,8 @@ import pytest
 from made_near import RATES, line, point, sweep
 
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.chapters.near import figures, tables
+from semantica_lib.chapters.near import figures
+from semantica_lib.chapters.near.measures import Near
 from semantica_lib.chapters.near.theory import LAWS
 from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
@@ -37,7 +38,7 @@ def rows(table: str) -> list[list[str]]:
 
 def test_marks_of_distances_lie_on_the_laws_that_made_them(found: list[Point]) -> None:
     """Of 0 and 1: at q in the input panel, at the output's law in the output panel."""
-    figure = figures.distances(found)
+    figure = figures.distances(Near(found))
     panels = figure.axes
     assert [axes.get_title() for axes in panels[:3]] == ["untied input", "untied output", "tied"]
     for axes, law in zip(panels[:2], LAWS.values(), strict=True):
@@ -64,7 +65,7 @@ def test_marks_of_distances_lie_on_the_laws_that_made_them(found: list[Point]) -
 def test_losses_are_drawn_between_the_floor_and_the_predictor_without_context(
     found: list[Point],
 ) -> None:
-    figure = figures.losses(found)
+    figure = figures.losses(Near(found))
     above, below = figure.axes[0], figure.axes[2]
     assert (above.get_ylabel(), below.get_ylabel()) == ("loss (nats)", "accuracy")
     floor, plain = above.lines[:2]
@@ -78,31 +79,31 @@ def test_losses_are_drawn_between_the_floor_and_the_predictor_without_context(
 
 
 def test_theory_is_drawn_and_told_without_any_result(untrained: list[Point]) -> None:
-    figure = figures.meanings(untrained)
+    figure = figures.meanings(Near(untrained))
     far, _, laws = figure.axes
     curves, marks = far.lines[::2], far.lines[1::2]
     for curve, counted in zip(curves, marks, strict=True):  # closed form and enumeration
         for x, y in counted.get_xydata():
             assert np.interp(x, *curve.get_data()) == pytest.approx(y, abs=2e-3)
     assert laws.lines[0].get_ydata()[-1] == pytest.approx(0.5)
-    table = rows(tables.enumerated(untrained))
+    table = rows(figures.enumerated(Near(untrained)))
     assert [row[0] for row in table] == [f"{q:g}" for q in RATES]
     assert table[4][1] == "0.0531" and table[4][-1] == "0.0531"  # 0.1 * 0.9^6
     assert table[4][7] == "−0.105 to ∞"  # log 0.9
-    assert "at q = 0.1 in an input table and at q = 0.08 in an output" in tables.crossings()
+    assert "at q = 0.1 in an input table and at q = 0.08 in an output" in figures.crossings()
 
 
 def test_tables_tell_what_is_measured(found: list[Point]) -> None:
-    ends = {(row[0], row[1]): row for row in rows(tables.endings(found))}
+    ends = {(row[0], row[1]): row for row in rows(figures.endings(Near(found)))}
     assert len(ends) == 18 * 3
     row = ends["q 0.2, decay 0.1", "untied input"]
     assert row[2] == "0.200" and row[3].startswith("0.200 [") and row[7].startswith("0.600 [")
     assert row[8].startswith("0.200 [") and row[9].startswith("2.00 [")
     assert row[5].startswith("0.25")  # of the usual control: 0.4 of the median of 2, 1.6, 1.6, 1.2
-    learn = {row[0]: row for row in rows(tables.attainable(found))}
+    learn = {row[0]: row for row in rows(figures.attainable(Near(found)))}
     assert [cell for cell in learn["q 0.05, decay 0"][4:]] == ["yes"] + ["6 of 6"] * 4
     assert learn["q 0.1, decay 0"][4] == "no"
-    parted = rows(tables.thresholds(found))
+    parted = rows(figures.thresholds(Near(found)))
     assert parted[0] == ["0.1", "untied input", "0.05", "0.1", "0.01"]
     assert parted[3] == ["0", "untied input", "–", "0.1", "0.5"]  # 0.4 at q = 0
 
@@ -122,12 +123,18 @@ def test_pages_stand_with_any_part_of_the_sweep(untrained: list[Point], tmp_path
     odd[0] = odd[0]._replace(result=replace(alone, metrics=metrics, **a_trial))
     for some in ([], odd[:1], odd):
         for draw in (figures.meanings, figures.distances, figures.losses):
-            assert png(draw(some))
-        for tell in (tables.enumerated, tables.attainable, tables.endings,
-                     tables.thresholds):  # fmt: skip
-            assert isinstance(tell(some), str)
-    assert tables.endings(untrained) == tables.thresholds([]) == "Nothing is trained yet."
-    listed = tables.listed("near", untrained)
+            assert png(draw(Near(some)))
+        for tell in (figures.enumerated, figures.attainable, figures.endings,
+                     figures.thresholds):  # fmt: skip
+            assert isinstance(tell(Near(some)), str)
+    assert (
+        figures.endings(Near(untrained))
+        == figures.thresholds(Near([]))
+        == "Nothing is trained yet."
+    )
+    listed = figures.listed("near", Near(untrained))
     assert len(re.findall("no result yet", listed)) == 18 and "semantica run near" in listed
-    texts = [text.get_text() for axes in figures.distances(odd[:1]).axes for text in axes.texts]
+    texts = [
+        text.get_text() for axes in figures.distances(Near(odd[:1])).axes for text in axes.texts
+    ]
     assert texts == ["not trained"]  # the tied panel

@@ -37,17 +37,23 @@ def test_the_laws_have_no_free_parameter(decay: float, tmp_path: Path) -> None:
     """The clock: a power of what a step leaves, the mean at the last period's two records."""
     spot = only(tmp_path, 0.8, decay)
     left = np.mean([(1 - decay * 38.25 / 400) ** step for step in (300, 400)])
-    assert spot.law(INPUT) == pytest.approx(START * left * ASIDE, rel=1e-5)
-    assert spot.distance(INPUT) == pytest.approx(spot.law(INPUT), rel=1e-5)
+    assert spot.ends(INPUT).law.to_numpy() == pytest.approx(START * left * ASIDE, rel=1e-5)
+    assert spot.ends(INPUT).distance.to_numpy() == pytest.approx(
+        spot.ends(INPUT).law.to_numpy(), rel=1e-5
+    )
     for place in (OUTPUT, TIED):
-        assert spot.law(place) == pytest.approx(np.log(4) / NORM)
-        assert spot.distance(place) == pytest.approx((np.log(4) / NORM + 0.05) * ASIDE, rel=1e-5)
+        assert spot.ends(place).law.to_numpy() == pytest.approx(np.log(4) / NORM)
+        assert spot.ends(place).distance.to_numpy() == pytest.approx(
+            (np.log(4) / NORM + 0.05) * ASIDE, rel=1e-5
+        )
     ends = (np.log(4) / NORM + 0.05) * ASIDE, 0.05 * ASIDE  # of (0, 1) and (2, 3)
     control = np.sqrt((ends[0] / 2) ** 2 + (ends[1] / 2) ** 2 + 4)
-    assert spot.law_ratio(TIED) == pytest.approx(np.log(4) / NORM / control, rel=1e-5)
-    assert spot.ratio(TIED) == pytest.approx(ends[0] / control, rel=1e-5)
+    assert spot.ends(TIED).law_ratio.to_numpy() == pytest.approx(
+        np.log(4) / NORM / control, rel=1e-5
+    )
+    assert spot.ends(TIED).ratio.to_numpy() == pytest.approx(ends[0] / control, rel=1e-5)
     assert spot.gap(True) == pytest.approx(np.full(6, np.log(4)))
-    assert only(tmp_path, 0.5, decay).law(OUTPUT).tolist() == [0] * 6
+    assert only(tmp_path, 0.5, decay).ends(OUTPUT).law.tolist() == [0] * 6
 
 
 def test_each_result_is_gone_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,13 +142,13 @@ def test_older_results_and_single_ties_and_crashed_trials_are_told_apart(tmp_pat
     lacks = {"logit_gap": None, "hidden_norm": None, "measured_steps": None}
     old = old._replace(result=replace(old.result, **lacks))
     (spot,) = phase.plane([old])
-    assert np.isnan(spot.gap(True)).all() and np.isnan(spot.law(OUTPUT)).all()
-    assert np.isfinite(spot.law(INPUT)).all()
+    assert np.isnan(spot.gap(True)).all() and np.isnan(spot.ends(OUTPUT).law).all()
+    assert np.isfinite(spot.ends(INPUT).law).all()
     law = rows([old]).set_index("claim").filter(like="gap from the log-odds", axis=0)
     assert set(law.verdict) == {"inconclusive"}
     untied = point(tmp_path / "b", 0.8, 0.0)
     (cut,) = phase.plane([untied._replace(result=_of_tie(untied, False))])
-    assert cut.cost("loss").isna().all() and cut.ratio(TIED).size == 0
+    assert cut.cost("loss").isna().all() and cut.ends(TIED).ratio.size == 0
     crashed = point(tmp_path / "c", 0.8, 0.0)
     crashed.result.output_embedding[0] = np.nan  # the tied trial of seed 1
     (spot,) = phase.plane([crashed])

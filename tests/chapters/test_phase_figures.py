@@ -41,7 +41,7 @@ def test_the_diagram_has_the_plane_its_borders_and_its_marks(tmp_path: Path) -> 
     spots = {(spot.decay, spot.p): spot for spot in plane(found)}
     for row, decay in enumerate(DECAYS):
         for column, p in enumerate(P):
-            ratios = spots[decay, p].ratio((False, "input"))
+            ratios = spots[decay, p].ends((False, "input")).ratio
             assert shown[row, column] == pytest.approx(np.exp(np.log(ratios).mean()))
     assert border(entry) == {((x - 0.5, 3.5), (x + 0.5, 3.5)) for x in range(12)}
     for axes in (output, tied):

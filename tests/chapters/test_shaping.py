@@ -21,7 +21,15 @@ from semantica_lib.chapters.shaping.claims import (
     gradient_claims,
     gradient_others,
 )
-from semantica_lib.chapters.shaping.measures import EXPERIMENTS, Nearness, pulls, ratios, related
+from semantica_lib.chapters.shaping.measures import (
+    EXPERIMENTS,
+    Nearness,
+    early,
+    late,
+    pulls,
+    ratios,
+    related,
+)
 from semantica_lib.chapters.shaping.procrustes import factor, jackknifed, residual
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.store.results import Result
@@ -195,12 +203,12 @@ def test_the_share_is_of_the_norms_early_and_late(tmp_path: Path) -> None:
         return (*(parts if step <= 512 else (2.0, 2.0)), seed / 10)
 
     one = point(tmp_path, 0.85, gradient)
-    for tied, early in ((True, 0.75), (False, 0.25)):
+    for tied, first in ((True, 0.75), (False, 0.25)):
         got = pulls(one, tied)
-        assert got.seeds.tolist() == list(SEEDS)
-        np.testing.assert_allclose(got.early(got.share), early)
-        np.testing.assert_allclose(got.late(got.share), 0.5)
-        np.testing.assert_allclose(got.late(got.cosine), np.array(SEEDS) / 10)
+        assert got.share.index.tolist() == list(SEEDS)
+        np.testing.assert_allclose(early(got.share), first)
+        np.testing.assert_allclose(late(got.share), 0.5)
+        np.testing.assert_allclose(late(got.cosine), np.array(SEEDS) / 10)
     claims = gradient_claims([one])
     assert [claim.text[:8] for claim in claims] == ["p = 0.5:", "p = 0.85", "p = 0.99"]
     frame = primary_rows(judged("made", claims, [], [one.result]))
@@ -228,9 +236,9 @@ def test_no_gradient_has_no_share_and_a_crashed_trial_none_at_all(tmp_path: Path
     one = point(tmp_path, 0.85, lambda s, t, step: (0.0, 0.0, np.nan) if step else (1.0, 1.0, 0.5))
     one.result.input_embedding[0] = np.nan
     got = pulls(one, True)
-    assert got.seeds.tolist() == list(SEEDS[1:])
-    np.testing.assert_allclose(got.early(got.share), 0.5)
-    assert got.late(got.share).isna().all()
+    assert got.share.index.tolist() == list(SEEDS[1:])
+    np.testing.assert_allclose(early(got.share), 0.5)
+    assert late(got.share).isna().all()
 
 
 def test_agreement_is_paired_by_seed(tmp_path: Path) -> None:

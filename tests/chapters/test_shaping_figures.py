@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.chapters.shaping import figures, tables
+from semantica_lib.chapters.shaping import figures
 from semantica_lib.chapters.shaping.measures import EXPERIMENTS, Nearness, ratios
 from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
@@ -87,11 +87,11 @@ def test_residuals_are_drawn_and_told_over_training(near: list[Nearness], fits: 
     np.testing.assert_allclose(axes.lines[4].get_ydata(), same.mean(0))
     assert figure.axes[0].texts[0].get_text() == "no result"
     assert fits(figure)
-    table = tables.residuals(near).splitlines()
+    table = figures.residuals(near).splitlines()
     assert len(table) == 2 + 2 * len(near)
     assert f"{near[0].same(near[0].end('output')).mean():#.3g}" in table[2]
     assert "7 in 4" in table[2] and "untied input" in table[3]
-    assert len(tables.among(near).splitlines()) == 2 + len(near)
+    assert len(figures.among(near).splitlines()) == 2 + len(near)
 
 
 def test_every_part_says_what_is_missing(make: Make, fits: Fits) -> None:
@@ -101,20 +101,20 @@ def test_every_part_says_what_is_missing(make: Make, fits: Fits) -> None:
         for figure in (figures.over_steps(found), figures.over_points(found)):
             assert png(figure) and fits(figure)
             assert figure.axes[0].texts[0].get_text() in ("not trained", "not measured")
-        assert "No point" in tables.related_rows(found)
+        assert "No point" in figures.related_rows(found)
     short = Nearness(make("short", experiment="lstm-small", steps=20))
     lone = Nearness(make("lone", experiment="lstm-small", ties=["tied"]))
     single = Nearness(make("single", experiment="lstm-small", seeds=[1]))
     for near in ([], [short], [lone], [single]):
         for figure in (figures.alignment(near), figures.alignment_over_steps(near)):
             assert png(figure) and fits(figure)
-        assert tables.residuals(near) and tables.among(near)
-    told = tables.listed("phase", old, [])
+        assert figures.residuals(near) and figures.among(near)
+    told = figures.listed("phase", old, [])
     assert "1 of 1 points have a result, 0 with measured gradients" in told
     assert "`semantica run mlm` trains it" in told
-    assert tables.open_rows(pd.DataFrame({"deviation": []})) == "There is none."
+    assert figures.open_rows(pd.DataFrame({"deviation": []})) == "There is none."
 
 
 def test_the_correlation_is_told_by_point(make: Make) -> None:
-    table = tables.related_rows([point(make, 0.5, seeds=[1, 2, 3, 4])]).splitlines()
+    table = figures.related_rows([point(make, 0.5, seeds=[1, 2, 3, 4])]).splitlines()
     assert len(table) == 3 and table[2].startswith("| 0.5 | 4 | ")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from made import SEEDS, STEPS, made
 
-from semantica_lib.analysis.claims import EXPLORATORY, Measured
+from semantica_lib.analysis.claims import EXPLORATORY
 from semantica_lib.analysis.statistics import INCONCLUSIVE
 from semantica_lib.analysis.sweep_points import Point, stored
 from semantica_lib.analysis.verdicts import judged, primary_rows
@@ -110,7 +110,7 @@ def test_tables_are_one_until_the_step_of_untying_and_root_two_apart_at_right_an
     assert apart[:, -1] == pytest.approx(known, rel=1e-6)
     turned = replace(one.result, output_embedding=np.roll(one.result.input_embedding, 1, 2) * 0)
     turned.output_embedding[..., 6, 0] = np.sqrt(same + 1)  # where the input table has nothing
-    crossed = Way(100, Measured(turned), turned)
+    crossed = Way(100, untying.Judged(turned), turned)
     assert untying.apart(crossed) == pytest.approx(np.sqrt(2), rel=1e-6)
 
 

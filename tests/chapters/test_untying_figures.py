@@ -9,7 +9,7 @@ import pytest
 from made import SEEDS, STEPS, made
 
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.chapters.untying import figures, tables
+from semantica_lib.chapters.untying import figures
 from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
 
@@ -100,32 +100,32 @@ def test_tables_tell_what_was_measured(tmp_path: Path) -> None:
         return np.where(STEPS <= 100, 1.0, 0.5 * 0.99 ** (STEPS - 100.0))
 
     found = [point(tmp_path, None), point(tmp_path, 100, distance), missing(200)]
-    told = tables.endings(found)
+    told = figures.endings(found)
     assert cells(told, "tied until 100")[1] == "4 of 6"
     assert cells(told, "tied until 100")[3:5] == ["1", "1"]
     assert cells(told, "tied until 100")[-2:] == ["0.00 [0.00, 0.00]"] * 2
     assert cells(told, "always untied")[3] == cells(told, "always tied")[4] == "–"
-    heads = cells(tables.tables_end(found), "")
-    row = cells(tables.tables_end(found), "tied until 100")
+    heads = cells(figures.tables_end(found), "")
+    row = cells(figures.tables_end(found), "tied until 100")
     assert row[heads.index("input 0 and 1, over the clock")] == "0.500 [0.500, 0.500]"
     assert row[-2:] == ["0.00 [0.00, 0.00]", "0.00"]
-    always = cells(tables.tables_end(found), "always tied")
+    always = cells(figures.tables_end(found), "always tied")
     assert always[heads.index("input 0 and 1, over the clock")] == "–"
-    speeds = tables.speeds(found)
+    speeds = figures.speeds(found)
     assert 0.5 * 0.99**160 > 0.1 > 0.5 * 0.99**180
     assert cells(speeds, "tied until 100")[1:] == ["0 (4 of 6)", "280 (6 of 6)"]
     assert cells(speeds, "always tied")[1:] == ["0 (4 of 6)", "–"]
-    listed = tables.listed("untie", found)
+    listed = figures.listed("untie", found)
     assert "- tied until step 200, untied from there on: no result yet." in listed
     assert "- always tied, and always untied: 6 seeds, tied and untied, 400 steps" in listed
     assert "partial" not in listed
     found[1].result.manifest["status"] = "partial"
-    assert tables.listed("untie", found).count("partial, so no claim") == 1
+    assert figures.listed("untie", found).count("partial, so no claim") == 1
 
 
 def test_what_the_clock_says_is_told_without_any_result() -> None:
     found = [missing(until) for until in (None, 20, 60, 120)]
-    told = tables.predicted(found)
+    told = figures.predicted(found)
     words = {20: "merge", 60: "too near to say", 120: "stay apart"}
     for until, word in words.items():
         left = np.mean([0.99 ** (step - until) for step in range(220, 401, 20)])
@@ -155,7 +155,7 @@ def test_pages_stand_with_any_part_of_the_sweep(tmp_path: Path) -> None:
     ):  # fmt: skip
         for draw in (figures.by_step, figures.curves, figures.gaps):
             draw(found).draw_without_rendering()
-        for tell in (tables.endings, tables.tables_end, tables.speeds,
-                     tables.predicted):  # fmt: skip
+        for tell in (figures.endings, figures.tables_end, figures.speeds,
+                     figures.predicted):  # fmt: skip
             assert isinstance(tell(found), str)
-        assert "semantica run untie" in tables.listed("untie", found)
+        assert "semantica run untie" in figures.listed("untie", found)

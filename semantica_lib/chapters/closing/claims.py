@@ -6,13 +6,14 @@ They were written down before any point of the sweeps was looked at but the main
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis import claims
-from semantica_lib.analysis.claims import MERGE_MARGIN, STRONG, Measured, exploratory, tie_of
-from semantica_lib.analysis.distances import SynonymPair, Table, synonym_pairs
+from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, STRONG, Measured, aim, exploratory
+from semantica_lib.analysis.distances import SynonymPair, Table, synonym_pairs, tie_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point, name_of, pairs_of
 from semantica_lib.analysis.theory import Prediction, decay_factor
@@ -33,9 +34,8 @@ def _each(found: list[Point]) -> Iterator[tuple[Point, Measured, SynonymPair, bo
     """Every pair in every table of every point that has a result."""
     for point in (point for point in found if point.result):
         measured = Measured(point.result)
-        for pair in synonym_pairs(measured.task):
-            for tied, table in point.places:
-                yield point, measured, pair, tied, table
+        for pair, (tied, table) in product(synonym_pairs(measured.task), point.places):
+            yield point, measured, pair, tied, table
 
 
 def closing_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
@@ -90,8 +90,7 @@ def coincidence_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
         side, verb = ("under", "stay equal") if kept else ("over", "part")
         words = f"{label(point).rpartition(', decay')[0]}: {_where(pair, tied, table)} {verb}"
         p = Prediction(words, tied, table, pair[:2], None)
-        told = f"{side} {KEPT_MARGIN:g} of a control pair's distance"
-        kept = {"side": side, "margin": KEPT_MARGIN, "prediction": told}
+        kept = aim(side, KEPT_MARGIN, " of a control pair's distance")
         (others if tied else primary).append(replace(measured.pair(p), **kept))
         others.append(replace(measured.pair(p, LEARNED, learners=True), **kept))
     return primary, exploratory(others)
@@ -103,15 +102,12 @@ def noise_claims(found: list[Point]) -> list[Claim]:
     for sampled, exact in pairs_of(found, "expectation", "sampled", "exact"):
         before, after = both = Measured(sampled.result), Measured(exact.result)
         words = label(sampled).replace(", sampled loss", "")
-        for pair in synonym_pairs(before.task):
-            for tied, table in exact.places:
-                noisy, without = (
-                    pd.Series(one.trials[tied].ratio(table, pair[:2])[0], one.trials[tied].seeds)
-                    for one in both
-                )
-                text = f"{words}: {_where(pair, tied, table)}, without noise over with"
-                made.append(after.claim(text, "ratio", (without / noisy).to_numpy(float), tied))
-        for tied in (tied for tied in claims.BOTH if tie_of(tied) in exact.settings.ties):
+        for pair, (tied, table) in product(synonym_pairs(before.task), exact.places):
+            trials = [one.trials[tied] for one in both]
+            ends = [pd.Series(one.ratio(table, pair[:2])[0], one.seeds) for one in trials]
+            text = f"{words}: {_where(pair, tied, table)}, without noise over with"
+            made.append(after.claim(text, "ratio", ends[1] / ends[0], tied))
+        for tied in (tied for tied in BOTH if tie_of(tied) in exact.settings.ties):
             text = f"{words}: learned by more trials without noise, {tie_of(tied)}"
             made.append(claims.more_learn(text, before.learned[tied], after.learned[tied]))
     return exploratory(made)

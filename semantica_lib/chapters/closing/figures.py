@@ -1,13 +1,13 @@
 """What the sweeps over decay, optimizer and noise show: figures, and tables as Markdown."""
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from semantica_lib.analysis import distances
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, Measured
 from semantica_lib.analysis.distances import Pair, Trials, synonym_pairs
 from semantica_lib.analysis.markdown import counted, markdown_table, with_interval
@@ -32,24 +32,21 @@ def decays(found: Sequence[Point]) -> Figure:
     values = sorted({point.settings.weight_decay for point in found})
     figure, grid = style.panels(len(PLACES), len(OPTIMIZERS), 6.6, sharex=True, sharey=True)
     for row, place in zip(grid, PLACES, strict=True):
-        for axes, name in zip(row, OPTIMIZERS, strict=True):
-            ways = {
-                loss: [point for point in _by_decay(found, name, loss) if place in point.places]
-                for loss in WAYS
-            }
+        for axes, (name, words) in zip(row, OPTIMIZERS.items(), strict=True):
+            ways = {loss: _by_decay(found, name, loss, place) for loss in WAYS}
             if not any(ways.values()):
                 style.note(axes, "not trained")
             for loss, chosen in ways.items():
                 _against_decay(axes, chosen, place, loss, values)
             axes.axhline(MERGE_MARGIN, **style.MARGIN_LINE)
+            if axes in grid[0]:
+                axes.set_title(words)
+            if axes in grid[-1]:
+                axes.set_xlabel("weight decay")
         row[0].set_ylabel(f"{name_of(place)}\ndistance / control")
-    for axes, words in zip(grid[0], OPTIMIZERS.values(), strict=True):
-        axes.set_title(words)
     grid[0, 0].set_yscale("log")
     grid[0, 0].set_xticks(range(len(values)), [f"{value:g}" for value in values])
     grid[0, 0].set_xlim(-0.4, len(values) - 0.6)
-    for axes in grid[-1]:
-        axes.set_xlabel("weight decay")
     ways = [
         style.key(f"{loss} loss", linestyle=dash, marker="o", fillstyle=fill)
         for loss, (dash, fill, _) in WAYS.items()
@@ -58,10 +55,15 @@ def decays(found: Sequence[Point]) -> Figure:
     return figure
 
 
-def _by_decay(found: Sequence[Point], optimizer: str, loss: str) -> list[Point]:
-    """Points with a result of this optimizer and loss, by decay; Adam's without is AdamW's."""
+def _by_decay(
+    found: Sequence[Point], optimizer: str, loss: str, place: Place = INPUT
+) -> list[Point]:
+    """Points with a result of this optimizer, loss and table, by decay.
+
+    Adam's without decay is AdamW's.
+    """
     chosen = []
-    for point in (point for point in found if point.result):
+    for point in (point for point in found if point.result and place in point.places):
         own = point.settings
         same = own.optimizer == "adamw" and own.weight_decay == 0 and optimizer == "adam"
         if own.expectation == loss and (own.optimizer == optimizer or same):
@@ -71,10 +73,11 @@ def _by_decay(found: Sequence[Point], optimizer: str, loss: str) -> list[Point]:
 
 def _ends(measured: Measured, place: Place) -> list[tuple[Pair, bool, Interval]]:
     """Each pair of a table, whether its DH holds, and where it ends over the control pairs."""
-    tied, table = place
+    trials = measured.trials[place[0]]
+    ratios = {pair: trials.ratio(place[1], pair[:2])[0] for pair in synonym_pairs(measured.task)}
     return [
-        ((a, b), holds, geometric_interval(finite(measured.trials[tied].ratio(table, (a, b))[0])))
-        for a, b, holds in synonym_pairs(measured.task)
+        (pair[:2], pair.conditionally_equivalent, geometric_interval(finite(ratio)))
+        for pair, ratio in ratios.items()
     ]
 
 
@@ -82,14 +85,12 @@ def _against_decay(
     axes: Axes, points: list[Point], place: Place, loss: str, values: list[float]
 ) -> None:
     dash, fill, aside = WAYS[loss]
-    ends = [_ends(Measured(point.result), place) for point in points]
+    ends = {
+        values.index(point.settings.weight_decay) + aside: _ends(Measured(point.result), place)
+        for point in points
+    }
     for holds, (colour, marker) in LOOKS.items():
-        drawn = [
-            (values.index(point.settings.weight_decay) + aside, interval)
-            for point, pairs in zip(points, ends, strict=True)
-            for _, own, interval in pairs
-            if own == holds
-        ]
+        drawn = [(x, end) for x, pairs in ends.items() for _, own, end in pairs if own == holds]
         if drawn:
             look = {"color": colour, "marker": marker, "linestyle": dash, "fillstyle": fill}
             size = {"linewidth": 1.3, "elinewidth": 1.3, "markersize": 5, "capsize": 2}
@@ -109,11 +110,9 @@ def parting(found: Sequence[Point]) -> Figure:
                 style.note(axes, "not trained")
                 continue
             trials = Trials.of(point.result, tied, None)
-            control = distances.control_distance(trials.tables[table], trials.task)
-            control = control.clip(distances.RESOLUTION)
             for pair in synonym_pairs(trials.task):
                 colour, marker = LOOKS[pair.conditionally_equivalent]
-                share = (trials.distance(table, pair[:2]) / control).clip(LEAST)
+                share = (trials.distance(table, pair[:2]) / trials.control(table)).clip(LEAST)
                 axes.plot(trials.steps, share.T, color=colour, linewidth=0.7, alpha=0.5)
                 middle = np.exp(np.log(share).mean(0)) if len(share) else share.sum(0)
                 axes.plot(trials.steps, middle, color=colour, marker=marker, markevery=4)
@@ -151,20 +150,19 @@ def listed(sweep: str, found: Sequence[Point]) -> str:
 def answer(found: Sequence[Point]) -> str:
     """What becomes of each untied pair without decay and with the strongest, a line each."""
     lines = []
-    for optimizer, words in OPTIMIZERS.items():
-        for loss in WAYS:
-            chosen = _by_decay(found, optimizer, loss)
-            ends = [chosen[0], *chosen[1:][-1:]] if chosen else []
-            told = "; ".join(f"at decay {p.settings.weight_decay:g} {_told(p)}" for p in ends)
-            if told:
-                lines.append(f"- **{words}, {loss} loss**: {told}.")
+    for (optimizer, words), loss in product(OPTIMIZERS.items(), WAYS):
+        chosen = _by_decay(found, optimizer, loss)
+        ends = [*chosen[:1], *chosen[1:][-1:]]
+        told = "; ".join(f"at decay {p.settings.weight_decay:g} {_told(p)}" for p in ends)
+        if told:
+            lines.append(f"- **{words}, {loss} loss**: {told}.")
     return "\n".join(lines)
 
 
 def _told(point: Point) -> str:
-    parts = []
+    parts, measured = [], Measured(point.result)
     for place in (INPUT, OUTPUT):
-        for (a, b), holds, end in _ends(Measured(point.result), place):
+        for (a, b), holds, end in _ends(measured, place):
             dh = "holds" if holds else "fails"
             merged, apart = end.high < MERGE_MARGIN, end.low > MERGE_MARGIN
             word = "merged" if merged else "apart" if apart else "open"

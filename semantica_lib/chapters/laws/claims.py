@@ -7,12 +7,11 @@ with their distances at the end over the clock's, were known.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.claims import BOTH, ON_CLOCK, ON_LAW, exploratory, tie_of
+from semantica_lib.analysis.claims import BOTH, ON_CLOCK, ON_LAW, aim, exploratory, tie_of
 from semantica_lib.analysis.distances import Table
 from semantica_lib.analysis.exploratory import log_odds_law
 from semantica_lib.analysis.log_odds import Odds, Source, odds_of
@@ -21,23 +20,21 @@ from semantica_lib.analysis.theory import paper_predictions
 from semantica_lib.chapters.laws.measures import SWEEP, Course, Swept
 from semantica_lib.store.results import Result
 
-About = tuple[str, np.ndarray, dict[str, Any]]  # behind the text, values, what is predicted
-
 
 def clock_claims(made: Sequence[Course]) -> tuple[list[Claim], list[Claim]]:
     """What is predicted of each pair, and what else stands beside it (exploratory)."""
     primary, others = [], []
+    either_way = aim("under", ON_CLOCK, told=f"within a factor of {ON_CLOCK:g} either way")
     for one in made:
         words, side, margin = expected(one.tied, one.table, one.holds)
-        predicted = _within(side, margin, f"measured over the clock's {side} {margin:g}")
-        either_way = _within("under", ON_CLOCK, f"within a factor of {ON_CLOCK:g} either way")
+        predicted = aim(side, margin, told=f"measured over the clock's {side} {margin:g}")
         learned, far = one.measured.learners(one.tied), np.exp(np.abs(np.log(one.ratio)))
-        about = [
-            (words, one.ratio, predicted),
-            (f"{words}, learned trials only", one.ratio[learned], predicted),
-            ("each seed on the clock", far, either_way),
-            ("largest factor from the clock, either way", one.largest, {}),
-        ]
+        about = {
+            words: (one.ratio, predicted),
+            f"{words}, learned trials only": (one.ratio[learned], predicted),
+            "each seed on the clock": (far, either_way),
+            "largest factor from the clock, either way": (one.largest, {}),
+        }
         text = f"{one.name}, {one.where}: {one.words} ({one.dh})"
         first, *rest = _claims(one, text, "ratio", about)
         primary.append(first)
@@ -45,16 +42,11 @@ def clock_claims(made: Sequence[Course]) -> tuple[list[Claim], list[Claim]]:
     return primary, exploratory(others)
 
 
-def _within(side: str, margin: float, prediction: str) -> dict[str, Any]:
-    return {"side": side, "margin": margin, "prediction": prediction}
-
-
-def _claims(
-    one: Course | Odds, text: str, measure: Literal["ratio", "difference"], about: list[About]
-) -> list[Claim]:
+def _claims(one: Course | Odds, text: str, measure: str, about: dict[str, tuple]) -> list[Claim]:
+    """By what stands behind the text: the values, and what is predicted."""
     return [
         one.measured.claim(f"{text}, {what}", measure, values, one.tied, **predicted)
-        for what, values, predicted in about
+        for what, (values, predicted) in about.items()
     ]
 
 
@@ -69,22 +61,21 @@ def odds_claims(made: Sequence[Odds], swept: Sequence[Swept]) -> tuple[list[Clai
     """What is predicted of each gap, and what else stands beside it (exploratory)."""
     primary, others = [], []
     for one in (one for one in made if one.gaps is not None):  # of the others only the bound
-        law = _within("under", ON_LAW, f"within {ON_LAW:g} nats of log-odds {one.odds:.3f}")
+        law = aim("under", ON_LAW, told=f"within {ON_LAW:g} nats of log-odds {one.odds:.3f}")
         off = np.abs(one.shortfall)
-        about = [
-            ("distance of the gap from the log-odds", off, law),
-            ("the same of trials that learned", off[one.learned], law),
-            ("log-odds minus gap", one.shortfall, {}),
-            ("greatest minus least gap over contexts", one.spread, {}),
-        ]
+        about = {
+            "distance of the gap from the log-odds": (off, law),
+            "the same of trials that learned": (off[one.learned], law),
+            "log-odds minus gap": (one.shortfall, {}),
+            "greatest minus least gap over contexts": (one.spread, {}),
+        }
         text = f"{one.label}, {tie_of(one.tied)}: {one.words}"
         first, *rest = _claims(one, text, "difference", about)
         primary.append(first)
         others += rest
     for label, measured in {one.label: one.measured for one in made}.items():
-        bounds = [
-            log_odds_law(measured, p) for p in paper_predictions(measured.task) if not p.merges
-        ]
+        apart = [p for p in paper_predictions(measured.task) if not p.merges]
+        bounds = [log_odds_law(measured, p) for p in apart]
         others += [replace(claim, text=f"{label}, {claim.text}") for claim in bounds]
     return primary + decay_claims(swept), exploratory(others)
 
@@ -102,15 +93,14 @@ def decay_claims(swept: Sequence[Swept]) -> list[Claim]:
             for own, result in ends
             if result is None or result.logit_gap is None or not result.complete
         )
+        about = aim("over", 0.0, told=f"distance at {high} minus that at {low} over 0")
         for tied in BOTH:
             near, far = (_off(result, tied) for _, result in ends)
             gain = (far - near).to_numpy()
             text = f"{expectation} loss, {tie_of(tied)}: nearer to the log-odds at decay {low}"
-            told = f"distance at {high} minus that at {low} over 0"
-            failed, text = int(np.isnan(gain).sum()), f"{text} than at {high}"
-            claims.append(
-                Claim(text, told, "difference", finite(gain), "over", 0.0, failed, obstacle)
-            )
+            about |= {"failed": int(np.isnan(gain).sum()), "obstacle": obstacle}
+            text += f" than at {high}"
+            claims.append(Claim(text, measure="difference", values=finite(gain), **about))
     return claims
 
 

@@ -1,6 +1,7 @@
 """The decay clock and the log-odds law, drawn and in tables: for the chapters on them."""
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -64,16 +65,16 @@ def clock(made: Sequence[Course]) -> Figure:
 def _course(axes: Axes, one: Course) -> float:
     """Draw one pair; the least that decay would leave, or 0 if there is nothing to draw."""
     colour, marker = LOOKS[one.holds]
-    shrunk = one.shrunk[np.isfinite(one.shrunk).all(1)]
-    if not len(shrunk) or not np.isfinite(one.factor).all():
+    factor, shrunk = one.measured.factor, one.shrunk[np.isfinite(one.shrunk).all(1)]
+    if not len(shrunk) or not np.isfinite(factor).all():
         return 0.0
     mean = np.exp(np.log(shrunk).mean(0))
-    axes.plot(one.factor, shrunk.T, color=colour, linewidth=0.5, alpha=0.3)
-    axes.plot(one.factor, mean, color=colour, linewidth=1.8, zorder=4)
+    axes.plot(factor, shrunk.T, color=colour, linewidth=0.5, alpha=0.3)
+    axes.plot(factor, mean, color=colour, linewidth=1.8, zorder=4)
     look = {"marker": marker, "markersize": 6, "markeredgecolor": BLACK, "zorder": 6}
     look["markerfacecolor"] = colour if one.measured.complete else "white"
-    axes.plot(one.factor[-1], mean[-1], color=colour, linestyle="none", **look)
-    return float(one.factor[-1])
+    axes.plot(factor[-1], mean[-1], color=colour, linestyle="none", **look)
+    return float(factor[-1])
 
 
 def classes(made: Sequence[Course]) -> str:
@@ -81,20 +82,19 @@ def classes(made: Sequence[Course]) -> str:
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for one in made:
         name = one.name if one.measured.complete else f"{one.name} (partial)"
-        own = cells.setdefault((name, f"{one.words}, {one.dh}"), {})
+        own = cells.setdefault((name, f"{one.words}, {one.dh}"), dict.fromkeys(WHERES, NONE))
         own[one.where] = f"*{one.class_}*: {geometric(one.ratio)}"
-    lines = [[*head, *(of.get(where, NONE) for where in WHERES)] for head, of in cells.items()]
+    lines = [[*head, *of.values()] for head, of in cells.items()]
     return markdown_table(["experiment", "pair", *WHERES], lines)
 
 
 def counted(made: Sequence[Course]) -> str:
     """How many pairs of complete results are of which class, by table and DH."""
     whole, lines = [one for one in made if one.measured.complete], []
-    for where in WHERES:
-        for holds in LOOKS:
-            own = [one.class_ for one in whole if (one.where, one.holds) == (where, holds)]
-            counts = [str(own.count(word)) for word in CLASSES]
-            lines.append([where, "holds" if holds else "fails", str(len(own)), *counts])
+    for where, holds in product(WHERES, LOOKS):
+        own = [one.class_ for one in whole if (one.where, one.holds) == (where, holds)]
+        counts = [str(own.count(word)) for word in CLASSES]
+        lines.append([where, "holds" if holds else "fails", str(len(own)), *counts])
     return markdown_table(["table", "DH", "pairs", *CLASSES], lines)
 
 
@@ -184,14 +184,13 @@ def gap_course(made: Sequence[Odds]) -> Figure:
 
 def shortfalls(made: Sequence[Odds]) -> str:
     """What each gap of unequal odds falls short by, and how it differs between contexts."""
-    heads = ["result", "tie", "pair", "log-odds", "gap", "log-odds minus gap"]
-    heads += ["of trials that learned", "greatest minus least context"]
     lines = []
     for one in (one for one in made if one.odds > 0 and one.gaps is not None):
         short = one.shortfall
         cells = [mean(of) for of in (one.end[:, 0], short, short[one.learned], one.spread)]
         lines.append([one.label, tie_of(one.tied), one.words, f"{one.odds:.3f}", *cells])
-    return markdown_table(heads, lines)
+    heads = ["result", "tie", "pair", "log-odds", "gap", "log-odds minus gap"]
+    return markdown_table([*heads, "of trials that learned", "greatest minus least context"], lines)
 
 
 def older(made: Sequence[Odds]) -> str:
@@ -208,13 +207,10 @@ def absent(swept: Sequence[Swept]) -> str:
 
 def listed(sources: Sequence[Source]) -> str:
     """Which results a chapter is made from."""
-    lines = []
+    lines, told = [], "{seed_count} seeds ({seeds}), {ties}, {steps} steps, {source}"
     for label, result in sources:
-        made = facts_of_run(result)
         partial = "" if result.complete else f" ({tables.steps(result)})"
-        lines.append(
-            f"- {label}{partial}: {made['seed_count']} seeds ({made['seeds']}), {made['ties']}, "
-            f"{made['steps']} steps, {made['source']}, commit {made['commit']}."
-        )
+        made = f"{told}, commit {{commit}}".format(**facts_of_run(result))
+        lines.append(f"- {label}{partial}: {made}.")
     lines = lines or ["There is no result yet; `semantica run transformer-small` makes one."]
     return "\n".join(lines)

@@ -30,18 +30,6 @@ class Course:
     pair: Pair
     holds: bool
 
-    @cached_property
-    def shrunk(self) -> np.ndarray:
-        """The distance over that at step 0, ``(trial, record)``; nan if that is not recorded."""
-        trials = self.measured.trials[self.tied]
-        distance = trials.distance(self.table, self.pair)
-        return distance / trials.start(distance)[:, None]
-
-    @property
-    def factor(self) -> np.ndarray:
-        """What decay alone would leave, ``(record,)``; nan where it has no closed form."""
-        return self.measured.factor
-
     @property
     def name(self) -> str:
         return self.measured.settings.experiment
@@ -58,10 +46,17 @@ class Course:
     def dh(self) -> str:
         return f"DH {'holds' if self.holds else 'fails'}"
 
+    @cached_property
+    def shrunk(self) -> np.ndarray:
+        """The distance over that at step 0, ``(trial, record)``; nan if that is not recorded."""
+        trials = self.measured.trials[self.tied]
+        distance = trials.distance(self.table, self.pair)
+        return distance / trials.start(distance)[:, None]
+
     @property
     def logs(self) -> np.ndarray:
         """Log of the measured distance over the clock's, ``(trial, record)``: 0 at step 0."""
-        return np.log(self.shrunk / self.factor)
+        return np.log(self.shrunk / self.measured.factor)
 
     @property
     def ratio(self) -> np.ndarray:
@@ -106,10 +101,11 @@ def sweep_points() -> list[Swept]:
 
 def labelled(found: Sequence[Result], swept: Sequence[Swept]) -> list[Source]:
     """The named experiments by their names, then the sweep's points that they are not."""
-    named = [Source(result.settings.experiment, result) for result in found]
-    addresses = [result.address for result in found]
-    there = [Source(point_of(own), result) for own, result in swept if result is not None]
-    return named + [source for source in there if source.result.address not in addresses]
+    by = {result.address: Source(result.settings.experiment, result) for result in found}
+    for own, result in swept:
+        if result is not None:
+            by.setdefault(result.address, Source(point_of(own), result))
+    return list(by.values())
 
 
 def point_of(own: Settings) -> str:

@@ -6,15 +6,12 @@ which less than 0.25 nats can be learned little is predicted, for there hardly a
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from semantica_lib.analysis.claims import MERGE_MARGIN, STRONG, Side, aim, exploratory
+from semantica_lib.analysis.claims import MERGE_MARGIN, STRONG, Side, aim, claim_of, exploratory
 from semantica_lib.analysis.distances import Pair
-from semantica_lib.analysis.statistics import Claim, finite
-from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, PLACES, TIED, Place, Point, name_of
+from semantica_lib.analysis.statistics import Claim
+from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, PLACES, TIED, Place, name_of
 from semantica_lib.chapters.near.measures import SMALL, Key, Near, words
 from semantica_lib.chapters.near.theory import LIARS, MIRROR, NEAR, input_law, output_law
 
@@ -30,9 +27,8 @@ MERGES = (
 )
 
 
-def near_claims(found: Sequence[Point]) -> tuple[list[Claim], list[Claim]]:
+def near_claims(near: Near) -> tuple[list[Claim], list[Claim]]:
     """The claims of the sweep, the primary ones and the exploratory ones; none without a result."""
-    near = Near(found)
     if not near.measured:
         return [], []
     primary = [
@@ -70,17 +66,13 @@ def near_claims(found: Sequence[Point]) -> tuple[list[Claim], list[Claim]]:
 
 
 def _claim(
-    near: Near, text: str, measure: str, keys: Sequence[Key], tied: bool, values: Any, **about: Any
+    near: Near, text: str, measure: str, keys: Sequence[Key], *ties: bool, values: Any, **about: Any
 ) -> Claim:
     """A claim about these points: without values unless all have a result."""
-    absent = [words(*key) for key in keys if key not in near.measured]
-    each = [near.measured[key].claim("", "ratio", np.empty(0), tied) for key in keys if not absent]
-    lacks = [one.obstacle for one in each if one.obstacle]
-    if not each:
-        lacks = [f"No result yet of: {'; '.join(absent)}." if keys else "No point tells of it."]
-    values = finite(values if each else ()).astype(bool if measure == "share" else float)
-    about = {"prediction": "none", "obstacle": lacks[0] if lacks else ""} | about
-    return Claim(text, measure=measure, values=values, failed=sum(c.failed for c in each), **about)
+    absent = "; ".join(words(*key) for key in keys if key not in near.measured)
+    of = [(near.measured.get(key), ties) for key in keys]
+    about = {"obstacle": "" if keys else "No point tells of it."} | about
+    return claim_of(of, text, measure, values, f"No result yet of: {absent}.", **about)
 
 
 def _merge(
@@ -97,12 +89,11 @@ def _merge(
     text = f"{_about(key, place)}: {pair[0]} and {pair[1]} {verb}{_only(learners)}"
     text += ", the usual control pairs" * usual
     of = "a control pair's distance" if usual else "the distance of 0 and 2"
-    predicted = aim(side, MERGE_MARGIN, f" of {of}")
-    ratio = near.ratio(key, place, pair, usual, learners)
-    claim = _claim(near, text, "ratio", [key], place[0], ratio, **predicted)
-    if side == "over" or usual:
-        return claim
-    return replace(claim, change=near.change(key, place, pair, learners).dropna().to_numpy())
+    about = aim(side, MERGE_MARGIN, f" of {of}")
+    ends = near.ends(key, place, pair, usual, learners)
+    if side == "under" and not usual:
+        about["change"] = ends.change.dropna().to_numpy()
+    return _claim(near, text, "ratio", [key], place[0], values=ends.ratio, **about)
 
 
 def _trend(
@@ -112,25 +103,25 @@ def _trend(
     text = f"decay {decay:g}: {name_of(place)}: {pair[0]} and {pair[1]} part as q grows, "
     text += f"q {', '.join(f'{q:g}' for q in rates)} (rank correlation)"
     keys, trend = [(decay, q) for q in rates], near.trend(decay, place, pair, rates)
-    return _claim(near, text, "difference", keys, place[0], trend, **about)
+    return _claim(near, text, "difference", keys, place[0], values=trend, **about)
 
 
 def _sooner(near: Near, decay: float, learners: bool = False) -> Claim:
     text = f"decay {decay:g}: 0 and 1 part further in the untied output than in the input table"
     text += f", q {', '.join(f'{q:g}' for q in SMALL)}{_only(learners)}"
     keys, times = [(decay, q) for q in SMALL], near.sooner(decay, learners)
-    predicted = aim("over", 1.0, " times the input's share")
-    return _claim(near, text, "ratio", keys, False, times, **predicted)
+    about = aim("over", 1.0, " times the input's share")
+    return _claim(near, text, "ratio", keys, False, values=times, **about)
 
 
 def _half_way(near: Near, key: Key, place: Place) -> Claim:
     """That symbol 1, which says nothing, is half as far from 0 as 2 is: of trials that learned."""
     low, high = HALF_WAY
-    ratio = near.ratio(key, place, NEAR, learners=True).dropna()
+    ratio = near.ends(key, place, NEAR, learners=True).ratio.dropna()
     inside = ratio.between(low, high, inclusive="neither")
     text = f"{_about(key, place)}: 1 lies half way between 0 and 2{_only(True)}"
     of = f" of the seeds: 0 and 1 at {low:g} to {high:g} of the distance of 0 and 2"
-    return _claim(near, text, "share", [key], place[0], inside, **aim("over", 0.5, of))
+    return _claim(near, text, "share", [key], place[0], values=inside, **aim("over", 0.5, of))
 
 
 def _to_law(near: Near, key: Key, place: Place) -> Claim:
@@ -138,16 +129,14 @@ def _to_law(near: Near, key: Key, place: Place) -> Claim:
     bits = near.points[key].settings.bits
     law = output_law(key[1], NEAR, bits) if place == OUTPUT else input_law(key[1], NEAR)
     text = f"{_about(key, place)}: 0 and 1, distance over the law's {law:.3g} of that of 0 and 2"
-    ratio = near.ratio(key, place, NEAR, learners=True) / law
-    return _claim(near, text + _only(True), "ratio", [key], place[0], ratio)
+    ratio = near.ends(key, place, NEAR, learners=True).ratio / law
+    return _claim(near, text + _only(True), "ratio", [key], place[0], values=ratio)
 
 
 def _cost(near: Near, key: Key) -> Claim:
-    text = f"{words(*key)}: what tying costs in accuracy (untied minus tied)"
-    measured = near.measured.get(key)
-    if measured is None:
-        return _claim(near, text, "difference", [key], True, ())
-    return measured.claim(text, "difference", measured.untied_minus_tied("accuracy"), False, True)
+    text, measured = "what tying costs in accuracy (untied minus tied)", near.measured.get(key)
+    cost = measured.untied_minus_tied("accuracy") if measured else ()
+    return _claim(near, f"{words(*key)}: {text}", "difference", [key], False, True, values=cost)
 
 
 def _about(key: Key, place: Place) -> str:

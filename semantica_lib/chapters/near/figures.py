@@ -1,6 +1,4 @@
-"""What symbols that almost mean the same show, drawn."""
-
-from collections.abc import Sequence
+"""What symbols that almost mean the same show: figures, and tables as Markdown."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,15 +6,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, tie_of
+from semantica_lib.analysis import markdown
+from semantica_lib.analysis.claims import BOTH, LEARNED_NATS, MERGE_MARGIN, tie_of
 from semantica_lib.analysis.distances import Pair
+from semantica_lib.analysis.markdown import NONE, number, table_of
 from semantica_lib.analysis.statistics import Interval, geometric_interval, mean_interval
-from semantica_lib.analysis.sweep_points import OUTPUT, PLACES, TIED, Place, Point, name_of
+from semantica_lib.analysis.sweep_points import OUTPUT, PLACES, TIED, Place, name_of
 from semantica_lib.chapters.near import theory
-from semantica_lib.chapters.near.measures import Near
+from semantica_lib.chapters.near.measures import LEARNED, Near, threshold, words
 from semantica_lib.chapters.near.theory import CONTROL, LAWS, LIARS, MIRROR, NEAR
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.figures import style
+from semantica_lib.figures.facts import made_from
 from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
 
 LOOKS = {
@@ -35,7 +36,7 @@ OF_LAW = dict(zip(LAWS, ("-", DASHES), strict=True))
 MARGIN = {"color": BLACK, "linestyle": (0, (1, 1.5)), "linewidth": 1}
 
 
-def meanings(found: Sequence[Point]) -> Figure:
+def meanings(near: Near) -> Figure:
     """What theory says before anything is trained, against q: three panels.
 
     How far meanings are apart (total variation; curves are the closed form, marks the enumeration);
@@ -43,7 +44,7 @@ def meanings(found: Sequence[Point]) -> Figure:
     tables' laws, as shares of the control pair's.
     """
     figure, ((far, odds, laws),) = panels(1, 3, height=3.1)
-    tasks = Near(found).tasks
+    tasks = near.tasks
     for pair in (NEAR, LIARS, CONTROL):
         line = {"color": LOOKS[pair]["color"], "linewidth": 1.3}
         far.plot(CURVE, [theory.meaning(q, pair) for q in CURVE], **line)
@@ -69,16 +70,15 @@ def meanings(found: Sequence[Point]) -> Figure:
     return figure
 
 
-def distances(found: Sequence[Point]) -> Figure:
+def distances(near: Near) -> Figure:
     """Where pairs end against q: a row a weight decay, a column a table.
 
     The distance over that of 0 and 2, every seed a dot, the geometric mean with its 95% interval;
     the laws as curves, in a tied table both.
     """
-    near = Near(found)
     decays = near.decays or [0.1]
-    height = 1.3 + 2.5 * len(decays)
-    figure, grid = panels(len(decays), len(PLACES), height=height, sharex=True, sharey=True)
+    size = len(decays), len(PLACES), 1.3 + 2.5 * len(decays)
+    figure, grid = panels(*size, sharex=True, sharey=True)
     for row, decay in zip(grid, decays, strict=True):
         for axes, place in zip(row, PLACES, strict=True):
             _laws_of(axes, place)
@@ -111,20 +111,19 @@ def _laws_of(axes: Axes, place: Place) -> None:
 def _ends(axes: Axes, near: Near, decay: float, place: Place, pair: Pair) -> None:
     """Dots of seeds and means of one pair."""
     for q in near.rates:
-        ratio = near.ratio((decay, q), place, pair).dropna().to_numpy()
+        ratio = near.ends((decay, q), place, pair).ratio.dropna().to_numpy()
         if len(ratio):
             x = q * ASIDE[pair] if q else (ASIDE[pair] - 1) * 0.01
             _marks(axes, x, ratio.clip(LEAST, MOST), geometric_interval(ratio), LOOKS[pair])
 
 
-def losses(found: Sequence[Point]) -> Figure:
+def losses(near: Near) -> Figure:
     """What trials attain against q: loss above, accuracy below, a column a weight decay.
 
     Every trial is a dot, their mean a mark with its 95% interval; drawn beside them the best that
     can be had and what a predictor has that does not look at the context. On grey ground less than
     0.25 nats can be learned, so that this margin cannot tell who learned.
     """
-    near = Near(found)
     decays, rates, tasks = near.decays or [0.1], list(near.tasks), near.tasks.values()
     figure, grid = panels(2, len(decays), height=5.0, sharex=True, sharey="row")
     blind = [q for q in near.rates if q not in near.telling]
@@ -192,3 +191,107 @@ def _marks(axes: Axes, x: float, values: np.ndarray, interval: Interval, look: d
     axes.plot([x] * len(values), values, **look | dot)
     mark = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
     style.bars(axes, [x], [interval], capsize=2, linewidth=1.2, elinewidth=1.2, **look, **mark)
+
+
+def enumerated(near: Near) -> str:
+    """By q, enumerated: distances of meanings, what outputs are asked for, what can be learned."""
+    rows, pairs = [], (NEAR, LIARS, CONTROL)
+    for q, task in sorted(near.tasks.items()):
+        row, kept = {"q": f"{q:g}"}, theory.company(task, NEAR)
+        for a, b in pairs:
+            apart = theory.semantic_distance(task, (a, b))
+            row[f"{a} and {b}: TV"], row[f"{a} and {b}: JS"] = map(number, apart)
+        least, greatest, *told = map(_signed, (kept.least, kept.greatest, *kept.suggested))
+        row["log p(1)/p(0), least to greatest"] = f"{least} to {greatest}"
+        row["if 0 / 1 is suggested"] = " / ".join(told)
+        rows.append(row | {"company of 0 and 1: TV": number(kept.variation)})
+    return table_of(rows)
+
+
+def _signed(value: float) -> str:
+    if np.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return number(value).replace("-", "−")
+
+
+def attainable(near: Near) -> str:
+    """By q: the best that can be had of the training strings, and who learned it, by point."""
+    rows, nats = [], f"{LEARNED_NATS:g} nats"
+    for at in sorted(near.points, key=lambda at: (-at[0], at[1])):
+        task, measured = near.tasks[at[1]], near.measured.get(at)
+        row = {
+            "point": words(*at),
+            "loss without the context": number(theory.trivial(task)),
+            "least loss": number(task.ceiling("train")[1]),
+            "difference": number(theory.learnable(task)),
+            f"{nats} tell": "yes" if at[1] in near.telling else "no",
+        }
+        for tied in BOTH:
+            half = near.learned(at, tied).dropna() >= LEARNED if measured else ()
+            usual = measured.learned[tied] if measured else ()
+            row[f"half learned, {tie_of(tied)}"] = markdown.counted(half)
+            row[f"within {nats}, {tie_of(tied)}"] = markdown.counted(usual)
+        rows.append(row)
+    return table_of(rows)
+
+
+def endings(near: Near) -> str:
+    """Where pairs end at every point and table, in numbers, beside the laws."""
+    rows = []
+    for at in sorted(near.measured, key=lambda at: (-at[0], at[1])):
+        for place in PLACES:
+            law = LAWS["output's law" if place == OUTPUT else "input's law"]
+            trials = near.measured[at].trials[place[0]]
+            usual = near.ends(at, place, NEAR, usual=True).ratio
+            near_by, mirror, liars = (
+                markdown.geometric(near.ends(at, place, one).ratio) for one in (NEAR, MIRROR, LIARS)
+            )
+            control = trials.end(trials.distance(place[1], CONTROL))
+            rows.append(
+                {
+                    "point": words(*at),
+                    "table": name_of(place),
+                    "law of 0 and 1": number(law(at[1], NEAR)),
+                    "0 and 1": near_by,
+                    "2 and 3": mirror,
+                    "0 and 1, usual control": markdown.geometric(usual),
+                    "law of 1 and 3": number(law(at[1], LIARS)),
+                    "1 and 3": liars,
+                    "place of 1 from 0 to 2": markdown.mean(near.position(at, place)),
+                    "distance of 0 and 2": markdown.geometric(control),
+                }
+            )
+    return table_of(rows, "Nothing is trained yet.")
+
+
+def thresholds(near: Near) -> str:
+    """Where in q symbols 0 and 1 part: a row a weight decay and table, of what is trained."""
+    heads = (
+        f"under {MERGE_MARGIN:g} up to q",
+        f"over {MERGE_MARGIN:g} from q",
+        "further apart than at q = 0 from q",
+    )
+    rows = []
+    for decay in sorted({decay for decay, _ in near.measured}, reverse=True):
+        for place in PLACES:
+            where = (NONE if np.isnan(q) else f"{q:g}" for q in threshold(near, decay, place))
+            told = dict(zip(heads, where, strict=True))
+            rows.append({"decay": f"{decay:g}", "table": name_of(place)} | told)
+    return table_of(rows, "Nothing is trained yet.")
+
+
+def crossings() -> str:
+    """At which q each law comes to the margin of a merge, in words."""
+    inputs, outputs = (
+        next(q for q in np.linspace(0, 0.5, 5001) if law(q, NEAR) > MERGE_MARGIN)
+        for law in LAWS.values()
+    )
+    return (
+        f"By the laws 0 and 1 pass the margin of a merge at q = {inputs:.2g} in an input table and "
+        f"at q = {outputs:.2g} in an output table."
+    )
+
+
+def listed(sweep: str, near: Near) -> str:
+    """Which points of the sweep the page is made from, and how to get the others."""
+    return made_from(sweep, {words(*at): point.result for at, point in near.points.items()})

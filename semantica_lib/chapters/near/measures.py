@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN, Measured
 from semantica_lib.analysis.distances import RESOLUTION, Pair
@@ -30,39 +29,31 @@ class Near:
 
     def __init__(self, found: Sequence[Point]) -> None:
         self.points = {key_of(point): point for point in found}
-        self.measured = {
-            key: Measured(point.result) for key, point in self.points.items() if point.result
-        }
+        results = {key: point.result for key, point in self.points.items()}
+        self.measured = {key: Measured(result) for key, result in results.items() if result}
         self.decays = sorted({decay for decay, _ in self.points}, reverse=True)
         self.rates = sorted({q for _, q in self.points})
-        self.tasks = {key_of(point)[1]: xor_task(point.settings) for point in found}
+        self.tasks = {key[1]: xor_task(point.settings) for key, point in self.points.items()}
         self.telling = [q for q in self.rates if learnable(self.tasks[q]) > LEARNED_NATS]
 
-    def ratio(
+    def ends(
         self, key: Key, place: Place, pair: Pair, usual: bool = False, learners: bool = False
-    ) -> pd.Series:
-        """A pair's distance over the control's at the end, by seed; empty without a result.
+    ) -> pd.DataFrame:
+        """Where a pair ends, by seed: ``ratio``, its distance over the control's, and ``change``.
+
+        The second is how many times its value at step 0 the first is. Empty without a result.
 
         Args:
             usual: over the median control pair's, as elsewhere.
-            learners: of :meth:`learners` only.
+            learners: of trials only that have learned at least half of what can be learned.
         """
         if key not in self.measured:
-            return pd.Series(dtype=float)
-        trials, table = self.measured[key].trials[place[0]], place[1]
-        ends = [trials.end(trials.distance(table, one)) for one in (pair, CONTROL)]
-        values = trials.ratio(table, pair)[0] if usual else ends[0] / ends[1]
-        ratio = pd.Series(values, trials.seeds)
-        return self.learners(key, place[0], ratio) if learners else ratio
-
-    def change(self, key: Key, place: Place, pair: Pair, learners: bool = False) -> pd.Series:
-        """How many times its value at step 0 that ratio is, by seed; likewise."""
-        if key not in self.measured:
-            return pd.Series(dtype=float)
+            return pd.DataFrame(columns=["ratio", "change"], dtype=float)
         trials = self.measured[key].trials[place[0]]
-        starts = [trials.start(trials.distance(place[1], one)) for one in (pair, CONTROL)]
-        change = self.ratio(key, place, pair) / (starts[0] / starts[1])
-        return self.learners(key, place[0], change) if learners else change
+        ratio, begun = trials.ratio(place[1], pair, None if usual else CONTROL)
+        ends = pd.DataFrame({"ratio": ratio, "change": ratio / begun}, trials.seeds)
+        learned = self.learned(key, place[0]).reindex(ends.index) >= LEARNED
+        return ends[learned] if learners else ends
 
     def position(self, key: Key, place: Place, symbol: int = 1) -> pd.Series:
         """How far along the way from row 0 to row 2 a row lies at the end, by seed.
@@ -83,31 +74,27 @@ class Near:
         share = (trivial(measured.task) - loss) / learnable(measured.task)
         return share if measured.window is not None else share[:0]
 
-    def learners(self, key: Key, tied: bool, values: pd.Series) -> pd.Series:
-        """Those values whose trials have learned at least half of what can be learned."""
-        share = self.learned(key, tied).reindex(values.index)
-        return values[share.to_numpy(float) >= LEARNED]
-
     def trend(self, decay: float, place: Place, pair: Pair, rates: Sequence[float]) -> np.ndarray:
-        """Rank correlation of q and a pair's ratio, ``(seed,)``, of seeds that have all points."""
-        columns = [self.ratio((decay, q), place, pair) for q in rates]
+        """Spearman's correlation of q and a pair's ratio, ``(seed,)``: of seeds with all points.
+
+        nan where all are equal; empty with fewer than two q.
+        """
         if len(rates) < 2:
             return np.empty(0)
-        ranks = stats.rankdata(pd.concat(columns, axis=1).dropna().to_numpy(), axis=1)
-        ranks, wanted = ranks - ranks.mean(1, keepdims=True), stats.rankdata(rates)
-        wanted = wanted - wanted.mean()
-        with np.errstate(invalid="ignore"):  # nan where all are equal
+        ratios = {q: self.ends((decay, q), place, pair).ratio for q in rates}
+        ranks = pd.DataFrame(ratios).dropna().rank(axis=1).to_numpy()
+        ranks, wanted = ranks - ranks.mean(1, keepdims=True), pd.Series(rates).rank()
+        wanted = (wanted - wanted.mean()).to_numpy()
+        with np.errstate(invalid="ignore"):
             return ranks @ wanted / np.sqrt((ranks**2).sum(1) * (wanted**2).sum())
 
-    def sooner(self, decay: float, learners: bool = False) -> np.ndarray:
-        """The outputs' ratio over the inputs', geometric mean over small q, ``(seed,)``."""
-        columns = []
-        for key in [(decay, q) for q in SMALL]:
-            outputs, inputs = (
-                self.ratio(key, place, NEAR, learners=learners) for place in (OUTPUT, INPUT)
-            )
-            columns.append(outputs / inputs)
-        return np.exp(np.log(pd.concat(columns, axis=1)).dropna().mean(axis=1)).to_numpy()
+    def sooner(self, decay: float, learners: bool = False) -> pd.Series:
+        """The outputs' ratio over the inputs', geometric mean over small q, by seed."""
+        output, inputs = (
+            {q: self.ends((decay, q), place, NEAR, learners=learners).ratio for q in SMALL}
+            for place in (OUTPUT, INPUT)
+        )
+        return np.exp(np.log(pd.DataFrame(output) / pd.DataFrame(inputs)).dropna().mean(axis=1))
 
 
 def key_of(point: Point) -> Key:
@@ -132,21 +119,17 @@ class Threshold(NamedTuple):
     told: float
 
 
-def threshold(near: Near, decay: float, place: Place, pair: Pair = NEAR) -> Threshold:
-    """Of the points that have a result, as far as they have one."""
+def threshold(near: Near, decay: float, place: Place) -> Threshold:
+    """Of symbols 0 and 1 at the points that have a result, as far as they have one."""
     rates = [q for q in near.rates if (decay, q) in near.measured]
-    ratios = {q: near.ratio((decay, q), place, pair).dropna() for q in rates}
-    bounds = {q: geometric_interval(ratio.to_numpy()) for q, ratio in ratios.items()}
-
-    def told(q: float) -> bool:
-        if q == 0 or 0 not in ratios:
-            return False
-        return geometric_interval((ratios[q] / ratios[0]).dropna().to_numpy()).low > 1
-
+    ratios = pd.DataFrame({q: near.ends((decay, q), place, NEAR).ratio for q in rates})
+    begun = ratios.get(0.0, pd.Series(np.nan, ratios.index))
+    bounds = {q: geometric_interval(ratios[q].dropna()) for q in rates}
+    more = {q: geometric_interval((ratios[q] / begun).dropna()) for q in rates if q}
     return Threshold(
         _last(rates, lambda q: bounds[q].high < MERGE_MARGIN),
         _last(rates[::-1], lambda q: bounds[q].low > MERGE_MARGIN),
-        _last(rates[::-1], told),
+        _last(rates[::-1], lambda q: q > 0 and more[q].low > 1),
     )
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis import claims
-from semantica_lib.analysis.claims import MERGE_MARGIN, ON_CLOCK, ON_LAW, STRONG, Side, tie_of
+from semantica_lib.analysis.claims import ON_CLOCK, ON_LAW, STRONG, Side, aim, claim_of, merging
+from semantica_lib.analysis.distances import tie_of
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Place, name_of
 from semantica_lib.analysis.theory import Prediction
@@ -64,25 +65,19 @@ def phase_claims(spots: Sequence[Spot], sweep: str) -> tuple[list[Claim], list[C
     return primary, claims.exploratory(others + _learning(decays))
 
 
-def _claim(
-    spot: Spot, sweep: str, text: str, measure: Any, values: np.ndarray, tied: bool, **rest: Any
-) -> Claim:
-    text = f"{spot.label}: {text}"
-    if spot.measured is not None:
-        return spot.measured.claim(text, measure, values, tied, **rest)
-    obstacle = f"There is no complete result; `semantica run {sweep}` trains it."
-    return Claim(text, measure=measure, values=np.empty(0), obstacle=obstacle, **rest)
+def _claim(spot: Spot, sweep: str, text: str, values: Any, tied: bool, **rest: Any) -> Claim:
+    absent = f"There is no complete result; `semantica run {sweep}` trains it."
+    of = [(spot.measured, (tied,))]
+    return claim_of(of, f"{spot.label}: {text}", values=values, absent=absent, **rest)
 
 
-def _on_means(
-    own: Sequence[Spot], sweep: str, means: pd.Series, text: str, prediction: str, **rest: Any
-) -> Claim:
+def _on_means(own: Sequence[Spot], sweep: str, means: pd.Series, text: str, **rest: Any) -> Claim:
     """On the means over these points, by seed."""
     lacks = sum(spot.measured is None for spot in own)
     words = f"{lacks} of {len(own)} points have no complete result; `semantica run {sweep}`"
     obstacle = f"{words} trains them." if lacks else ""
     values, failed = means.dropna().to_numpy(float), int(means.isna().sum())
-    return Claim(text, prediction, values=values, failed=failed, obstacle=obstacle, **rest)
+    return Claim(text, values=values, failed=failed, obstacle=obstacle, **rest)
 
 
 def _clock(spots: Sequence[Spot], sweep: str, learners: bool = False) -> Claim:
@@ -92,39 +87,32 @@ def _clock(spots: Sequence[Spot], sweep: str, learners: bool = False) -> Claim:
     """
     own, logs = [spot for spot in spots if spot.p != KNOWN], {}
     for spot in (spot for spot in own if spot.measured is not None):
-        seeds, learned = spot.measured.trials[False].seeds, spot.measured.learned[False]
-        over = pd.Series(np.log(spot.distance(INPUT) / spot.law(INPUT)), seeds, dtype=float)
-        logs[spot.label] = over.reindex(learned.index[learned] if learners else learned.index)
+        ends, learned = spot.ends(INPUT), spot.measured.learned[False]
+        seeds = learned.index[learned] if learners else learned.index
+        logs[spot.label] = np.log(ends.distance / ends.law).reindex(seeds)
     means = np.exp(pd.DataFrame(logs).mean(axis=1, skipna=learners))
     text = f"decay {own[0].decay:g}, mean over all p but {KNOWN:g}: untied input: 0 and 1, distance"
     text += " over the clock's" + LEARNED * learners
-    law = {"measure": "ratio", "side": "under", "margin": ON_CLOCK}
-    return _on_means(own, sweep, means, text, f"under {ON_CLOCK:g}", **law)
+    return _on_means(own, sweep, means, text, measure="ratio", **aim("under", ON_CLOCK))
 
 
 def _apart(
     spot: Spot, place: Place, sweep: str, merges: bool | None, learners: bool = False
 ) -> Claim:
-    side = {True: "under", False: "over", None: ""}[merges]
     verb = {True: ", predicted to merge", False: ", predicted to stay apart", None: ""}[merges]
     text, note = f"{name_of(place)}: 0 and 1{verb}", LEARNED * learners
     if spot.measured is not None:
         p = Prediction(f"{spot.label}: {text}", *place, PAIR, merges)
         return spot.measured.pair(p, note, learners=learners)
-    rest = {"prediction": "none"}
-    if side:
-        told = f"{side} {MERGE_MARGIN:.2f} of a control pair's distance"
-        rest = {"side": side, "margin": MERGE_MARGIN, "prediction": told}
-    return _claim(spot, sweep, text + note, "ratio", np.empty(0), place[0], **rest)
+    return _claim(spot, sweep, text + note, (), place[0], measure="ratio", **merging(merges))
 
 
 def _law(spot: Spot, tied: bool, sweep: str) -> Claim:
     """As the chapter on the law judges it: the mean of each seed's distance from the log-odds."""
     text = f"{tie_of(tied)}: distance of the logits' gap from the log-odds"
-    law = {"side": "under", "margin": ON_LAW}
-    law["prediction"] = f"within {ON_LAW:g} nats of {spot.log_odds:.3f}"
+    law = aim("under", ON_LAW, told=f"within {ON_LAW:g} nats of {spot.log_odds:.3f}")
     off = np.abs(spot.gap(tied) - spot.log_odds)
-    return _claim(spot, sweep, text, "difference", off, tied, **law)
+    return _claim(spot, sweep, text, off, tied, measure="difference", **law)
 
 
 def _cost(
@@ -138,8 +126,8 @@ def _cost(
     where = f"decay {decays.pop():g}" if len(decays) == 1 else "mean over the decays"
     what, unit = ("cross-entropy", " nats") if quantity == "loss" else (quantity, "")
     text = f"p {', '.join(f'{p:g}' for p in at)}, {where}: what tying costs in {what}"
-    law = {"measure": "difference", "side": side, "margin": margin}
-    return _on_means(own, sweep, means, text, f"{side} {margin:g}{unit}", **law)
+    law = aim(side, margin, unit)
+    return _on_means(own, sweep, means, text, measure="difference", **law)
 
 
 def _learning(decays: dict[float, list[Spot]]) -> list[Claim]:

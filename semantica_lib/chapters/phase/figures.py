@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from scipy import stats
 
 from semantica_lib.analysis import statistics
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, ON_LAW, tie_of
@@ -44,9 +45,9 @@ def diagram(spots: Sequence[Spot]) -> Figure:
     figure, grid = panels(2, 2, 5.2, grid=False, sharex=True, sharey=True)
     ratios = colors.LogNorm(COLOURS_FROM, COLOURS_TO)
     for axes, place in zip(grid.flat, PLACES, strict=False):
-        ends = [_geometric(spot.ratio(place)) for spot in spots]
+        ends = [_geometric(spot.ends(place).ratio) for spot in spots]
         image = _heat(axes, spots, ends, "cividis", ratios)
-        _border(axes, _grid(spots, [_positive_mean(spot.law_ratio(place)) for spot in spots]))
+        _border(axes, _grid(spots, [_mean_of_law(spot.ends(place).law_ratio) for spot in spots]))
         _marks(axes, spots, ends, MERGE_MARGIN, [end.high < MERGE_MARGIN for end in ends])
         axes.set_title(f"{name_of(place)} table")
         if axes is grid[0, 1]:
@@ -125,12 +126,12 @@ def distances(spots: Sequence[Spot]) -> Figure:
     for axes, place in zip(row, PLACES, strict=True):
         axes.set_title(name_of(place))
         for own, x, look in _lines(spots):
-            laws = [_positive_mean(spot.law(place)) or np.nan for spot in own]  # 0 at p = 0.5
+            laws = [_mean_of_law(spot.ends(place).law) or np.nan for spot in own]  # 0 at p = 0.5
             axes.plot(x, laws, color=look["color"], linestyle="--", linewidth=1.2)
-            bars(axes, x, [_geometric(spot.distance(place)) for spot in own], **look)
+            bars(axes, x, [_geometric(spot.ends(place).distance) for spot in own], **look)
         _p_axis(axes, spots, (0.5, 0.7, 0.9, 0.97, 0.99))
     row[0].set_ylabel("distance at the end")
-    if any(len(finite(spot.distance(place))) for spot in spots for place in PLACES):
+    if any(len(finite(spot.ends(place).distance)) for spot in spots for place in PLACES):
         row[0].set_yscale("log")  # which needs a number
     row[1].set_xlabel(P_LABEL)
     _legend(figure, spots, key("the law", color=GREY, linestyle="--"))
@@ -274,9 +275,7 @@ def _p_axis(axes: Axes, spots: Sequence[Spot], ticks: Sequence[float] = TICKS) -
         note(axes, "no results")
 
 
-def _positive_mean(values: np.ndarray) -> float:
+def _mean_of_law(values: np.ndarray) -> float:
     """Geometric mean of what is finite; 0 if one of it is, nan without any."""
     values = finite(values)
-    if not len(values):
-        return np.nan
-    return float(np.exp(np.log(values).mean())) if values.all() else 0.0
+    return float(stats.gmean(values)) if len(values) else np.nan

@@ -3,7 +3,7 @@
 What is claimed of it is in :mod:`semantica_lib.chapters.phase.claims`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, NamedTuple
@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from semantica_lib.analysis.claims import ACCURACY_MARGIN, BOTH, Measured
-from semantica_lib.analysis.distances import RESOLUTION, Pair, Trials, control_distance
+from semantica_lib.analysis.distances import RESOLUTION, Pair
 from semantica_lib.analysis.log_odds import Odds, Source, odds_of
 from semantica_lib.analysis.sweep_points import INPUT, Place, Point
 
@@ -52,51 +52,28 @@ class Spot:
         """``log(p / (1 - p))``, nats."""
         return float(np.log(self.p / (1 - self.p)))
 
-    def _end(self, place: Place, curve: Callable[[Trials], np.ndarray]) -> np.ndarray:
-        """A curve of this table's trials, ``(trial, record)``, at the end: ``(trial,)``."""
-        if self.measured is None:
-            return np.empty(0)
-        trials = self.measured.trials[place[0]]
-        return trials.end(curve(trials))
+    def ends(self, place: Place) -> pd.DataFrame:
+        """Where the pair ends in a table, by seed: ``distance``, and ``law``, what it should be.
 
-    def distance(self, place: Place) -> np.ndarray:
-        """The pair's distance at the end, ``(trial,)``."""
-        return self._end(place, lambda trials: trials.distance(place[1], PAIR))
-
-    def control(self, place: Place) -> np.ndarray:
-        """The median control pair's distance at the end, ``(trial,)``."""
-
-        def curve(trials: Trials) -> np.ndarray:
-            return control_distance(trials.tables[place[1]], trials.task).clip(RESOLUTION)
-
-        return self._end(place, curve)
-
-    def ratio(self, place: Place) -> np.ndarray:
-        """The pair's distance at the end over a control pair's, ``(trial,)``."""
-        return self.distance(place) / self.control(place)
-
-    def law_ratio(self, place: Place) -> np.ndarray:
-        """The law's distance over the measured control pair's at the end, ``(trial,)``."""
-        return self.law(place) / self.control(place)
-
-    def law(self, place: Place) -> np.ndarray:
-        """The distance by the law of this table, ``(trial,)``; nan where it cannot be told.
-
-        Of untied inputs what decay alone leaves of the distance at step 0, like the distance the
-        mean over the last period's records; of all others, whose rows are outputs too, the least
-        that the log-odds allow: ``log_odds / min ||h||``, the mean of that norm over the last
-        period's measurements. Neither has a free parameter.
+        By the law of this table; nan where it cannot be told. Of untied inputs what decay alone
+        leaves of the distance at step 0, like the distance the mean over the last period's records;
+        of all others, whose rows are outputs too, the least that the log-odds allow: ``log_odds /
+        min ||h||``, the mean of that norm over the last period's measurements. Neither has a free
+        parameter. ``ratio`` and ``law_ratio`` are the two over the median control pair's distance.
         """
         if self.measured is None:
-            return np.empty(0)
-        trials = self.measured.trials[place[0]]
+            return pd.DataFrame(columns=["distance", "law", "ratio", "law_ratio"], dtype=float)
+        trials, (tied, table) = self.measured.trials[place[0]], place
+        curve, norm = trials.distance(table, PAIR), trials.hidden_norm
         if place == INPUT:
-            left = trials.end(self.measured.factor[None])
-            return trials.start(trials.distance("input", PAIR)) * left
-        norm = trials.hidden_norm
-        if norm is not None:
-            norm = norm[..., 0].astype(np.float64).clip(RESOLUTION)
-        return self.log_odds / self.odds[place[0]].at_end(norm)
+            law = trials.start(curve) * trials.end(self.measured.factor[None])
+        else:
+            if norm is not None:
+                norm = norm[..., 0].astype(np.float64).clip(RESOLUTION)
+            law = self.log_odds / self.odds[tied].at_end(norm)
+        both = pd.DataFrame({"distance": trials.end(curve), "law": law}, trials.seeds)
+        over = both.div(trials.end(trials.control(table)), axis=0)
+        return both.assign(ratio=over.distance, law_ratio=over.law)
 
     def gap(self, tied: bool) -> np.ndarray:
         """By how much the likelier symbol's logit exceeds the other's at the end, ``(trial,)``.
@@ -109,11 +86,11 @@ class Spot:
         """Which trials learned the parity, a failed one did not: bool, by seed."""
         return self.measured.learned[tied].to_numpy(bool) if self.measured else np.empty(0, bool)
 
-    def attained(self, tied: bool) -> np.ndarray:
-        """Accuracy over all strings as a share of the attainable, ``(trial,)``."""
+    def attained(self, tied: bool) -> pd.Series:
+        """Accuracy over all strings as a share of the attainable, by seed."""
         if self.measured is None:
-            return np.empty(0)
-        accuracy = self.measured.trials[tied].measured("exact", "accuracy").to_numpy(float)
+            return pd.Series(dtype=float)
+        accuracy = self.measured.trials[tied].measured("exact", "accuracy")
         return accuracy / self.measured.task.ceiling("exact")[0]
 
     def cost(self, quantity: Quantity, learners: bool = False) -> pd.Series:
@@ -230,9 +207,7 @@ def onsets_of(spots: Sequence[Spot]) -> dict[tuple[float | None, Quantity, bool]
 def _passes(p: np.ndarray, means: np.ndarray, weights: np.ndarray, margin: float) -> float:
     fit = isotonic_regression(means, weights=weights).x
     over = int(np.searchsorted(fit, margin, side="right"))  # the first that is over it
-    if over == 0:
-        return START
-    if over == len(fit):
-        return NEVER
+    if over in (0, len(fit)):
+        return NEVER if over else START
     before, after = fit[over - 1], fit[over]
     return float(p[over - 1] + (p[over] - p[over - 1]) * (margin - before) / (after - before))

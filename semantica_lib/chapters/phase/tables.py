@@ -7,26 +7,25 @@ import pandas as pd
 
 from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import BOTH, tie_of
-from semantica_lib.analysis.markdown import counted, geometric, markdown_table, mean, number
+from semantica_lib.analysis.markdown import counted, geometric, mean, number, table_of
 from semantica_lib.analysis.statistics import Interval
 from semantica_lib.analysis.sweep_points import INPUT, PLACES, Point, name_of
 from semantica_lib.analysis.verdicts import primary_rows
 from semantica_lib.chapters.phase.measures import MARGINS, NEVER, START, Onset, Spot
 from semantica_lib.figures.facts import whose
+from semantica_lib.store.results import Result
 
 
 def onset_table(onsets: Mapping[tuple, Onset]) -> str:
     """The same as a table: a row a decay."""
-    both = [(q, learners) for learners in BOTH for q in MARGINS]
-    lines = [
-        [
-            "mean over all" if decay is None else f"{decay:g}",
-            *(_onset(onsets[decay, *of], of[1]) for of in both),
-        ]
-        for decay in dict.fromkeys(decay for decay, *_ in onsets)
-    ]
-    heads = [f"{q}{', both learned (seeds at a p)' * learners}" for q, learners in both]
-    return markdown_table(["weight decay", *heads], lines)
+    both, rows = [(q, learners) for learners in BOTH for q in MARGINS], []
+    for decay in dict.fromkeys(decay for decay, *_ in onsets):
+        row = {"weight decay": "mean over all" if decay is None else f"{decay:g}"}
+        for q, learners in both:
+            head = f"{q}{', both learned (seeds at a p)' * learners}"
+            row[head] = _onset(onsets[decay, q, learners], learners)
+        rows.append(row)
+    return table_of(rows)
 
 
 def _onset(at: Onset, learners: bool) -> str:
@@ -40,24 +39,21 @@ def _onset(at: Onset, learners: bool) -> str:
 
 def numbers(spots: Sequence[Spot]) -> str:
     """The plane in numbers: a row a point that has a result."""
-    rows = [_numbers(spot) for spot in spots]
-    lines = [row.values() for row, spot in zip(rows, spots, strict=True) if spot.measured]
-    return markdown_table(rows[0] if rows else [], lines)
-
-
-def _numbers(spot: Spot) -> dict[str, str]:
-    ratios = {f"{name_of(at)}, distance / control": geometric(spot.ratio(at)) for at in PLACES}
-    return {
-        "decay": f"{spot.decay:g}",
-        "p": f"{spot.p:g}",
-        **ratios,
-        "untied input, distance / clock": geometric(spot.distance(INPUT) / spot.law(INPUT)),
-        "log-odds": f"{spot.log_odds:.3f}",
-        **{f"gap, {tie_of(tied)}": mean(spot.gap(tied)) for tied in BOTH},
-        "tying costs, nats": mean(spot.cost("loss")),
-        "tying costs, accuracy": mean(spot.cost("accuracy")),
-        **{f"learn, {tie_of(tied)}": counted(spot.learned(tied)) for tied in BOTH},
-    }
+    rows = []
+    for spot in (spot for spot in spots if spot.measured):
+        ends = {place: spot.ends(place) for place in PLACES}
+        row = {"decay": f"{spot.decay:g}", "p": f"{spot.p:g}"}
+        for place, own in ends.items():
+            row[f"{name_of(place)}, distance / control"] = geometric(own.ratio)
+        clock = ends[INPUT].distance / ends[INPUT].law
+        row["untied input, distance / clock"] = geometric(clock)
+        row["log-odds"] = f"{spot.log_odds:.3f}"
+        row |= {f"gap, {tie_of(tied)}": mean(spot.gap(tied)) for tied in BOTH}
+        row["tying costs, nats"] = mean(spot.cost("loss"))
+        row["tying costs, accuracy"] = mean(spot.cost("accuracy"))
+        row |= {f"learn, {tie_of(tied)}": counted(spot.learned(tied)) for tied in BOTH}
+        rows.append(row)
+    return table_of(rows)
 
 
 def what_tying_costs(frame: pd.DataFrame) -> str:
@@ -77,14 +73,14 @@ def what_tying_costs(frame: pd.DataFrame) -> str:
 
 def listed(sweep: str, found: Sequence[Point]) -> str:
     """What the page is made from, a line a decay, and how to get the rest."""
-    lines, lacks = [], 0
-    for decay in sorted({point.settings.weight_decay for point in found}):
-        groups: dict[str, list[str]] = {}
-        for point in (point for point in found if point.settings.weight_decay == decay):
-            groups.setdefault(_made(point), []).append(f"{max(point.settings.zero_dst):g}")
-            lacks += point.result is None or not point.result.complete
-        told = "; ".join(f"p {', '.join(p)}: {words}" for words, p in groups.items())
+    lines, groups = [], {}
+    for _, own, result in sorted(found, key=lambda point: point.settings.weight_decay):
+        made = groups.setdefault(own.weight_decay, {})
+        made.setdefault(_made(result), []).append(f"{max(own.zero_dst):g}")
+    for decay, made in groups.items():
+        told = "; ".join(f"p {', '.join(p)}: {words}" for words, p in made.items())
         lines.append(f"- decay {decay:g}: {told}.")
+    lacks = sum(result is None or not result.complete for _, _, result in found)
     if lacks:
         lines.append(
             f"\n{lacks} of {len(found)} points have no complete result and are left blank. "
@@ -93,8 +89,7 @@ def listed(sweep: str, found: Sequence[Point]) -> str:
     return "\n".join(lines)
 
 
-def _made(point: Point) -> str:
-    result = point.result
+def _made(result: Result | None) -> str:
     if result is None:
         return "no result yet"
     steps = int(result.steps.max(initial=0))
@@ -102,7 +97,5 @@ def _made(point: Point) -> str:
         return f"partial, at step {steps:,}, not shown"
     ties = " and ".join(tie_of(tied) for tied in BOTH if tied in result.tied)
     commit = (result.manifest.get("commit") or "unknown")[:10]
-    return (
-        f"{len(set(result.seed.tolist()))} seeds, {ties}, {steps:,} steps, {whose(result)}, "
-        f"commit {commit}"
-    )
+    seeds = len(set(result.seed.tolist()))
+    return f"{seeds} seeds, {ties}, {steps:,} steps, {whose(result)}, commit {commit}"

@@ -1,21 +1,24 @@
-"""Who shapes a tied table, drawn: its two gradients, and which untied table it is like."""
+"""Who shapes a tied table: its two gradients, and which untied table it is like, shown and told."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Table
+from semantica_lib.analysis.markdown import markdown_table, number
 from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping import measures
 from semantica_lib.chapters.shaping.measures import EXPERIMENTS, TABLES, Nearness, pulls, ratios
 from semantica_lib.figures import style
+from semantica_lib.figures.facts import facts_of_run
 from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
+from semantica_lib.store.results import Result
 
 TIES = {
     True: {"color": BLUE, "marker": "o", "linestyle": "-"},
@@ -31,24 +34,36 @@ LOOKS: dict[Table, dict] = {
     "output": {"color": BLUE, "marker": "o"},
     "input": {"color": ORANGE, "marker": "D"},
 }
+WHOSE = {  # tables of other seeds, or of the same
+    False: {"color": BLACK, "marker": "o"},
+    True: {"color": BLACK, "marker": "s", "fillstyle": "none"},
+}
 ASIDE = -0.17, 0.17  # where the two of a row stand
 BAR = {"marker": "|", "markersize": 11, "markeredgewidth": 2}
 BEFORE = 0.5  # where step 0 stands on a logarithmic axis, left of step 1
 
 
 def over_steps(found: Sequence[Point]) -> Figure:
-    """The output's share of the gradient, and the cosine of the two: a column a chosen point."""
+    """The output's share of the gradient, and the cosine of the two: a column a chosen point.
+
+    Every trial is thin, their mean thick with its 95% band.
+    """
     points = measures.chosen(found)
     figure, grid = panels(2, len(points), height=4.8, sharex=True, sharey="row")
     for (p, point), column in zip(points.items(), grid.T, strict=True):
         column[0].set_title(f"p = {p:g}: DH {'holds' if np.isclose(p, 0.5) else 'fails'}")
+        there = {tied: got for tied in TIES if (got := pulls(point, tied)) and len(got.share)}
         for axes, level, quantity in zip(column, (0.5, 0.0), ("share", "cosine"), strict=True):
             axes.axvspan(BEFORE, measures.EARLY, color="0.95", linewidth=0, zorder=0)
             axes.axhline(level, **style.MARGIN_LINE)
-            there = {tied: got for tied in TIES if (got := pulls(point, tied)) and len(got.seeds)}
             for tied, got in there.items():
-                steps = np.where(got.steps == 0, BEFORE, got.steps)
-                _course(axes, steps, getattr(got, quantity), **TIES[tied])
+                of, look = getattr(got, quantity), TIES[tied] | {"markersize": 4}
+                steps = np.where(of.columns == 0, BEFORE, of.columns)
+                axes.plot(steps, of.T, linewidth=0.6, alpha=0.35, **look | {"marker": ""})
+                ends = [mean_interval(finite(of[step]))[:3] for step in of]
+                mean, low, high = np.array(ends).T
+                axes.plot(steps, mean, linewidth=2, **look)
+                axes.fill_between(steps, low, high, color=look["color"], alpha=0.2, linewidth=0)
             if not there:
                 note(axes, "not trained" if not point or not point.result else "not measured")
     first, below = grid[:, 0]
@@ -67,24 +82,16 @@ def over_steps(found: Sequence[Point]) -> Figure:
     return figure
 
 
-def _course(axes: Axes, steps: np.ndarray, curves: np.ndarray, marker: str, **look: Any) -> None:
-    """Curves ``(trial, step)``, every one thin, and their mean with its 95% band."""
-    axes.plot(steps, curves.T, linewidth=0.6, alpha=0.35, **look)
-    mean, low, high = np.array([mean_interval(finite(values))[:3] for values in curves.T]).T
-    axes.plot(steps, mean, linewidth=2, marker=marker, markersize=4, **look)
-    axes.fill_between(steps, low, high, color=look["color"], alpha=0.2, linewidth=0)
-
-
 def over_points(found: Sequence[Point]) -> Figure:
     """Early share, late share and late cosine of tied trials at every point of the sweep."""
     quantities = {
-        "output's share, early": lambda got: got.early(got.share),
-        "output's share, late": lambda got: got.late(got.share),
-        "cosine, late": lambda got: got.late(got.cosine),
+        "output's share, early": lambda got: measures.early(got.share),
+        "output's share, late": lambda got: measures.late(got.share),
+        "cosine, late": lambda got: measures.late(got.cosine),
     }
     figure, (row,) = panels(1, len(quantities), height=3.3, sharex=True)
     found = sorted(found, key=lambda point: measures.likelier(point.settings))
-    there = [(one.settings, got) for one in found if (got := pulls(one, True)) and len(got.seeds)]
+    there = [(one.settings, got) for one in found if (got := pulls(one, True)) and len(got.share)]
     decays = sorted({point.settings.weight_decay for point in found})
     for axes, (head, of) in zip(row, quantities.items(), strict=True):
         level, low = (0.0, -1) if axes is row[-1] else (0.5, 0)
@@ -110,14 +117,12 @@ def alignment(found: Sequence[Nearness]) -> Figure:
     height = 1.7 + 0.36 * len(EXPERIMENTS)
     figure, ((left, right),) = panels(1, 2, height=height, sharey=True)
     by = {near.name: near for near in found}
-    same = {"color": BLACK, "marker": "o"}
-    whose = {False: same, True: same | {"marker": "s", "fillstyle": "none"}}
     for row, name in enumerate(EXPERIMENTS):
         near = by.get(name)
         if near is None or near.window is None or not len(near.seeds):
             left.text(1, row, "no result", ha="center", va="center", color=GREY, fontsize=9)
             continue
-        for at, (others, look) in zip(ASIDE, whose.items(), strict=True):
+        for at, (others, look) in zip(ASIDE, WHOSE.items(), strict=True):
             values = ratios(near, others)
             middle, low, high, _ = geometric_interval(values)
             left.plot(values, [row + at] * len(values), ".", color=GREY, markersize=3)
@@ -140,7 +145,7 @@ def alignment(found: Sequence[Nearness]) -> Figure:
     left.set_ylim(len(EXPERIMENTS) - 0.5, -0.5)
     for axes in (left, right):
         axes.grid(axis="y", visible=False)
-    keys = [key("other seeds" if others else "same seed", **look) for others, look in whose.items()]
+    keys = [key("other seeds" if others else "same seed", **look) for others, look in WHOSE.items()]
     keys += [key(f"untied {table}", linestyle="", **look) for table, look in LOOKS.items()]
     keys.append(key("random order", color=GREY, linestyle="", **BAR))
     style.legend(figure, *keys, columns=3)
@@ -176,3 +181,64 @@ def alignment_over_steps(found: Sequence[Nearness]) -> Figure:
     keys += [key(label, linestyle=dash) for label, dash in ways.items()]
     style.legend(figure, *keys, columns=3)
     return figure
+
+
+def listed(sweep: str, found: Sequence[Point], named: Sequence[Result]) -> str:
+    """What the page is made from, and how to get the rest."""
+    by, lines = {one.settings.experiment: facts_of_run(one) for one in named}, []
+    for name in EXPERIMENTS:
+        told = f"- {name}: no complete result; `semantica run {name}` trains it."
+        if made := by.get(name):
+            told = f"- {name}: {made['seed_count']} seeds, {made['ties']}, {made['steps']} steps, "
+            told += f"{made['source']}; commit {made['commit']}."
+        lines.append(told)
+    trained = [point for point in found if point.result]
+    measured = [point for point in trained if pulls(point, True)]
+    return "\n".join(lines) + (
+        f"\n- The sweep {sweep}: {len(trained)} of {len(found)} points have a result, "
+        f"{len(measured)} with measured gradients (results of an older version have none). "
+        f"`semantica run {sweep}` trains what is missing."
+        "\n\nlstm-medium, which is trained in part only, is left out."
+    )
+
+
+def residuals(found: Sequence[Nearness]) -> str:
+    """The residuals at the end beside what chance gives, a row an experiment and table."""
+    lines = []
+    for near in found:
+        size = f"{len(near.rows)} in {near.settings.embedding_size}"
+        begun = len(near.steps) and near.steps[0] == 0
+        for table in TABLES:
+            end, apart, chance = near.end(table), near.apart[table], near.chance[table]
+            cells = [near.same(end), near.others(end)]
+            cells += [near.others(apart[..., 0]) if begun else (), near.others(chance)]
+            lines.append([near.name, size, f"untied {table}", *map(markdown.mean, cells)])
+    heads = ["experiment", "rows in dimensions", "from", "same seed, end", "other seeds, end"]
+    return markdown_table([*heads, "other seeds, begin", "random order, end"], lines)
+
+
+def among(found: Sequence[Nearness]) -> str:
+    """Mean residual between tables of one kind of two seeds, a row an experiment."""
+    lines = []
+    for near in found:
+        apart = (near.others(near.among[kind]) for kind in measures.KINDS)
+        lines.append([near.name, *(number(one.mean() if one.size else None) for one in apart)])
+    return markdown_table(["experiment", "tied", "untied output", "untied input"], lines)
+
+
+def open_rows(frame: pd.DataFrame) -> str:
+    """The rows whose verdict differs from the prediction, each with the reason."""
+    rows = frame[frame.deviation != ""]
+    lines = [f"- {row.claim}: *{row.verdict}*. {row.deviation}" for row in rows.itertuples()]
+    return "\n".join(lines) or "There is none."
+
+
+def related_rows(found: Sequence[Point]) -> str:
+    """The rank correlation of share and residual over seeds, a row a chosen point."""
+    lines = [
+        [f"{row.p:g}", str(row.seeds), number(row.correlation), number(row.chance)]
+        for row in measures.related(found)
+    ]
+    if not lines:
+        return "No point has both measured gradients and trials of either tie yet."
+    return markdown_table(["p", "seeds", "rank correlation (negative: yes)", "p-value"], lines)

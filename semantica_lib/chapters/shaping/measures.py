@@ -7,7 +7,7 @@ and that output gradients dominate early in training. Only these two statements 
 they measure alignment was not known here; the measure is ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import permutations
 from typing import NamedTuple
@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from semantica_lib.analysis.claims import BOTH, Measured
-from semantica_lib.analysis.distances import Table
+from semantica_lib.analysis.claims import Measured
+from semantica_lib.analysis.distances import OneTie, Table
 from semantica_lib.analysis.language import Language
-from semantica_lib.analysis.sweep_points import Point
+from semantica_lib.analysis.statistics import mean_over
+from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Point
 from semantica_lib.chapters.shaping.procrustes import crossed, factor, jackknifed, residual
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 from semantica_lib.store.results import Result
@@ -30,6 +31,7 @@ EXPERIMENTS = (
     "mlp-small", "transformer-medium", "mlp-medium", "mlm", "mlm-grammar",
 )  # fmt: skip
 TABLES: tuple[Table, Table] = ("output", "input")
+KINDS = {"tied": TIED, "output": OUTPUT, "input": INPUT}  # of tables: whose trials', and which
 PERMUTATIONS = 50
 DECAY, CHOSEN = 0.1, (0.5, 0.85, 0.99)  # of the sweep: weight decay, the likelier synonym's share
 EARLY, LATE = 1_000, 0.1  # up to this step; over this part of the run
@@ -64,25 +66,25 @@ class Nearness:
         own = self.settings = result.settings
         self.of = Language(result) if isinstance(own, MlmSettings) else Measured(result)
         self.name, self.steps, self.window = own.experiment, result.steps, self.of.window
-        trials = {tied: _finite(result, tied) for tied in BOTH}
-        self.seeds = np.intersect1d(*(result.seed[one] for one in trials.values()))
-        trials = {tied: one[np.isin(result.seed[one], self.seeds)] for tied, one in trials.items()}
+        trials = self.of.trials
+        self.seeds = np.intersect1d(*(one.seeds for one in trials.values()))
+        both = {tied: np.isin(one.seeds, self.seeds) for tied, one in trials.items()}
         self.learned = np.ones(len(self.seeds), bool)
         self.rows, self.class_of_row = np.arange(result.input_embedding.shape[2]), None
         if isinstance(self.of, Measured):
             learned = self.of.learned.values()
             self.learned = np.all([one.reindex(self.seeds, fill_value=False) for one in learned], 0)
-            probability = np.full(len(self.rows), 0.0 if few else 1.0)
-            probability[: len(self.of.task.probability)] = self.of.task.probability
-            self.rows = np.flatnonzero(probability > 0)
+            p, others = self.of.task.probability, 0.0 if few else 1.0
+            occur = [p[row] if row < len(p) else others for row in self.rows]
+            self.rows = np.flatnonzero(occur)
         elif few:
             self.rows = self.rows[: len(self.rows) // 2]
         if result.holds is not None:
-            self.class_of_row = np.tile(result.holds[trials[True]], 2)[:, self.rows]
+            holds = result.holds[trials[True].index[both[True]]]
+            self.class_of_row = np.tile(holds, 2)[:, self.rows]
         made = {
-            "tied": factor(result.input_embedding[trials[True]][:, :, self.rows]),
-            "output": factor(result.output_embedding[trials[False]][:, :, self.rows]),
-            "input": factor(result.input_embedding[trials[False]][:, :, self.rows]),
+            kind: factor(trials[tied].tables[table][both[tied]][:, :, self.rows])
+            for kind, (tied, table) in KINDS.items()
         }
         self.apart = {table: crossed(made["tied"], made[table]) for table in TABLES}
         self._last = {kind: one[:, -1:] for kind, one in made.items()}
@@ -117,10 +119,7 @@ class Nearness:
 
     def end(self, table: Table) -> np.ndarray:
         """Mean over the window, ``(seed, seed)``; nan without one."""
-        apart = self.apart[table]
-        if self.window is None:
-            return np.full(apart.shape[:2], np.nan)
-        return apart[..., self.window].mean(-1)
+        return mean_over(self.window, self.apart[table])
 
     def same(self, values: np.ndarray) -> np.ndarray:
         """Of ``(seed, seed, ...)`` those of one seed, ``(seed, ...)``."""
@@ -137,14 +136,6 @@ class Nearness:
         return values[off].reshape(count, count - 1, *values.shape[2:]).mean(1)
 
 
-def _finite(result: Result, tied: bool) -> np.ndarray:
-    """Where a result has the trials of one tie whose tables are finite, by seed."""
-    tables = result.input_embedding, result.output_embedding
-    finite = np.all([np.isfinite(table).all((1, 2, 3)) for table in tables], 0)
-    index = np.flatnonzero((result.tied == tied) & finite)
-    return index[np.argsort(result.seed[index])]
-
-
 def ratios(near: Nearness, others: bool, per_chance: bool = False) -> np.ndarray:
     """The residual from the output table over that from the input table, ``(seed,)``.
 
@@ -159,7 +150,7 @@ def ratios(near: Nearness, others: bool, per_chance: bool = False) -> np.ndarray
 
 
 class Pulls(NamedTuple):
-    """The gradients of the trials of one tie, by seed; those that crashed are left out.
+    """The gradients of the trials of one tie, those that crashed left out: ``(seed, step)`` each.
 
     Measured while training (:class:`semantica_lib.store.results.Result`), at step 0 and the powers
     of 2. Of untied trials the same numbers are those of the two tables' own gradients. The
@@ -167,27 +158,26 @@ class Pulls(NamedTuple):
     shares of the movement.
 
     Attributes:
-        steps: ``(measurement,)``.
-        share: ``(seed, measurement)``, the output's share of the gradient, its norm over the sum of
-            both norms; nan where there is none.
-        cosine: likewise, between the gradients through the two uses.
+        share: the output's share of the gradient, its norm over the sum of both norms; nan where
+            there is none.
+        cosine: between the gradients through the two uses.
     """
 
-    seeds: np.ndarray
-    steps: np.ndarray
-    share: np.ndarray
-    cosine: np.ndarray
+    share: pd.DataFrame
+    cosine: pd.DataFrame
 
-    def early(self, of: np.ndarray) -> pd.Series:
-        """Mean over the measurements of the first ``EARLY`` steps, by seed."""
-        return self._mean(of, self.steps <= EARLY)
 
-    def late(self, of: np.ndarray) -> pd.Series:
-        """Mean over those after the first tenth of the run, by seed."""
-        return self._mean(of, self.steps > LATE * self.steps.max(initial=0))
+When = Callable[[pd.DataFrame], pd.Series]
 
-    def _mean(self, of: np.ndarray, where: np.ndarray) -> pd.Series:
-        return pd.DataFrame(of[:, where], self.seeds).mean(axis=1)
+
+def early(of: pd.DataFrame) -> pd.Series:
+    """Mean over the measurements of the first ``EARLY`` steps, by seed."""
+    return of.loc[:, of.columns <= EARLY].mean(axis=1)
+
+
+def late(of: pd.DataFrame) -> pd.Series:
+    """Mean over those after the first tenth of the run, by seed."""
+    return of.loc[:, of.columns > LATE * of.columns.max()].mean(axis=1)
 
 
 def pulls(point: Point | None, tied: bool) -> Pulls | None:
@@ -195,11 +185,11 @@ def pulls(point: Point | None, tied: bool) -> Pulls | None:
     result = point.result if point else None
     if result is None or result.table_gradient is None or result.gradient_steps is None:
         return None
-    index = _finite(result, tied)
-    through_input, through_output, cosine = np.moveaxis(result.table_gradient[index], -1, 0)
+    trials = OneTie.of(result, tied, None)
+    through_input, through_output, cosine = np.moveaxis(result.table_gradient[trials.index], -1, 0)
     with np.errstate(all="ignore"):  # no gradient at all has no share
         share = through_output / (through_input + through_output)
-    return Pulls(result.seed[index], result.gradient_steps, share, cosine)
+    return Pulls(*(pd.DataFrame(of, trials.seeds, result.gradient_steps) for of in (share, cosine)))
 
 
 def likelier(own: AnySettings) -> float:
@@ -241,7 +231,7 @@ def related(found: Sequence[Point]) -> list[Related]:
             continue
         near = Nearness(point.result)
         ratio = pd.Series(ratios(near, False), near.seeds)
-        both = pd.DataFrame({"share": got.late(got.share), "ratio": ratio}).dropna()
+        both = pd.DataFrame({"share": late(got.share), "ratio": ratio}).dropna()
         enough = len(both) > 2 and both.nunique().min() > 1
         rho, chance = stats.spearmanr(both.share, both.ratio) if enough else (np.nan, np.nan)
         rows.append(Related(p, len(both), float(rho), float(chance)))

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from semantica_lib.analysis.claims import MERGE_MARGIN, aim, exploratory, more_learn
+from semantica_lib.analysis.claims import aim, claim_of, exploratory, merging, more_learn
 from semantica_lib.analysis.distances import synonym_pairs
 from semantica_lib.analysis.exploratory import CLOSE
-from semantica_lib.analysis.statistics import Claim, finite
+from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.untying import measures
 from semantica_lib.chapters.untying.measures import ALWAYS, NEVER, Way
 
+NOTHING = "There are no trials of the main experiment to compare with."
 NO_WORSE = 0.02  # nats; a smaller difference in loss is none
 EARLY = 10_000  # untied by this step: predicted to be as good as always untied
 
@@ -51,17 +52,8 @@ def untying_claims(found: Sequence[Point]) -> tuple[list[Claim], list[Claim]]:
 def _claim(
     ways: Sequence[Way | None], text: str, values: Any, measure: str = "ratio", **about: Any
 ) -> Claim:
-    """Like :meth:`semantica_lib.analysis.claims.Evidence.claim`, which is not for such trials.
-
-    Those that are untied on the way are judged as what they then are.
-    """
-    there = [way for way in ways if way]
-    lacks = [way.lacks for way in there if way.lacks]
-    if len(there) < len(ways):
-        lacks = ["There are no trials of the main experiment to compare with."]
-    about = {"prediction": "none"} | about | ({"obstacle": lacks[0]} if lacks else {})
-    failed = sum(way.trials.failed for way in there)
-    return Claim(text, measure=measure, values=finite(values), failed=failed, **about)
+    of = [(way.measured, (way.tied,)) if way else (None, ()) for way in ways]
+    return claim_of(of, text, measure, values, NOTHING, **about)
 
 
 def _by_the_clock(way: Way) -> tuple[list[Claim], list[Claim]]:
@@ -70,15 +62,15 @@ def _by_the_clock(way: Way) -> tuple[list[Claim], list[Claim]]:
     learners = way.measured.learners(True)
     if way.since not in way.trials.steps:
         obstacle = f"Step {way.since}, at which the tables were untied, is not among the records."
+    merge = measures.merges(way.measured.settings)
     for a, b, holds in synonym_pairs(way.measured.task):
         rows, left = f"{way.label}: input rows {a} and {b}", measures.left_of(way, "input", (a, b))
-        merge = None if holds else measures.merges(way.measured.settings)
         over, text = f"{rows}, distance over that when untied", ""
-        predicted = {"obstacle": obstacle}
-        if merge is not None:
+        predicted, judged = {"obstacle": obstacle}, others
+        if not holds and merge is not None:
             text = f", predicted to {'merge' if merge else 'stay apart'}"
-            predicted |= aim("under" if merge else "over", MERGE_MARGIN)
-        judged = others if merge is None else primary
+            predicted |= aim("under" if merge else "over", measures.MERGE_MARGIN)
+            judged = primary
         judged.append(_claim([way], over + text, left, **predicted))
         only = f"{over}{text}, learned trials only"
         decay = f"{over} over the {way.clock:.3g} that decay leaves"
@@ -95,13 +87,10 @@ def _outputs(way: Way, learners: bool = False) -> list[Claim]:
     """Output rows at the end: the loss brings equally likely ones together, no others."""
     claims, keep = [], way.measured.learners(True) if learners else slice(None)
     for a, b, holds in synonym_pairs(way.measured.task):
-        side, verb = ("under", "merge") if holds else ("over", "stay apart")
-        text = f"{way.label}: output rows {a} and {b} {verb} (DH {'holds' if holds else 'fails'})"
-        text += ", learned trials only" * learners
-        predicted = aim(side, MERGE_MARGIN)
-        predicted["prediction"] = f"{side} {MERGE_MARGIN:.2f} of a control pair's distance"
+        words = "merge (DH holds)" if holds else "stay apart (DH fails)"
+        text = f"{way.label}: output rows {a} and {b} {words}" + ", learned trials only" * learners
         ratio = way.trials.ratio("output", (a, b))[0][keep]
-        claims.append(_claim([way], text, ratio, **predicted))
+        claims.append(_claim([way], text, ratio, **merging(holds)))
     return claims
 
 
@@ -120,7 +109,8 @@ def _against(way: Way, base: Way) -> list[Claim]:
     """A way beside one that never unties: who learns, how soon, how well; paired by seed."""
     name = base.label
     told = more_learn(f"{way.label}: learned by more trials than {name}", base.learned, way.learned)
-    claims = [replace(told, obstacle=way.lacks or base.lacks)]
+    lacks = next(filter(None, (one.measured.lacks((one.tied,)) for one in (way, base))), "")
+    claims = [replace(told, obstacle=lacks)]
     worse = aim("under", NO_WORSE) if name == NEVER and way.until <= EARLY else {}
     for quantity, unit, predicted in (("loss", ", nats", worse), ("accuracy", "", {})):
         values = measures.difference(way, base, quantity)

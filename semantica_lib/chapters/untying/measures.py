@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis import claims
 from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN, Measured
 from semantica_lib.analysis.distances import Pair, Table, Trials
 from semantica_lib.analysis.exploratory import CLOSE
@@ -21,6 +20,13 @@ TABLES: tuple[Table, ...] = ("input", "output")
 NEVER, ALWAYS = "always untied", "always tied"
 
 
+class Judged(Measured):
+    """A result of the sweep; trials that are untied on the way are judged as what they then are."""
+
+    def unfit(self, ties: tuple[bool, ...]) -> str:
+        return super().unfit((False,))
+
+
 @dataclass(frozen=True)
 class Way:
     """One way to train: always untied, tied until a step, or always tied.
@@ -30,7 +36,7 @@ class Way:
     """
 
     until: float
-    measured: Measured
+    measured: Judged
     result: Result
 
     @property
@@ -43,53 +49,46 @@ class Way:
         return 0 < self.until < np.inf
 
     @property
+    def tied(self) -> bool:
+        """Which tie its trials have in the result."""
+        return self.until > 0
+
+    @property
     def trials(self) -> Trials:
-        return self.measured.trials[self.until > 0]
+        return self.measured.trials[self.tied]
 
     @property
     def learned(self) -> pd.Series:
         """Whether each trial learned, by seed."""
-        return self.measured.learned[self.until > 0]
+        return self.measured.learned[self.tied]
 
     @property
     def since(self) -> int:
         """The step from which the tables are what they are at the end, one or two."""
-        return int(self.until) if np.isfinite(self.until) else 0
+        return int(self.until) if self.late else 0
 
     @property
     def clock(self) -> float:
         """What decay alone leaves of a distance since that step, at this result's records."""
         return clock(self.measured.settings, self.trials.steps)
 
-    @property
-    def lacks(self) -> str:
-        """Why no claim can be judged by it; empty if nothing is missing."""
-        own, last, tied = self.measured.settings, self.measured.last, self.until > 0
-        if not self.measured.complete:
-            return claims.partial(own, last)
-        if self.measured.window is None:
-            return f"The records, to step {last}, hold no full period of the schedule."
-        return claims.missing(own, {tied: self.trials}, (tied,))
-
     def values(self, split: str, quantity: str) -> pd.DataFrame:
         """A metric of the trials that did not crash, ``(seed, step)`` under these labels."""
         rows = self.result.metrics
-        rows = rows[(rows.tied == (self.until > 0)) & (rows.split == split)]
-        return rows[rows.seed.isin(self.trials.seeds)].pivot(
-            index="seed", columns="step", values=quantity
-        )
+        rows = rows[(rows.tied == self.tied) & (rows.split == split)]
+        return rows.pivot(index="seed", columns="step", values=quantity).loc[self.trials.seeds]
 
 
 def ways_of(found: Sequence[Point]) -> list[Way]:
     """The ways that have trials, from always untied over untied ever later to always tied."""
     ways = []
-    for point in (point for point in found if point.result):
-        measured, until = Measured(point.result), point.settings.untie_at
-        for tied in (True,) if until else claims.BOTH:
-            way = Way((until or np.inf) if tied else 0, measured, point.result)
-            if len(way.trials.seeds) + len(way.trials.crashed):
-                ways.append(way)
-    return sorted(ways, key=lambda way: way.until)
+    for _, own, result in found:
+        if result:
+            measured = Judged(result)
+            untils = [own.untie_at] if own.untie_at else [0, np.inf]
+            ways += [Way(until, measured, result) for until in untils]
+    there = [way for way in ways if len(way.trials.seeds) + len(way.trials.crashed)]
+    return sorted(there, key=lambda way: way.until)
 
 
 def untied_at(found: Sequence[Point]) -> list[int]:
@@ -184,7 +183,8 @@ def first_learned(way: Way, steps: Sequence[int] | None = None) -> pd.Series:
         steps: those to look at; all measured ones if not given.
     """
     values = way.values("train", "loss")
-    values = values[sorted(set(values.columns) & set(values.columns if steps is None else steps))]
+    if steps is not None:
+        values = values[values.columns.intersection(steps)]
     under = values - way.measured.task.ceiling("train")[1] <= LEARNED_NATS
     under &= way.learned.reindex(values.index, fill_value=False).to_numpy(bool)[:, None]
     first = {seed: row.index[row].min() if row.any() else np.inf for seed, row in under.iterrows()}
@@ -196,9 +196,4 @@ def first_close(way: Way, pair: Pair, steps: Sequence[int] | None = None) -> pd.
 
     By seed; inf for a trial that never is, nan without a record of step 0.
     """
-    trials = way.trials
-    curve = trials.distance("output", pair)
-    looked = np.isin(trials.steps, trials.steps if steps is None else steps)
-    under = (curve < CLOSE * trials.start(curve)[:, None]) & looked
-    first = np.where(under.any(1), trials.steps[under.argmax(1)], np.inf)
-    return pd.Series(np.where(np.isnan(trials.start(curve)), np.nan, first), trials.seeds)
+    return pd.Series(way.trials.first_under("output", pair, CLOSE, steps), way.trials.seeds)
