@@ -1,8 +1,8 @@
 """A corpus as rows of token ids, with the words that get a synonym, kept in a cache.
 
-The text is encoded in shards of so many sentences, each written whole, so that a run that was
-killed goes on behind the last one. A shard holds a stream of ids for each split, a separator after
-each sentence; the streams are joined, and cut in rows, when all shards are there.
+The text is encoded in portions of so many sentences, each written whole, so that a run that was
+killed goes on behind the last one. A portion holds a stream of ids for each split, a separator
+after each sentence; the streams are joined, and cut in rows, when all portions are there.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from semantica_lib.errors import RequestError
 
 SPLITS = ("train",) * 7 + ("validation",) + ("test",) * 2  # of the sentences, by number modulo 10
 LEAST_ROWS = {"train": 256, "validation": 64, "test": 64}
-SHARD = 200_000  # sentences
+PORTION = 200_000  # sentences
 AT_ONCE = 2_000  # sentences encoded together
 FORMAT = 1  # of the cache: another number, and it is made anew
 TOKENIZER, COUNTS, ABOUT = "tokenizer.json", "counts.npy", "about.json"
@@ -35,7 +35,7 @@ class Tokens:
     """An encoded corpus.
 
     ``about`` is the corpus's (see :class:`Corpus`) and, as JSON values: text_sha256 (of the text,
-    or where that was not known beforehand, of its shards' digests), tokenizer_sha256 (of the
+    or where that was not known beforehand, of its portions' digests), tokenizer_sha256 (of the
     vocabulary), rows_sha256 (of the three files' digests), rows of each split, occurrences of the
     words, unknown_share of the training rows.
     """
@@ -78,10 +78,10 @@ def tokens(
             for file in (folder / ABOUT, *folder.glob("*.np[yz]"), folder / TOKENIZER):
                 file.unlink(missing_ok=True)
         coder = tokenizer(corpus, words, least, vocabulary_size, folder / TOKENIZER)
-        shards = _encode(corpus, coder, folder)
-        _join(corpus, coder, shards, words, least, length, folder)
-        for shard in shards:
-            shard.unlink()
+        portions = _encode(corpus, coder, folder)
+        _join(corpus, coder, portions, words, least, length, folder)
+        for portion in portions:
+            portion.unlink()
 
     return cached(folder, f"the encoded corpus {corpus.name}", lambda: _load(folder), build)
 
@@ -106,44 +106,44 @@ def _load(folder: Path) -> Tokens:
 
 
 def _encode(corpus: Corpus, coder: Any, folder: Path) -> list[Path]:
-    """The shards of the whole text, in order; those that are there and sound are left alone.
+    """The portions of the whole text, in order; those that are there and sound are left alone.
 
-    A shard with fewer sentences than the others, or none, is the last one.
+    A portion with fewer sentences than the others, or none, is the last one.
     """
     pieces = vocabulary(coder)
-    tag = f"{FORMAT} {SHARD} {_sha256(pieces)}"
-    shards: list[Path] = []
-    sentences = SHARD
-    while sentences == SHARD and (path := folder / f"shard-{len(shards):05}.npz").exists():
+    tag = f"{FORMAT} {PORTION} {_sha256(pieces)}"
+    portions: list[Path] = []
+    sentences = PORTION
+    while sentences == PORTION and (path := folder / f"portion-{len(portions):05}.npz").exists():
         try:
-            shard = _read(path)
-            if str(shard["tag"]) != tag:
+            portion = _read(path)
+            if str(portion["tag"]) != tag:
                 raise ValueError("made with another tokenizer or an earlier version of this code")
-            sentences = int(shard["sentences"])
+            sentences = int(portion["sentences"])
         except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
             rebuilt(f"{path} and what follows", error)
             break
-        shards.append(path)
-    if sentences < SHARD:
-        return shards
+        portions.append(path)
+    if sentences < PORTION:
+        return portions
     kind = np.uint16 if len(pieces) <= 2**16 else np.int32
-    lines = told(corpus, "rows of", len(shards) * SHARD)
-    while sentences == SHARD:
-        arrays = _streams(lines, len(shards) * SHARD, coder, kind)
+    lines = told(corpus, "rows of", len(portions) * PORTION)
+    while sentences == PORTION:
+        arrays = _streams(lines, len(portions) * PORTION, coder, kind)
         sentences = int(arrays["sentences"])
         data = io.BytesIO()
         np.savez(data, tag=tag, **arrays)
-        parts = max(len(shards) + 1, corpus.about.get("sentences", 0) / SHARD)  # one more: rows
-        shards.append(folder / f"shard-{len(shards):05}.npz")
-        keep(shards[-1], data.getvalue(), int(2 * parts * data.tell()))
-    return shards
+        parts = max(len(portions) + 1, corpus.about.get("sentences", 0) / PORTION)  # one more: rows
+        portions.append(folder / f"portion-{len(portions):05}.npz")
+        keep(portions[-1], data.getvalue(), int(2 * parts * data.tell()))
+    return portions
 
 
 def _streams(lines: Iterator[str], first: int, coder: Any, kind: type) -> dict[str, np.ndarray]:
-    """A shard: the ids of each split, how many sentences they are, and the text's sha256."""
+    """A portion: the ids of each split, how many sentences they are, and the text's sha256."""
     streams: dict[str, list[int]] = {split: [] for split in LEAST_ROWS}
     separator, digest, number = coder.token_to_id(SPECIAL[3]), hashlib.sha256(), first
-    while some := list(islice(lines, min(AT_ONCE, first + SHARD - number))):
+    while some := list(islice(lines, min(AT_ONCE, first + PORTION - number))):
         digest.update("".join(f"{line}\n" for line in some).encode())
         for one in coder.encode_batch_fast(some, add_special_tokens=False):
             stream = streams[SPLITS[number % len(SPLITS)]]
@@ -154,24 +154,24 @@ def _streams(lines: Iterator[str], first: int, coder: Any, kind: type) -> dict[s
     return arrays | {"sentences": np.array(number - first), "text": np.array(digest.hexdigest())}
 
 
-def _read(shard: Path) -> dict[str, np.ndarray]:
-    with np.load(io.BytesIO(shard.read_bytes())) as arrays:
+def _read(portion: Path) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(portion.read_bytes())) as arrays:
         return dict(arrays)
 
 
 def _join(
-    corpus: Corpus, coder: Any, shards: list[Path], words: int, least: int, length: int,
+    corpus: Corpus, coder: Any, portions: list[Path], words: int, least: int, length: int,
     folder: Path,
 ) -> None:  # fmt: skip
-    """Write the rows of the shards and, last of all, what they are."""
+    """Write the rows of the portions and, last of all, what they are."""
     pieces = vocabulary(coder)
     goes_on = np.array([piece.startswith("##") for piece in pieces])
     whole = np.zeros(len(pieces), np.int64)  # how often each piece is a whole word
     sizes, texts = Counter[str](), []
-    for shard in map(_read, shards):
-        texts.append(str(shard["text"]))
+    for portion in map(_read, portions):
+        texts.append(str(portion["text"]))
         for split in LEAST_ROWS:
-            ids = shard[split]
+            ids = portion[split]
             sizes[split] += ids.size
             whole += np.bincount(ids[:-1][~goes_on[ids[1:]]], minlength=len(pieces))
     chosen = choose(corpus, words, least, dict(zip(pieces, whole.tolist(), strict=True)))
@@ -188,8 +188,8 @@ def _join(
         header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False}
         header["shape"] = (rows[split], length - 1)
         np.lib.format.write_array_header_1_0(data, header)
-        for shard in map(_read, shards):  # one in memory at a time
-            ids = shard[split][:left]
+        for portion in map(_read, portions):  # one in memory at a time
+            ids = portion[split][:left]
             left -= ids.size
             data.write(ids.tobytes())
             if split == "train":

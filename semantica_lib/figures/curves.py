@@ -35,16 +35,17 @@ def distances(result: Result, tied: bool, table: Table) -> Figure:
     """
     own, trials = result.settings, Trials.of(result, tied, None)
     pairs = synonym_pairs(trials.task)
-    figure, panels = _panels(len(pairs))
+    figure, panels = _panels(
+        [f"{a} and {b}: DH {'holds' if dh else 'fails'}" for a, b, dh in pairs]
+    )
     colours, highest = sns.color_palette("colorblind", len(pairs)), 0.0
     if not pairs:
         style.note(panels[0], "no pair of synonyms")
-    for axes, (a, b, holds), colour in zip(panels, pairs, colours, strict=False):
-        axes.set_title(f"{a} and {b}: DH {'holds' if holds else 'fails'}")
+    for axes, (*pair, _), colour in zip(panels, pairs, colours, strict=False):
         if not len(trials.seeds):
             style.note(axes, f"no {tie_of(tied)} trials")
             continue
-        curves = trials.distance(table, (a, b))
+        curves = trials.distance(table, tuple(pair))
         control = control_distance(trials.tables[table], trials.task).mean(0)
         clock = decay_clock(own, result.steps, curves[:, 0].mean())
         style.draw_seeds(axes, result.steps, curves, "both", "", color=colour)
@@ -70,21 +71,18 @@ def accuracies(result: Result) -> Figure:
 
     Expectations over the strings of the validation split and over all strings, not samples.
     """
-    task = xor_task(result.settings)
-    held_out = result.settings.validation == "held-out"
-    figure, panels = _panels(2)
-    for axes, split in zip(panels, ("validation", "exact"), strict=True):
-        strings = split if held_out or split == "exact" else "train"  # as published
-        count = len(task.splits[strings])
-        everything = f"all {count} strings"
-        axes.set_title(everything if split == "exact" else f"{strings} split, {count} strings")
+    task, own = xor_task(result.settings), result.settings
+    strings = "validation" if own.validation == "held-out" else "train"  # as published
+    counts = {split: len(task.splits[split]) for split in (strings, "exact")}
+    titles = f"{strings} split, {counts[strings]} strings", f"all {counts['exact']} strings"
+    figure, panels = _panels(titles)
+    for axes, split, measured in zip(panels, ("validation", "exact"), counts, strict=True):
         for tied, colour, marker in ((True, BLUE, "o"), (False, ORANGE, "s")):
-            steps, curves = measured_accuracy(result, tied, split)
-            if len(curves):
+            steps, curves, _ = measured_accuracy(result, tied, split)
+            if curves.size:
                 style.draw_seeds(axes, steps, curves, "both", marker, color=colour)
-        axes.axhline(task.ceiling(strings)[0], color=BLACK, linestyle="--", linewidth=1.3)
-        axes.set_ylim(0, 1)
-    panels[0].set_ylabel("accuracy (share)")
+        axes.axhline(task.ceiling(measured)[0], color=BLACK, linestyle="--", linewidth=1.3)
+    panels[0].set(ylim=(0, 1), ylabel="accuracy (share)")
     style.legend(
         figure,
         key("tied: mean, 95% band", color=BLUE, marker="o"),
@@ -118,8 +116,7 @@ def endings(results: Sequence[Result]) -> Figure:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     low, high = axes.get_xlim()
-    axes.set_xlim(min(low, MERGE_MARGIN / 4), max(high, 2))
-    axes.set_ylim(rows - 0.5, -0.5)
+    axes.set(xlim=(min(low, MERGE_MARGIN / 4), max(high, 2)), ylim=(rows - 0.5, -0.5))
     where = [f"{name_of((p.tied, p.table))}, {p.pair[0]} and {p.pair[1]}" for p in predictions]
     axes.set_yticks(range(len(predictions)), where)
     axes.grid(axis="y", visible=False)
@@ -143,24 +140,28 @@ def source(result: Result) -> str:
     return "published" if result.published else "this machine"
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
+def _panels(titles: Sequence[str]) -> tuple[Figure, list[Axes]]:
     """Panels over training steps that share their axes, two a row."""
-    columns, rows = min(2, max(1, count)), (max(1, count) + 1) // 2
-    width = style.WIDTH if columns == 2 else 0.75 * style.WIDTH
-    figure, grid = style.panels(rows, columns, 0.8 + 2.6 * rows, width, sharex=True, sharey=True)
-    axes = grid.ravel().tolist()
-    for one in axes[:count]:
-        style.step_axis(one)
-    for one in axes[max(1, count) :]:
-        one.set_axis_off()
-    return figure, axes[: max(1, count)]
+    height = 0.8 + 2.6 * max(1, -(-len(titles) // 2))
+    shared = {"sharex": True, "sharey": True}
+    if len(titles) > 1:
+        return style.over_steps(titles, 2, height, **shared)
+    return style.over_steps(titles, 1, height, width=0.75 * style.WIDTH, **shared)
 
 
-def measured_accuracy(result: Result, tied: bool, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps ``(measurement,)`` and accuracies ``(trial, measurement)``, of trials without nan."""
+def measured_accuracy(
+    result: Result, tied: bool, split: str
+) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Accuracy of the trials that did not crash, and the seeds of those that did.
+
+    Returns:
+        Steps ``(measurement,)`` at which all were measured, ``(trial, measurement)``, and seeds.
+    """
     rows = result.metrics[(result.metrics.tied == tied) & (result.metrics.split == split)]
-    wide = rows.pivot(index="seed", columns="step", values="accuracy").dropna()
-    return wide.columns.to_numpy(), wide.to_numpy()
+    crashed = rows.seed[~np.isfinite(rows[["accuracy", "loss"]]).all(axis=1)].unique()
+    rows = rows[~rows.seed.isin(crashed)]
+    wide = rows.pivot(index="seed", columns="step", values="accuracy").dropna(axis="columns")
+    return wide.columns.to_numpy(), wide.to_numpy(), sorted(crashed)
 
 
 def _ending(axes: Axes, result: Result, prediction: Prediction, y: float, index: int) -> bool:

@@ -13,7 +13,6 @@ from semantica_lib.analysis.distances import Table, Trials, end_of, synonym_pair
 from semantica_lib.analysis.markdown import NONE, markdown_table, number
 from semantica_lib.analysis.sweep_points import name_of
 from semantica_lib.analysis.theory import Prediction, paper_predictions
-from semantica_lib.analysis.verdicts import summary
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import literal
 from semantica_lib.settings.catalogue import AnySettings, Settings, run_command
@@ -89,7 +88,7 @@ def shown(result: Result) -> str:
     stale = f" It is stale: {literal(result.stale)}." if result.stale else ""
     return (
         f"**The result {made['source']}**: {made['steps']} steps, {made['ties']}, of "
-        f"{made['seed_count']} seed{'s'[: made['seed_count'] != '1']} ({made['seeds']}), "
+        f"{seeds_of(result)} ({made['seeds']}), "
         f"trained on {made['device']} in "
         f"{made['duration']} of computing.{stale}{_unfinished(result)}"
     )
@@ -124,7 +123,6 @@ def facts_of_run(result: Result) -> dict[str, str]:
     manifest, seeds = result.manifest, sorted(set(result.seed.tolist()))
     return {
         "source": whose(result),
-        "experiment": result.settings.experiment,
         "trials": str(len(result.seed)),
         "seed_count": str(len(seeds)),
         "seeds": _listed(seeds),
@@ -144,48 +142,51 @@ def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
     Args:
         frame: the result's verdicts.
     """
-    task, window = xor_task(result.settings), end_of(result)
-    found = facts_of_run(result) | {
-        "ceiling": number(task.ceiling("exact")[0]),
-        "margin": f"{MERGE_MARGIN:.2f}",
-        "learned_nats": f"{LEARNED_NATS:g}",
-        "verdict_summary": summary(frame).partition(": ")[2],
-    }
+    task = xor_task(result.settings)
+    found = facts_of_run(result) | {"ceiling": number(task.ceiling("exact")[0])}
+    found["margin"] = f"{MERGE_MARGIN:.2f}"
     for p in paper_predictions(task):
-        key, row = _key(p), _row(frame, p.claim)
-        trials = Trials.of(result, p.tied, window)
-        ends = trials.end(trials.distance(p.table, p.pair))
-        found[f"{key}_distance"] = number(ends.mean() if ends.size else None)
-        found[f"{key}_ratio"] = number(row.estimate)
-        found[f"{key}_interval"] = f"{number(row.low)} to {number(row.high)}"
-        found[f"{key}_verdict"] = row.verdict
+        key = "_".join([name_of((p.tied, p.table)).replace(" ", "_"), *map(str, p.pair)])
+        found |= {f"{key}_{name}": text for name, text in _end(result, frame, p).items()}
     for tied, tie in TIES:
-        trials, row = Trials.of(result, tied, window), _row(frame, f"the parity is learned, {tie}")
-        for split in ("exact", "validation"):
-            found[f"accuracy_{tie}_{split}"] = number(trials.measured(split, "accuracy").mean())
+        row = _row(frame, f"the parity is learned, {tie}")
+        accuracy = Trials.of(result, tied, end_of(result)).measured("exact", "accuracy")
         counted = row.seeds and pd.notna(row.pass_share)
+        found[f"accuracy_{tie}_exact"] = number(accuracy.mean())
         found[f"learned_{tie}"] = f"{row.pass_share * row.seeds:.0f}" if counted else NONE
         found[f"trials_{tie}"] = str(row.seeds) if counted else NONE
     return found
 
 
+def _end(result: Result, frame: pd.DataFrame, p: Prediction) -> dict[str, str]:
+    """Where a pair ends in a table, and what is said of it."""
+    trials, row = Trials.of(result, p.tied, end_of(result)), _row(frame, p.claim)
+    ends = trials.end(trials.distance(p.table, p.pair))
+    return {
+        "distance": number(ends.mean() if ends.size else None),
+        "ratio": number(row.estimate),
+        "interval": f"{number(row.low)} to {number(row.high)}",
+        "verdict": row.verdict,
+    }
+
+
+def _row(frame: pd.DataFrame, claim: str) -> pd.Series:
+    return frame[frame.claim == claim].iloc[0]
+
+
 def ending(result: Result, frame: pd.DataFrame, tied: bool, table: Table) -> str:
     """Where the pairs of one table end, as Markdown: what a reader should take from its figure."""
-    found, lines = facts(result, frame), []
-    end = "end" if result.complete else "are so far"
     if end_of(result) is None:
         return NO_PERIOD
+    lines, words = [], "end" if result.complete else "are so far"
     for p in paper_predictions(xor_task(result.settings)):
-        if (p.tied, p.table) != (tied, table):
-            continue
-        words = "distance", "ratio", "interval", "verdict"
-        distance, ratio, interval, verdict = (found[f"{_key(p)}_{word}"] for word in words)
-        side = "under" if p.merges else "over"
-        lines.append(
-            f"- **{p.pair[0]} and {p.pair[1]}** {end} {distance} apart, {ratio} of a control "
-            f"pair's distance (interval {interval}; predicted {side} {MERGE_MARGIN:.2f}): "
-            f"*{verdict}*."
-        )
+        if (p.tied, p.table) == (tied, table):
+            found, side = _end(result, frame, p), "under" if p.merges else "over"
+            lines.append(
+                f"- **{p.pair[0]} and {p.pair[1]}** {words} {found['distance']} apart, "
+                f"{found['ratio']} of a control pair's distance (interval {found['interval']}; "
+                f"predicted {side} {MERGE_MARGIN:.2f}): *{found['verdict']}*."
+            )
     return "\n".join(lines)
 
 
@@ -234,17 +235,15 @@ def figure(data: bytes, width: int) -> str:
     return f'<img src="data:image/png;base64,{image}" width="{width}" alt="{ENDINGS}">'
 
 
+def seeds_of(result: Result) -> str:
+    """How many seeds a result has, in words."""
+    count = len(set(result.seed.tolist()))
+    return f"{count} seed{'s' * (count != 1)}"
+
+
 def whose(result: Result) -> str:
     """Where a result comes from, behind "the result"."""
     return "published with this book" if result.published else "trained on this machine"
-
-
-def _row(frame: pd.DataFrame, claim: str) -> pd.Series:
-    return frame[frame.claim == claim].iloc[0]
-
-
-def _key(p: Prediction) -> str:
-    return "_".join([name_of((p.tied, p.table)).replace(" ", "_"), *map(str, p.pair)])
 
 
 def _listed(numbers: list[int]) -> str:

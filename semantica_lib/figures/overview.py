@@ -50,8 +50,7 @@ def overview(results: Sequence[Result]) -> Figure:
             _missing(axes, top, _lacks(trials, own, name), ground)
             _group(axes, top + len(heads[index]), trials, own, table, not result.complete)
     for axes, name in zip(panels, TABLES, strict=True):
-        axes.set_title(name)
-        axes.set_xlabel("share of the control\npairs' distance")
+        axes.set(title=name, xlabel="share of the control\npairs' distance")
         axes.axvline(MERGE_MARGIN, color=BLACK, linestyle="--", linewidth=1.3)
         axes.grid(axis="y", visible=False)
         if not results:

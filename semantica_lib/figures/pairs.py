@@ -17,7 +17,7 @@ from semantica_lib.analysis.distances import Pair, Table, Trials, control_pairs,
 from semantica_lib.datasets.xor import SPLITS, XorTask, xor_task
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.figures import style
-from semantica_lib.figures.curves import TOP
+from semantica_lib.figures.curves import TOP, measured_accuracy
 from semantica_lib.figures.style import BLACK, GREY, key
 from semantica_lib.store.results import Result
 
@@ -154,13 +154,10 @@ def accuracy(
     _word("split", split, SPLITS)
     own, drawn, crashed = result.settings, [], []
     for tied in (True, False):
-        rows = result.metrics[(result.metrics.tied == tied) & (result.metrics.split == split)]
-        lost = rows.seed[~np.isfinite(rows[["accuracy", "loss"]]).all(axis=1)].unique()
-        crashed += [f"{tie_of(tied)}, seed {seed}" for seed in sorted(lost)]
-        wide = rows[~rows.seed.isin(lost)].pivot(index="seed", columns="step", values="accuracy")
-        wide = wide.dropna(axis="columns")  # steps at which only some were measured
-        if wide.size:
-            drawn.append(Curves(tie_of(tied), wide.columns.to_numpy(), wide.to_numpy()))
+        steps, curves, lost = measured_accuracy(result, tied, split)
+        crashed += [f"{tie_of(tied)}, seed {seed}" for seed in lost]
+        if curves.size:
+            drawn.append(Curves(tie_of(tied), steps, curves))
     if not drawn:
         raise RequestError(f"{own.experiment} has no accuracy to draw on the {split} split")
     task, published = xor_task(own), split == "validation" and own.validation == "as-published"

@@ -61,6 +61,24 @@ def panels(
         return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
+def over_steps(
+    titles: Sequence[str], columns: int, height: float, **rest: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of panels over training steps, one a title; the places that are left are empty.
+
+    Args:
+        rest: as of :func:`panels`.
+    """
+    count = max(1, len(titles))
+    figure, grid = panels(-(-count // columns), columns, height, **rest)
+    for axes, title in zip(grid.flat, titles, strict=False):
+        axes.set_title(title)
+        step_axis(axes)
+    for axes in grid.flat[count:]:
+        axes.set_axis_off()
+    return figure, grid.ravel()[:count].tolist()
+
+
 def key(label: str, **look: Any) -> Line2D:
     """An entry of a legend: what is drawn in this look, black if no colour is given."""
     return Line2D([], [], label=label, **{"color": BLACK, **look})

@@ -11,12 +11,24 @@ import pandas as pd
 
 from semantica_lib.analysis import verdicts
 from semantica_lib.analysis.claims import EXPLORATORY
-from semantica_lib.analysis.markdown import NONE, markdown_table, number
-from semantica_lib.analysis.statistics import CONSISTENT, REPRODUCED, VERDICTS
+from semantica_lib.analysis.markdown import (
+    NONE,
+    markdown_table,
+    number,
+    table_of,
+    with_interval,
+)
+from semantica_lib.analysis.statistics import (
+    CONSISTENT,
+    INCONCLUSIVE,
+    REPRODUCED,
+    VERDICTS,
+    Interval,
+)
 from semantica_lib.analysis.verdicts import PAIR, kinds, primary_rows
 from semantica_lib.errors import literal
 from semantica_lib.figures.curves import source
-from semantica_lib.figures.facts import MODELS, facts_of_run, model, shown, whose
+from semantica_lib.figures.facts import MODELS, facts_of_run, model, seeds_of, shown, whose
 from semantica_lib.settings.catalogue import Settings, catalogue, find, xor_experiments
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
@@ -69,24 +81,33 @@ def other(result: Result) -> str:
     return f"{shown(others[0])}\n\n{told}"
 
 
-def compared(own: Settings) -> str:
-    """The primary verdicts of every source, a column each.
+def by_source(own: Settings) -> dict[str, Result]:
+    """The results of these settings that there are, by whose they are and how many seeds.
 
-    Of a source with more seeds than the paper's five, these five have a column too.
+    Of one with more seeds than the paper's five, these five are there too.
     """
-    found, heads = [], []
+    found = {}
     for one in sources(own):
-        found.append(one)
-        heads.append(f"{source(one)}, {facts_of_run(one)['seed_count']} seeds")
+        found[f"{source(one)}, {seeds_of(one)}"] = one
         if set(results.PAPER_SEEDS) < set(one.seed.tolist()):
-            found.append(one.of_seeds(results.PAPER_SEEDS))
-            heads.append(f"{source(one)}, the paper's {len(results.PAPER_SEEDS)} of them")
-    columns = [primary_rows(verdicts.verdicts(one)) for one in found]
-    lines = [
-        [rows[0].claim, *(f"**{row.verdict}**: {_measured(row)}" for row in rows)]
-        for rows in zip(*(column.itertuples() for column in columns), strict=True)
-    ]
-    return markdown_table(["claim", *heads], lines)
+            head = f"{source(one)}, the paper's {len(results.PAPER_SEEDS)} of them"
+            found[head] = one.of_seeds(results.PAPER_SEEDS)
+    return found
+
+
+def compared(columns: Mapping[str, Result]) -> str:
+    """The primary verdicts of several results, a column each, and why any cannot be judged."""
+    lines: dict[str, dict[str, str]] = {}
+    reasons = []
+    for head, result in columns.items():
+        frame = primary_rows(verdicts.verdicts(result))
+        for row in frame.itertuples():
+            cells = lines.setdefault(row.claim, {"claim": row.claim} | dict.fromkeys(columns, ""))
+            cells[head] = f"**{row.verdict}**: {_measured(row)}"
+        lacks = frame[(frame.verdict == INCONCLUSIVE) & ~frame.deviation.str.startswith("Measured")]
+        told = dict.fromkeys(text.partition(";")[0] for text in lacks.deviation)  # no command
+        reasons += [f"\n{head}: {reason.rstrip('.')}." for reason in told]
+    return table_of(lines.values()) + "\n".join(reasons)
 
 
 def differences(own: Settings) -> str:
@@ -129,8 +150,10 @@ def stored(names: Sequence[str] | None = None) -> list[Result]:
 
 def all_rows(found: Iterable[Result]) -> pd.DataFrame:
     """The verdicts of all results, one below the other."""
+    none = pd.DataFrame(columns=verdicts.COLUMNS, dtype=object)
     pages = [(one, f"experiments/{one.settings.experiment}.ipynb") for one in found]
-    return pd.concat([verdicts.verdicts(*page) for page in pages], ignore_index=True)
+    frames = [verdicts.verdicts(*page) for page in pages]
+    return pd.concat(frames, ignore_index=True) if frames else none
 
 
 def overviewed(found: Sequence[Result], names: Sequence[str] | None = None) -> str:
@@ -139,20 +162,25 @@ def overviewed(found: Sequence[Result], names: Sequence[str] | None = None) -> s
     Args:
         names: of the experiments that should be there; else those on the XOR task.
     """
-    heads = "experiment", "model", "seeds", "steps", "result", "commit", "computing", "trained on"
-    lines = []
-    for one in found:
-        made, name = facts_of_run(one), one.settings.experiment
-        stale = f", stale: {literal(one.stale)}" if one.stale else ""
-        line = [f"[{name}]({name}.ipynb)", model(one.settings), made["seeds"], steps(one)]
-        lines.append([*line, source(one) + stale, made["commit"], made["duration"], made["device"]])
-    there = {one.settings.experiment for one in found}
+    rows, there = [], {one.settings.experiment: facts_of_run(one) for one in found}
+    for one, (name, made) in zip(found, there.items(), strict=True):
+        about = {"experiment": f"[{name}]({name}.ipynb)", "model": model(one.settings)}
+        about |= {"seeds": made["seeds"], "steps": steps(one)}
+        about["result"] = source(one) + (f", stale: {literal(one.stale)}" if one.stale else "")
+        about |= {"commit": made["commit"], "computing": made["duration"]}
+        rows.append(about | {"trained on": made["device"]})
     missing = [
         f"- {name} has no result, here or published; `semantica run {name}` makes one."
         for name in names or named()
         if name not in there
     ]
-    return "\n".join([markdown_table(heads, lines), *missing])
+    return "\n".join([table_of(rows), *missing])
+
+
+def titled(result: Result) -> str:
+    """The experiment, and how far its result is where that is not the whole way."""
+    name = result.settings.experiment
+    return name if result.complete else f"{name} ({steps(result)})"
 
 
 def steps(result: Result) -> str:
@@ -218,13 +246,13 @@ def beside(found: Sequence[Result], frame: pd.DataFrame, columns: Mapping[str, s
     Args:
         columns: heading -> pattern of the claims in it, such as ``AUTHOR``.
     """
-    lines = []
+    rows = []
     for one in found:
-        name, whole = one.settings.experiment, one.complete
-        told = (_told(frame[frame.experiment == name], one, whole) for one in columns.values())
-        cells = ["<br>".join(rows) or NONE for rows in told]
-        lines.append([name if whole else f"{name} ({steps(one)})", *cells])
-    return markdown_table(["experiment", *columns], lines)
+        own, cells = frame[frame.experiment == one.settings.experiment], {"experiment": titled(one)}
+        for head, pattern in columns.items():
+            cells[head] = "<br>".join(_told(own, pattern, one.complete)) or NONE
+        rows.append(cells)
+    return table_of(rows)
 
 
 def _told(rows: pd.DataFrame, pattern: str, complete: bool) -> Iterator[str]:
@@ -254,4 +282,4 @@ def _cell(value: Any) -> str:
 
 
 def _measured(row: Any) -> str:
-    return f"{number(row.estimate)} [{number(row.low)}, {number(row.high)}]"
+    return with_interval(Interval(row.estimate, row.low, row.high))

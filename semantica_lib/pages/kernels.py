@@ -4,14 +4,14 @@ What stands in the user's IPython profile is for the user's own sessions, and a 
 name can be of another Python: neither may break or change what is shown here.
 """
 
-import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
+
+from ipykernel.kernelspec import write_kernel_spec
 
 KERNEL = "python3"  # as the notebooks name it
 # The last word: it is read after the configuration of the machine and of the environment.
@@ -32,16 +32,9 @@ def own_kernel(variables: dict[str, str]) -> Iterator[None]:
     """
     with TemporaryDirectory(prefix="semantica-kernel-", ignore_cleanup_errors=True) as place:
         profile = Path(place, "ipython", "profile_default")
-        folder = Path(place, "kernels", KERNEL)
-        for one in (profile, folder):
-            one.mkdir(parents=True)
+        profile.mkdir(parents=True)
         (profile / "ipython_kernel_config.py").write_text(CONFIGURATION)
-        spec = {
-            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            "display_name": "Python 3 (ipykernel)",
-            "language": "python",
-        }
-        (folder / "kernel.json").write_text(json.dumps(spec))
+        write_kernel_spec(Path(place, "kernels", KERNEL))
         paths = [place, *filter(None, [os.environ.get("JUPYTER_PATH")])]
         own = {"IPYTHONDIR": str(profile.parent), "JUPYTER_PATH": os.pathsep.join(paths)}
         with patch.dict(os.environ, own | variables):  # which kernels inherit

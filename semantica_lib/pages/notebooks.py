@@ -22,20 +22,14 @@ NOTEBOOKS = ROOT / "notebooks"
 CHECK = "check"  # of the cell that is put behind a notebook's own
 # What the notebooks that are not of one experiment show: their own cells say the same, which are
 # there to be changed by hand.
+SWEPT = "closing", "near", "original", "phase", "untie"  # chapters on the sweep of their name
 PARAMETERS: dict[str, dict[str, Any]] = {
+    **{name: {"sweep": name} for name in SWEPT},
     "clock": {"experiments": []},
-    "closing": {"sweep": "closing"},
     "coincidence": {"sweep": "coincidence", "other": "closing"},
     "logodds": {"base": "transformer-small"},
-    "near": {"sweep": "near"},
-    "original": {
-        "base": "transformer-small",
-        "seeds": list(range(42, 62)),
-        "variants": {"schedule_period": [300_000], "data_seed": [0, 1, 2]},
-    },
     "own": {"name": "three-synonyms"},
     "parity": {"sweep": "closing"},
-    "phase": {"sweep": "phase"},
     "shaping": {"sweep": "phase"},
     "sweep": {"sweep": "closing", "x": "", "where": {}},
     "task": {"zero_dst": [0.1, 0.9], "one_dst": [0.5, 0.5], "bits": 7, "data_seed": 14},
@@ -43,7 +37,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "zero_dst": [0.1, 0.9], "one_dst": [0.5, 0.5], "bits": 7, "seeds": [42, 43, 44],
         "steps": 100,
     },
-    "untie": {"sweep": "untie"},
 }  # fmt: skip
 
 

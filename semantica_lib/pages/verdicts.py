@@ -1,10 +1,12 @@
 """What `semantica verdicts` prints: a table an experiment, or rows of data; notes on the others."""
 
 import json
-import math
 import shlex
 import sys
 from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
 
 from semantica_lib.analysis.verdicts import to_markdown, verdicts
 from semantica_lib.errors import RequestError
@@ -52,14 +54,9 @@ def show(
         for frame in frames:
             print(f"{frame['experiment'][0]}\n\n{to_markdown(frame)}\n")
         return
-    rows = [row for frame in frames for row in frame.to_dict("records")]
-    for row in rows:  # JSON has neither NaN nor infinity: null
-        row |= {name: None for name, value in row.items() if not _writable(value)}
-    print(json.dumps(rows, indent=1, allow_nan=False))
-
-
-def _writable(value: object) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
+    # JSON has neither NaN nor infinity: null
+    rows = pd.concat(frames).astype(object).replace([np.nan, np.inf, -np.inf], None)
+    print(json.dumps(rows.to_dict("records"), indent=1, allow_nan=False))
 
 
 def _run_command(names: Sequence[str], overrides: Sequence[str] = ()) -> str:

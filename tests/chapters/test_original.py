@@ -9,14 +9,18 @@ import nbformat
 import numpy as np
 import pytest
 
+from semantica_lib.analysis.sweep_points import Point
+from semantica_lib.analysis.sweep_points import stored as stored_points
 from semantica_lib.analysis.verdicts import verdicts
 from semantica_lib.chapters.original import figures as protocols
 from semantica_lib.chapters.original import measures as analysis
 from semantica_lib.chapters.original import tables as original
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import RequestError
+from semantica_lib.figures.tables import all_rows, overviewed, titled
 from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import find
+from semantica_lib.settings.sweeps import points, read, sweeps
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
@@ -151,7 +155,7 @@ def test_words_count_where_held_out_strings_are_done_worse(make: Make) -> None:
     train = rows[rows.tied & (rows.split == "train")].accuracy.to_numpy()
     noise = rows.seed[same].map({1: -0.02, 2: 0.01, 3: 0.0})
     rows.loc[same, "accuracy"] = train * bests[0] / bests[1] + noise
-    text = original.held_out([blind, worse], original.judged([blind, worse]))
+    text = original.held_out([blind, worse], all_rows([blind, worse]))
     first, second, third = [line for line in text.splitlines() if line.startswith("- ")]
     assert first == "- Predicted: at most 0.05 less."
     assert second.startswith("- Where no held-out context is new to the encoder: accuracy on")
@@ -160,7 +164,7 @@ def test_words_count_where_held_out_strings_are_done_worse(make: Make) -> None:
     assert third.endswith(f"in 1 of 2 cases (seeing, untied, by {less:#.3g} of the ceiling).")
     assert "contexts new to it: all" in cells(text, "seeing")[1]
     partial = replace(worse, manifest={**worse.manifest, "status": "partial"})
-    text = original.held_out([partial], original.judged([partial]))
+    text = original.held_out([partial], all_rows([partial]))
     assert text.count("there is no complete result yet") == 2
 
 
@@ -187,9 +191,7 @@ def test_swings_are_told_by_pair_and_table(make: Make) -> None:
 
 def test_decay_is_told_of_every_pair(make: Make) -> None:
     result = make(seeds=[1, 2, 3])
-    told = cells(
-        original.tables.beside([result], original.judged([result]), original.CLOCK), "made"
-    )
+    told = cells(original.tables.beside([result], all_rows([result]), original.CLOCK), "made")
     frame = verdicts(result)
     for cell, tie in zip(told[1:], ("untied input", "untied output", "tied"), strict=True):
         for pair in ("0 and 1", "2 and 3"):
@@ -211,16 +213,24 @@ def stored(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_variants_stand_beside_the_experiment_or_are_asked_for(make: Make, stored: Path) -> None:
     base = make(seeds=[1, 2, 3])
-    there, absent = analysis.variants("transformer-small", [1, 2], {"data_seed": [0, 1]})
-    assert original.obtained(there) is None
-    only = original.varied(base, [1, 2], [there])
-    assert f"`data_seed=0` has no result yet. This trains it:\n\n  ```sh\n  {there.command}" in only
+    sweep = stored / "mine.yaml"
+    stored.mkdir()
+
+    def points(seeds: list[int], values: list[int]) -> list[Point]:
+        grid = f"base: transformer-small\nseeds: {seeds}\ngrid: [{{data_seed: {values}}}]\n"
+        sweep.write_text(grid)
+        return stored_points(str(sweep))
+
+    (there,) = points([1, 2], [0])
+    assert there.result is None
+    only = original.varied(base, [there], "mine")
+    assert "`data_seed=0` has no result yet; `semantica run mine` trains it." in only
     assert "claim" not in only  # nothing to set beside
     folder = results.folder(stored, there.settings)
-    folder.parent.mkdir()
     make("variant", seeds=[3, 1, 2], data_seed=0).folder.rename(folder)  # other tables a seed
-    result = original.obtained(there)
-    text = original.varied(base, [1, 2], [there, absent])
+    there, absent = points([1, 2], [0, 1])
+    result = there.result
+    text = original.varied(base, [there, absent], "mine")
     assert "| claim | as it is, 2 seeds | data_seed=0, 2 seeds |" in text
     assert "`data_seed=1` has no result yet" in text
     assert "`data_seed=0` has no result yet" not in text
@@ -228,35 +238,34 @@ def test_variants_stand_beside_the_experiment_or_are_asked_for(make: Make, store
         for row in verdicts(one.of_seeds([1, 2])).head(9).itertuples():
             estimate = f"{row.estimate:#.3g}".rstrip(".")
             assert cells(text, row.claim)[head].startswith(f"**{row.verdict}**: {estimate} [")
-    (wider,) = analysis.variants("transformer-small", [1, 9], {"data_seed": [0]})
-    more = original.varied(None, [1, 9], [wider])
-    assert f"`data_seed=0` is not complete. This trains it:\n\n  ```sh\n  {wider.command}" in more
+    more = original.varied(None, points([1, 9], [0]), "mine")
+    assert "`data_seed=0` is not complete; `semantica run mine` trains it." in more
     assert "\ndata_seed=0, 1 seed: The tied trials of seeds 9 are missing." in more
-    assert original.varied(None, [1, 2], []) == "No variant is asked for.\n\n"
+    assert original.varied(None, [], "mine") == "No variant is asked for.\n\n"
 
 
 def test_a_damaged_variant_is_an_error(stored: Path) -> None:
-    (variant,) = analysis.variants("transformer-small", [1], {"data_seed": [0]})
-    folder = results.folder(stored, variant.settings)
+    (_, own), *_ = points(read(sweeps()["original"]))
+    folder = results.folder(stored, own)
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{")
     with pytest.raises(RequestError, match="damaged"):
-        original.obtained(variant)
+        stored_points("original")
 
 
 def test_only_the_paper_s_experiments_are_shown(make: Make, stored: Path) -> None:
     stored.mkdir()
     assert original.stored() == []
-    assert original.judged([]).empty
+    assert all_rows([]).empty and "claim" in all_rows([])
     for name in ("lstm-small", "three-synonyms"):
         values = find(name).model_dump(mode="json", exclude_defaults=True)
         result = make(name, **{**values, "steps": 100, "seeds": [1, 2], "record_every": 10})
         result.folder.rename(stored / name)
     (one,) = original.stored()
-    assert original.named(one) == "lstm-small"
-    listed = original.listed([one]).splitlines()
+    assert titled(one) == "lstm-small"
+    listed = [line for line in overviewed([one], analysis.DRAWN).splitlines()[2:] if line]
     assert len(listed) == len(analysis.DRAWN)
-    assert sum("no result yet; `semantica run" in line for line in listed) == len(listed) - 1
+    assert sum("has no result, here or published" in line for line in listed) == len(listed) - 1
 
 
 def test_a_longer_run_is_judged_where_the_original_s_file_stops(make: Make) -> None:

@@ -1,7 +1,6 @@
 """What the original does otherwise: against brute force, simulation and plain arithmetic."""
 
 import random
-import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -18,8 +17,7 @@ import torch
 from semantica_lib.analysis.theory import new_contexts, paper_predictions
 from semantica_lib.chapters.original import measures as protocols
 from semantica_lib.datasets.xor import SPLITS, XorTask, xor_task
-from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import Settings, catalogue, find, parse_override
+from semantica_lib.settings.catalogue import Settings, catalogue, find
 from semantica_lib.store.results import Result
 
 STEPS = np.arange(0, 401, 20)
@@ -103,33 +101,35 @@ def test_a_sampled_accuracy_is_distributed_as_all_outcomes_say() -> None:
         expected[sum(outcome)] += prod(
             p if right else 1 - p for p, right in zip(hit, outcome, strict=True)
         )
-    values, probability = protocols.sampled_accuracy(own, "validation")
-    np.testing.assert_allclose(probability, expected, atol=1e-12)
-    np.testing.assert_allclose(values, np.arange(len(strings) + 1) / len(strings))
+    sample = protocols.sampled_accuracy(own, "validation")
+    np.testing.assert_allclose(sample.pk, expected, atol=1e-12)
+    np.testing.assert_allclose(sample.xk, np.arange(len(strings) + 1) / len(strings))
 
 
 def test_a_perfect_model_s_sampled_accuracy_varies_as_told() -> None:
     """Drawn by the code that draws the training data, read by a model that knows the bit."""
     own, steps = task(), 3000
-    values, probability = protocols.sampled_accuracy(own, "validation")
+    sample = protocols.sampled_accuracy(own, "validation")
     strings = own.splits["validation"]
     hits = []
     for step in range(steps):
         target = own.draw(strings, torch.tensor([42]), torch.tensor(step)).target[0]
         guess = torch.where(target < 2, 1, 3)  # of 0 the likelier, of 1 either
         hits.append((guess == target).double().mean().item())
-    spread = protocols.deviation(values, probability)
+    spread = sample.std()
     assert np.mean(hits) == pytest.approx(own.ceiling("validation")[0], abs=5 * spread / steps**0.5)
     assert np.std(hits) == pytest.approx(spread, rel=0.07)  # 5 standard errors
-    low, high = protocols.central(values, probability)
+    low, high = sample.interval(0.95)
     inside = [low - 1e-9 <= hit <= high + 1e-9 for hit in hits]
     assert np.mean(inside) > 0.95
 
 
 def test_the_central_values_cut_off_less_than_allowed_at_either_end() -> None:
-    values = np.array([0.0, 1.0, 2.0, 3.0])
-    assert protocols.central(values, np.array([0.02, 0.48, 0.47, 0.03])).tolist() == [1, 3]
-    assert protocols.deviation(values[:2], np.array([0.5, 0.5])) == 0.5
+    own = task(4)
+    own.splits["validation"] = torch.tensor([[1, 1, 1, 1]] * 6)  # six fair coins
+    sample = protocols.sampled_accuracy(own, "validation")
+    assert sample.interval(0.95) == (pytest.approx(1 / 6), pytest.approx(5 / 6))  # 1/64 < 0.025
+    assert sample.std() == pytest.approx(6**-0.5 / 2)
 
 
 @pytest.mark.parametrize("parts", [10, 20])
@@ -197,39 +197,6 @@ def test_a_result_as_it_was_is_the_shorter_run() -> None:
     old = protocols.until(replace(result, measured_steps=None, hidden_norm=None), 300)
     assert old.measured_steps is old.hidden_norm is None
     assert not result.complete  # as it was
-
-
-def test_a_variant_s_command_asks_for_its_settings() -> None:
-    varied = {
-        "schedule_period": [300_000],
-        "zero_dst": [[0.3, 0.7]],
-        "validation": ["as-published"],
-    }
-    found = protocols.variants("transformer-small", [42, 43], varied)
-    assert [variant.label for variant in found] == [
-        "schedule_period=300000", "zero_dst=[0.3, 0.7]", "validation=as-published",
-    ]  # fmt: skip
-    for variant in found:
-        semantica, run, name, *options = shlex.split(variant.command)
-        assert (semantica, run, name) == ("semantica", "run", "transformer-small")
-        assert set(options[::2]) == {"--set"}
-        assert find(name, map(parse_override, options[1::2])) == variant.settings
-        assert variant.settings.seeds == (42, 43)
-    assert found[0].settings.identity == {"schedule_period": 300_000}
-
-
-@pytest.mark.parametrize(
-    ("base", "varied", "words"),
-    [
-        ("transformer-smal", {"data_seed": [1]}, "did you mean 'transformer-small'"),
-        ("transformer-small", {"data_sed": [1]}, "did you mean 'data_seed'"),
-        ("transformer-small", {"data_seed": 1}, "data_seed should be a list of values, not 1"),
-        ("transformer-small", {"data_seed": [-1]}, "data_seed should be greater"),
-    ],
-)
-def test_a_variant_that_cannot_be_is_refused(base: str, varied: dict, words: str) -> None:
-    with pytest.raises(RequestError, match=words):
-        protocols.variants(base, [42], varied)
 
 
 def test_the_line_of_one_experiment_alone_is_not_what_can_be_attained() -> None:

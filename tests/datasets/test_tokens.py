@@ -268,24 +268,24 @@ def stopping(after: int, starts: list[int]) -> Corpus:
     return small(sentences=sentences)
 
 
-@pytest.mark.parametrize("shard", [301, 700, 3_010])
-def test_a_killed_run_goes_on(kept, tmp_path, monkeypatch, shard):
-    """Behind its last whole shard, and ends with the rows of a run that was not interrupted."""
-    monkeypatch.setattr(module, "SHARD", shard)
+@pytest.mark.parametrize("portion", [301, 700, 3_010])
+def test_a_killed_run_goes_on(kept, tmp_path, monkeypatch, portion):
+    """Behind its last whole portion, and ends with the rows of a run that was not interrupted."""
+    monkeypatch.setattr(module, "PORTION", portion)
     monkeypatch.setattr(module, "AT_ONCE", 64)
     starts: list[int] = []
     with pytest.raises(Killed):
         make(tmp_path, stopping(1_500, starts))
-    done = 1_500 // shard
-    assert len(list(folder(tmp_path).glob("shard-*.npz"))) == done
-    (folder(tmp_path) / "shard-00009.npz.1.part").write_text("half")
+    done = 1_500 // portion
+    assert len(list(folder(tmp_path).glob("portion-*.npz"))) == done
+    (folder(tmp_path) / "portion-00009.npz.1.part").write_text("half")
     assert starts == [0, 0, 0]
     with pytest.raises(Killed):
         make(tmp_path, stopping(2_900, starts))
-    assert starts[3:] == [done * shard]
+    assert starts[3:] == [done * portion]
     assert_same(make(tmp_path, stopping(-1, starts)), make(kept))
-    assert starts[4:] == [2_900 // shard * shard]
-    assert not [*tmp_path.rglob("shard-*"), *tmp_path.rglob("*.part")]
+    assert starts[4:] == [2_900 // portion * portion]
+    assert not [*tmp_path.rglob("portion-*"), *tmp_path.rglob("*.part")]
 
 
 def test_a_killed_run_without_all_its_rows(kept, tmp_path, monkeypatch):
@@ -303,33 +303,33 @@ def test_a_killed_run_without_all_its_rows(kept, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "keep", keep)
 
     def never(start=0):
-        raise AssertionError("all shards are there")
+        raise AssertionError("all portions are there")
 
     assert_same(make(tmp_path, small(sentences=never)), make(kept))
 
 
 @pytest.mark.parametrize("damage", [flip, cut, lambda path: path.write_bytes(b"")])
-def test_a_damaged_shard_is_made_anew(kept, tmp_path, monkeypatch, damage):
-    monkeypatch.setattr(module, "SHARD", 500)
+def test_a_damaged_portion_is_made_anew(kept, tmp_path, monkeypatch, damage):
+    monkeypatch.setattr(module, "PORTION", 500)
     starts: list[int] = []
     with pytest.raises(Killed):
         make(tmp_path, stopping(1_700, starts))
-    damage(folder(tmp_path) / "shard-00001.npz")
-    with pytest.warns(Rebuilt, match=r"shard-00001\.npz and what follows is made anew: ."):
+    damage(folder(tmp_path) / "portion-00001.npz")
+    with pytest.warns(Rebuilt, match=r"portion-00001\.npz and what follows is made anew: ."):
         made = make(tmp_path, stopping(-1, starts))
     assert starts[3:] == [500]
     assert_same(made, make(kept))
 
 
-def test_shards_of_another_tokenizer_are_made_anew(kept, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "SHARD", 500)
+def test_portions_of_another_tokenizer_are_made_anew(kept, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PORTION", 500)
     with pytest.raises(Killed):
         make(tmp_path, stopping(1_700, []))
     other = Tokenizer(models.WordPiece({"[UNK]": 0, "[SEP]": 1}, unk_token="[UNK]"))
     (folder(tmp_path) / "tokenizer.json").write_text(other.to_str()[:-1])  # damaged: trained anew
     with pytest.raises(Killed):
         make(tmp_path, stopping(1_900, []))
-    assert len(list(folder(tmp_path).glob("shard-*.npz"))) == 3
+    assert len(list(folder(tmp_path).glob("portion-*.npz"))) == 3
     (folder(tmp_path) / "tokenizer.json").unlink()
     changed = wordpiece._trained
 
@@ -337,12 +337,12 @@ def test_shards_of_another_tokenizer_are_made_anew(kept, tmp_path, monkeypatch):
         return changed(corpus, words, least, size - 1)
 
     monkeypatch.setattr(wordpiece, "_trained", train)
-    with pytest.warns(Rebuilt, match=r"shard-00000.* made with another tokenizer"):
+    with pytest.warns(Rebuilt, match=r"portion-00000.* made with another tokenizer"):
         assert len(make(tmp_path).vocabulary) == 599
 
 
-def test_a_text_without_a_digest_gets_one_of_its_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "SHARD", 1_505)  # two whole shards, and an empty one
+def test_a_text_without_a_digest_gets_one_of_its_portions(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PORTION", 1_505)  # two whole portions, and an empty one
     made = make(tmp_path, small(about={"source": "x"}))
     halves = ("".join(f"{line}\n" for line in part) for part in (LINES[:1_505], LINES[1_505:], []))
     digests = "".join(f"{hashlib.sha256(half.encode()).hexdigest()}\n" for half in halves)

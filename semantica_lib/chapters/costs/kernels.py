@@ -25,24 +25,18 @@ PARTS = {
 def profiled(device: str = "cpu") -> Bench:
     """What was last measured on a processor or a GPU; empty if nothing was.
 
-    Raises as :func:`~semantica_lib.chapters.costs.processor.by_experiment`.
+    Raises as :func:`~semantica_lib.chapters.costs.processor.written`.
     """
-
-    def check(one: Row) -> None:
-        if not sum(_shown(one).values()) > 0:
-            raise ValueError("a step takes no time")
-
-    return processor.by_experiment(FILES[device], f"`{BENCH}`", check)
+    return processor.by_experiment(FILES[device], f"`{BENCH}`", table, _widths)
 
 
 def shares(found: Bench) -> Figure:
     """What share of a step each kind of work takes: a bar an experiment, and its milliseconds."""
     figure, axes = processor.rows_of(found, 1.6, lambda one: f"{_step(one)} ms")
-    for row, one in enumerate(found.values()):
-        shown, left = _shown(one), 0.0
-        for part, ms in shown.items():
-            width = 100 * ms / sum(shown.values())
-            axes.barh(row, width, 0.7, left, edgecolor="white", linewidth=0.8, **PARTS[part][1])
+    for row, widths in enumerate(_widths(found)):
+        left = 0.0
+        for width, (_, look) in zip(widths, PARTS.values(), strict=True):
+            axes.barh(row, width, 0.7, left, edgecolor="white", linewidth=0.8, **look)
             left += width
     axes.set_xlim(0, 100)
     axes.set_xlabel(f"share of a step of {processor.TRIALS} trials, %")
@@ -73,9 +67,10 @@ def _step(one: Row) -> str:
     return number(sum(one["ms"].values()))
 
 
-def _shown(one: Row) -> dict[str, float]:
-    """The parts of a bar: what noise put below zero is nothing."""
-    return {part: max(0.0, one["ms"][part]) for part in PARTS}
+def _widths(found: Bench) -> list[list[float]]:
+    """The parts of each bar, per cent: what noise put below zero is nothing."""
+    bars = [[max(0.0, one["ms"][part]) for part in PARTS] for one in found.values()]
+    return [[100 * ms / sum(bar) for ms in bar] for bar in bars]
 
 
 def _signed(ms: float) -> str:

@@ -8,17 +8,19 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from semantica_lib.analysis.markdown import NONE, number, table_of
-from semantica_lib.errors import RequestError
+from semantica_lib.errors import RequestError, literal
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import TIES, facts_of_run
 from semantica_lib.figures.tables import named, steps
 from semantica_lib.settings.catalogue import changes
 from semantica_lib.store import results
+from semantica_lib.store.provenance import UNSURE
 from semantica_lib.store.results import Result
 
 TRIALS = 10  # of a step, in what the bench compares
@@ -37,39 +39,25 @@ Bench = Mapping[str, Row]  # by experiment
 
 
 def bench() -> Bench:
-    """What `make bench` last measured; empty if it never did. Raises as :func:`by_experiment`."""
-
-    def check(one: Row) -> None:
-        for value in (one["ms_a_step"]["mean"], one["plain_ms_a_step"]["mean"], one["ratio"]):
-            float(value)
-
-    return by_experiment("bench.json", "`make bench`", check)
+    """What `make bench` last measured; empty if it never did. Raises as :func:`written`."""
+    return by_experiment("bench.json", "`make bench`", summary, speeds)
 
 
-def by_experiment(name: str, maker: str, check: Callable[[Row], None]) -> Bench:
-    """What a bench last wrote into a file; empty if it never did.
-
-    In the experiments' order, smaller stacks first; what is of no experiment comes last.
-
-    Args:
-        check: fails on a row that the bench does not write. Raises as :func:`written`.
-    """
-    order = named()
+def by_experiment(name: str, maker: str, *shown: Callable[[Bench], Any]) -> Bench:
+    """As :func:`written`, smaller stacks first; what is of no experiment comes last."""
 
     def place(item: tuple[str, Row]) -> tuple:
         name = item[1].get("experiment", item[0])
-        return order.index(name) if name in order else len(order), name, item[1].get("trials", 0)
+        return _place(name), name, item[1].get("trials", 0)
 
-    def checked(found: Bench) -> Bench:
-        for one in found.values():
-            check(one)
-        return dict(sorted(found.items(), key=place))
-
-    return written(name, maker, checked)
+    return dict(sorted(written(name, maker, *shown).items(), key=place))
 
 
-def written(name: str, maker: str, checked: Callable[[Any], Any]) -> Any:
-    """What a bench last wrote into a file, as a check gives it back; empty if it never did.
+def written(name: str, maker: str, *shown: Callable[[Any], Any]) -> dict[str, Any]:
+    """What a bench last wrote into a file; empty if it never did.
+
+    Args:
+        shown: what is shown of it, which fails if the bench does not write that.
 
     Raises:
         RequestError: the file does not hold what the bench writes.
@@ -78,9 +66,18 @@ def written(name: str, maker: str, checked: Callable[[Any], Any]) -> Any:
     if not file.exists():
         return {}
     try:
-        return checked(json.loads(file.read_text(encoding="utf-8")))
-    except (AttributeError, KeyError, TypeError, ValueError, StopIteration) as error:
+        found = {**json.loads(file.read_text(encoding="utf-8"))}
+        for show in shown:
+            show(found)
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise RequestError(f"{name} is damaged ({error!r}); {maker} measures anew") from None
+    return found
+
+
+def _place(name: str) -> int:
+    """Of an experiment in the order of all."""
+    order = named()
+    return order.index(name) if name in order else len(order)
 
 
 def times(found: Bench) -> Figure:
@@ -144,12 +141,10 @@ def speeds(found: Bench) -> str:
 
 
 def _speed(name: str, one: Row) -> dict[str, str]:
-    bound = one.get("bound", {})
-    set_by = NONE
+    bound, set_by = one.get("bound", {}), NONE
     if bound:
-        arithmetic = bound["operations"] / bound["operations_a_second"]
-        memory = bound["bytes"] / bound["bytes_a_second"]
-        set_by = "arithmetic" if arithmetic >= memory else "memory"
+        times = {of: bound[of] / bound[f"{of}_a_second"] for of in ("operations", "bytes")}
+        set_by = "arithmetic" if times["operations"] >= times["bytes"] else "memory"
     return {
         "experiment": name + " (uncompiled)" * (not one.get("compiled", True)),
         f"ms a step ({TRIALS} trials)": number(one["ms_a_step"]["mean"]),
@@ -178,13 +173,14 @@ def measured(found: Bench) -> str:
     bounds = [one["bound"] for one in found.values() if "bound" in one]
     if not bounds:
         return measured_on(found)
-    peaks = []
-    for key in ("operations_a_second", "bytes_a_second"):
-        rates = [one[key] / 1e9 for one in bounds]
-        peaks.append(" to ".join(dict.fromkeys([number(min(rates)), number(max(rates))])))
+    least, most = pd.DataFrame(bounds).agg(["min", "max"]).to_dict("records")
+    operations, size = (
+        " to ".join(dict.fromkeys(number(end[f"{of}_a_second"] / 1e9) for end in (least, most)))
+        for of in ("operations", "bytes")
+    )
     return (
-        f"{measured_on(found)}\n\nPeaks: {peaks[0]} billion operations a second in a large matrix "
-        f"product, {peaks[1]} GB a second (read plus written) in a copy that no cache holds."
+        f"{measured_on(found)}\n\nPeaks: {operations} billion operations a second in a large "
+        f"matrix product, {size} GB a second (read plus written) in a copy that no cache holds."
     )
 
 
@@ -197,8 +193,9 @@ def measured_on(found: Bench, told: str = PROCESSOR) -> str:
     runs: dict[str, list[str]] = {}
     for name, one in found.items():
         known = {"date": "date unknown"} | one | one.get("machine", {})
-        known["commit"] = (one.get("commit") or "unknown")[:10]
-        runs.setdefault(told.format_map(defaultdict(lambda: "unknown", known)), []).append(name)
+        known["commit"] = (one.get("commit") or "unknown")[:10] + UNSURE[one.get("dirty", False)]
+        line = literal(told.format_map(defaultdict(lambda: "unknown", known)))
+        runs.setdefault(line, []).append(name)
     if len(runs) == 1:
         return f"Measured on: {next(iter(runs))}."
     lines = [f"- {', '.join(names)}, measured on: {line}." for line, names in runs.items()]
@@ -211,13 +208,11 @@ def published() -> list[Result]:
     Raises:
         RequestError: one is damaged.
     """
-    order = named()
     found = [results.load(*address) for address in results.addresses(results.PUBLISHED)]
 
     def place(one: Result) -> tuple:
         name = one.settings.experiment
-        known = order.index(name) if name in order else len(order)
-        return one.name != name, known, one.name
+        return one.name != name, _place(name), one.name
 
     return sorted((one for one in found if one is not None), key=place)
 

@@ -6,21 +6,22 @@ Markdown.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
 
-from semantica_lib.analysis.markdown import NONE, markdown_table, number, table_of
-from semantica_lib.chapters.costs.processor import TRIALS, Row, whole, written
-from semantica_lib.errors import literal
+from semantica_lib.analysis.markdown import NONE, number, table_of
+from semantica_lib.chapters.costs.processor import TRIALS, Row, measured_on, whole, written
 from semantica_lib.figures import style
 from semantica_lib.running import dry_run, estimate
 from semantica_lib.running.plan import plan
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find
 from semantica_lib.settings.sweeps import points, read, sweeps
-from semantica_lib.store.provenance import UNSURE
 
+MACHINE = "{processor}, {cores} cores; torch {torch}; {date}; commit {commit}"
 UNMEASURED = (
     "How the cost grows was not measured yet: `tests/benchmarks/scaling.py` does, and writes "
     "`scaling.json`."
@@ -45,32 +46,8 @@ def scaling() -> Scaling:
     Raises:
         RequestError: the file does not hold what the bench writes.
     """
-    return written("scaling.json", "tests/benchmarks/scaling.py", _checked)
-
-
-def _checked(found: Scaling) -> Scaling:
-    find(found["experiment"])
-    for row in found["growth"]:
-        _settings(found, row), int(row["trials"]), float(row["ms_a_step"])
-        float(row["first_step_s"]), float(row["peak_memory_mb"])
-    _base(found)
-    for row in found["runs"]:
-        int(row["steps"]), int(row["trials"]), float(row["seconds"])
-    for row in found["side_by_side"]:
-        int(row["processes"]), float(row["ms_a_step"]), float(row["trial_steps_a_second"])
-    str.strip(found["machine"]["processor"]), str.strip(found["date"]), UNSURE[found["dirty"]]
-    return found
-
-
-def _settings(found: Scaling, row: Row) -> AnySettings:
-    """Of a stack that was measured."""
-    name, value = row["varied"], row["value"]
-    return find(found["experiment"], [] if name == "trials" else [(name, value)])
-
-
-def _base(found: Scaling) -> Row:
-    """The stack from which one thing at a time was varied."""
-    return next(r for r in found["growth"] if r["varied"] == "trials" and r["value"] == TRIALS)
+    shown = growth_table, runs_table, side_table, where
+    return written("scaling.json", "tests/benchmarks/scaling.py", *shown)
 
 
 def expected_growth(found: Scaling, row: Row) -> float:
@@ -80,30 +57,24 @@ def expected_growth(found: Scaling, row: Row) -> float:
         first, second = (estimate.seconds(own, trials, n * STEPS, "cpu") for n in (1, 2))
         return second - first
 
-    return step(_settings(found, row), row["trials"]) / step(find(found["experiment"]), TRIALS)
+    name, value = row["varied"], row["value"]
+    own = find(found["experiment"], [] if name == "trials" else [(name, value)])
+    return step(own, row["trials"]) / step(find(found["experiment"]), TRIALS)
 
 
-class Varied(NamedTuple):
-    """A stack, the value of what is varied, and its step's time over the base's."""
+def stacks(found: Scaling) -> pd.DataFrame:
+    """The stacks that were measured, by what is varied and its values.
 
-    value: int
-    row: Row
-    measured: float
-    expected: float
-
-
-def _varied(found: Scaling, name: str) -> list[Varied]:
-    """The stacks by the values of one thing, the base's among them; none without a measurement."""
-    if not found:
-        return []
-    base = _base(found)
-    stacks = [(row["value"], row) for row in found["growth"] if row["varied"] == name]
-    if name != "trials":
-        stacks.append((getattr(find(found["experiment"]), name), base))
-    return [
-        Varied(value, row, row["ms_a_step"] / base["ms_a_step"], expected_growth(found, row))
-        for value, row in sorted(stacks, key=lambda stack: stack[0])
-    ]
+    The base, from which one thing at a time was varied, is among those of each. ``times`` is how
+    many times as long as the base's a step takes, ``expected`` what was expected of that.
+    """
+    rows = [row | {"expected": expected_growth(found, row)} for row in found["growth"]]
+    (base,) = [row for row in rows if (row["varied"], row["value"]) == ("trials", TRIALS)]
+    usual = {name: getattr(find(found["experiment"]), name) for name in VARIED if name != "trials"}
+    rows += [base | {"varied": name, "value": value} for name, value in usual.items()]
+    frame = pd.DataFrame(rows).assign(times=lambda one: one.ms_a_step / base["ms_a_step"])
+    frame["varied"] = pd.Categorical(frame.varied, list(VARIED))
+    return frame.sort_values(["varied", "value"], ignore_index=True)
 
 
 def growth(found: Scaling) -> Figure:
@@ -114,14 +85,14 @@ def growth(found: Scaling) -> Figure:
         if not found:
             style.note(axes, "not measured yet")
             continue
-        stacks, base = _varied(found, name), _base(found)["ms_a_step"]
-        x = [one.value for one in stacks]
-        axes.plot(x, [one.row["ms_a_step"] for one in stacks], **LOOKS["measured"])
-        axes.plot(x, [base * one.expected for one in stacks], **LOOKS["expected"])
+        own = stacks(found)[lambda one, name=name: one.varied == name]
+        base = (own.ms_a_step / own.times).iloc[0]
+        axes.plot(own.value, own.ms_a_step, **LOOKS["measured"])
+        axes.plot(own.value, base * own.expected, **LOOKS["expected"])
         axes.axhline(base, color=style.GREY, linewidth=0.8, zorder=0)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xticks(x, [f"{value:,}" for value in x])
+        axes.set_xticks(own.value, own.value.map("{:,}".format))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
@@ -133,35 +104,35 @@ def growth(found: Scaling) -> Figure:
 
 def growth_table(found: Scaling) -> str:
     """Every stack that was measured, and what was expected of it, a row each."""
-    rows = (
+    if not found:
+        return UNMEASURED
+    return table_of(
         {
-            "varied": label,
+            "varied": VARIED[one.varied],
             "value": f"{one.value:,}",
-            "trials": f"{one.row['trials']:,}",
-            "ms a step": number(one.row["ms_a_step"]),
-            "trial-steps a second": whole(1_000 * one.row["trials"] / one.row["ms_a_step"]),
-            "times the base": number(one.measured),
+            "trials": f"{one.trials:,}",
+            "ms a step": number(one.ms_a_step),
+            "trial-steps a second": whole(1_000 * one.trials / one.ms_a_step),
+            "times the base": number(one.times),
             "expected": number(one.expected),
-            "first step, compiling, s": number(one.row["first_step_s"]),
-            "peak memory, MB": whole(one.row["peak_memory_mb"]),
+            "first step, compiling, s": number(one.first_step_s),
+            "peak memory, MB": whole(one.peak_memory_mb),
         }
-        for name, label in VARIED.items()
-        for one in _varied(found, name)
+        for one in stacks(found).itertuples()
     )
-    return table_of(rows, UNMEASURED)
 
 
 def farthest(found: Scaling) -> str:
     """Where what was measured is farthest from what was expected, a sentence."""
     if not found:
         return UNMEASURED
-    stacks = [(label, one) for name, label in VARIED.items() for one in _varied(found, name)]
-    off = [(abs(math.log(one.measured / one.expected)), label, one) for label, one in stacks]
-    most, label, one = max(off, key=lambda found: found[0])
+    frame = stacks(found)
+    off = np.log(frame.times / frame.expected).abs()
+    one = frame.loc[off.idxmax()]
     return (
-        f"Over these stacks the expected time is within a factor of {number(math.exp(most))} of "
-        f"the measured one; the farthest is that of {one.value:,} {label}, which takes "
-        f"{number(one.measured / one.expected)} times as long as expected."
+        f"Over these stacks the expected time is within a factor of {number(np.exp(off.max()))} of "
+        f"the measured one; the farthest is that of {one.value:,} {VARIED[one.varied]}, which "
+        f"takes {number(one.times / one.expected)} times as long as expected."
     )
 
 
@@ -194,37 +165,28 @@ def side_table(found: Scaling) -> str:
 
 def where(found: Scaling) -> str:
     """On what, when and by which commit it was measured."""
-    if not found:
-        return UNMEASURED
-    machine, dirty = found["machine"], UNSURE[found["dirty"]]
-    told = [machine["processor"], f"{machine.get('cores')} cores", f"PyTorch {machine['torch']}"]
-    made = f"{found['date']}, commit {(found.get('commit') or 'unknown')[:10]}{dirty}"
-    return f"Measured on {literal(', '.join(told))}; {literal(made)}."
+    return measured_on({"": found}, MACHINE) if found else UNMEASURED
 
 
 def sizes() -> str:
     """What each experiment and each sweep asks for if nothing of it is trained, a row each."""
-    heads = [
-        "experiment or sweep", "trials", "steps", "stacks", "computing, one core",
-        "of which the longest stack", "memory of a stack, MB at most",
-    ]  # fmt: skip
     wanted = {name: [find(name)] for name in catalogue()}
     wanted |= {name: [own for _, own in points(read(path))] for name, path in sweeps().items()}
-    return markdown_table(heads, [[name, *_size(some)] for name, some in wanted.items()])
+    return table_of({"experiment or sweep": name} | _size(some) for name, some in wanted.items())
 
 
-def _size(wanted: Sequence[AnySettings]) -> list[str]:
+def _size(wanted: Sequence[AnySettings]) -> dict[str, str]:
     on_cpu = [own.model_copy(update={"device": "cpu"}) for own in wanted]
     stacks = plan(on_cpu, fresh=True)
     each, memory = [one.seconds for one in stacks], max(one.memory_mb for one in stacks)
-    return [
-        f"{sum(one.trials for one in stacks):,}",
-        f"{max(own.steps for own in wanted):,}",
-        f"{len(stacks):,}",
-        estimate.duration(sum(each)),
-        estimate.duration(max(each)),
-        NONE if math.isnan(memory) else whole(memory),
-    ]
+    return {
+        "trials": f"{sum(one.trials for one in stacks):,}",
+        "steps": f"{max(own.steps for own in wanted):,}",
+        "stacks": f"{len(stacks):,}",
+        "computing, one core": estimate.duration(sum(each)),
+        "of which the longest stack": estimate.duration(max(each)),
+        "memory of a stack, MB at most": NONE if math.isnan(memory) else whole(memory),
+    }
 
 
 def planned(name: str) -> str:

@@ -43,11 +43,8 @@ def distances(result: Result, measure: Measure = "distance") -> Figure:
     measured, ratio = Language(result), measure == "ratio"
     looks = {kind: LOOKS[kind] for kind in language.kinds(result.settings)}
     looks |= {} if ratio else {UNRELATED: LOOKS[UNRELATED]}
-    figure, (row,) = style.panels(1, len(PANELS), height=3.4, sharex=True, sharey=True)
-    for axes, name in zip(row, PANELS, strict=True):
-        axes.set_title(name)
-        style.step_axis(axes)
-        tied, table = TABLES[name]
+    figure, row = style.over_steps(PANELS, len(PANELS), 3.4, sharex=True, sharey=True)
+    for axes, (tied, table) in zip(row, (TABLES[name] for name in PANELS), strict=True):
         trials = measured.trials[tied]
         if ratio:
             axes.axhline(1, color=BLACK, **ONE)
@@ -73,12 +70,9 @@ def losses(result: Result) -> Figure:
     The dashed line knows how often each piece occurs and no more (mean over seeds).
     """
     measured = Language(result)
-    figure, (row,) = style.panels(1, 2, height=3.4, sharex=True)
-    for axes, (quantity, unit) in zip(
-        row, {"loss": "nats", "accuracy": "share"}.items(), strict=True
-    ):
-        axes.set_title(f"{quantity} ({unit})")
-        style.step_axis(axes)
+    titles = "loss (nats)", "accuracy (share)"
+    figure, row = style.over_steps(titles, 2, 3.4, sharex=True)
+    for axes, quantity in zip(row, ("loss", "accuracy"), strict=True):
         for tied, look in TIE_LOOKS.items():
             steps, curves = measured.trials[tied].measured("validation", quantity)
             curves = curves[np.isfinite(curves).all(1)]
@@ -123,8 +117,7 @@ def variants(results: Mapping[str, Result]) -> Figure:
     ratios.axvline(1, color=BLACK, **ONE)
     ratios.axvline(NEARER, color=BLACK, **MARGIN)
     learned.axvline(0, color=BLACK, **ONE)
-    ratios.set_xlim(0, max(1.1, ratios.get_xlim()[1]))
-    ratios.set_ylim(rows - 0.5, -0.5)
+    ratios.set(xlim=(0, max(1.1, ratios.get_xlim()[1])), ylim=(rows - 0.5, -0.5))
     ratios.set_yticks(range(len(results)), results)
     ratios.set_xlabel("distance, over unrelated words'")
     learned.set_xlabel("loss − baseline's (nats)")

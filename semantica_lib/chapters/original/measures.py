@@ -4,24 +4,21 @@ Measured from stored results, which hold what either way of validating would hav
 enumeration. The page on the original (``notebooks/original.ipynb``) tells what each is about.
 """
 
-import json
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import product
 from operator import add
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy import stats
 
-from semantica_lib.analysis.distances import Trials
-from semantica_lib.analysis.statistics import last_period
+from semantica_lib.analysis.distances import Trials, end_of
 from semantica_lib.analysis.theory import Prediction, decay_factor
 from semantica_lib.datasets.xor import SPLITS, XorTask
-from semantica_lib.errors import RequestError, short
-from semantica_lib.settings.catalogue import Settings, find, settings
+from semantica_lib.errors import RequestError
+from semantica_lib.settings.catalogue import settings
 from semantica_lib.store.results import Result
 from semantica_lib.trainers import schedule
 
@@ -39,15 +36,6 @@ DRAWN = {
 }
 # Steps at which the files of that code stop by default, where that is not the paper scale here.
 OWN_STEPS = {"transformer-medium": 300_000, "mlp-medium": 300_000, "lstm-medium": 150_000}
-EVERY = 10_000  # steps between records of a variant: what is published must be small
-
-
-class Variant(NamedTuple):
-    """A named experiment with one setting changed, and the command that trains it."""
-
-    label: str
-    settings: Settings
-    command: str
 
 
 def end_accuracy(result: Result, tied: bool, split: str) -> np.ndarray:
@@ -55,13 +43,8 @@ def end_accuracy(result: Result, tied: bool, split: str) -> np.ndarray:
 
     Trials that failed are left out; all are where there is no full period yet.
     """
-    trials = Trials.of(result, tied, window_of(result))
+    trials = Trials.of(result, tied, end_of(result))
     return trials.measured(split, "accuracy").dropna().to_numpy()
-
-
-def window_of(result: Result) -> np.ndarray | None:
-    """Which records lie in the schedule's last full period, ``(record,)``; None without one."""
-    return last_period(result.steps, result.settings.period)
 
 
 def contexts(task: XorTask, sees_order: bool, split: str) -> tuple[int, int]:
@@ -80,33 +63,17 @@ def without_ones(task: XorTask) -> XorTask:
     return fewer
 
 
-def sampled_accuracy(task: XorTask, split: str) -> tuple[np.ndarray, np.ndarray]:
+def sampled_accuracy(task: XorTask, split: str) -> stats.rv_discrete:
     """How the accuracy of a perfect model is distributed when each string is sampled once.
 
     One place and one writing a string. The perfect model knows the bit and names its likelier
     symbol, so it is right with the probability of that one, and strings are independent: the hits
     are a sum of independent, unequal trials, whose distribution is convolved here.
-
-    Returns:
-        accuracies ``(outcome,)``, ascending, and their probabilities.
     """
     ones = task.splits[split].double().mean(1).numpy()
     hit = (1 - ones) * max(task.zero_dst) + ones * max(task.one_dst)
     probability = reduce(np.convolve, ([1 - p, p] for p in hit), np.ones(1))
-    return np.arange(len(hit) + 1) / len(hit), probability
-
-
-def deviation(values: np.ndarray, probability: np.ndarray) -> float:
-    """Standard deviation of a discrete distribution."""
-    mean = probability @ values
-    return float(np.sqrt(probability @ (values - mean) ** 2))
-
-
-def central(values: np.ndarray, probability: np.ndarray, level: float = 0.95) -> np.ndarray:
-    """Lowest and highest value left when under ``(1 - level) / 2`` is cut off at either end."""
-    cut = (1 - level) / 2
-    below, above = np.cumsum(probability), np.cumsum(probability[::-1])[::-1]
-    return values[(below >= cut) & (above >= cut)][[0, -1]]
+    return stats.rv_discrete(values=(np.arange(len(hit) + 1) / len(hit), probability))
 
 
 def distributions(parts: int) -> list[tuple[float, float, float]]:
@@ -134,7 +101,7 @@ def accepted(dst: Sequence[float]) -> bool:
 
 def turns(result: Result) -> tuple[int, int] | None:
     """Which record of the last full period has the lowest rate, and which the highest."""
-    window = window_of(result)
+    window = end_of(result)
     if window is None:
         return None
     rate = schedule.rate(result.settings, torch.from_numpy(result.steps)).numpy()
@@ -148,7 +115,7 @@ def swing(result: Result, p: Prediction) -> tuple[np.ndarray, np.ndarray]:
     Its range (largest less smallest record) as a share of its mean; and its value at the record
     with the lowest rate over that at the one with the highest. Both are empty without a period.
     """
-    window, found = window_of(result), turns(result)
+    window, found = end_of(result), turns(result)
     if window is None or found is None:
         return np.empty(0), np.empty(0)
     curve = Trials.of(result, p.tied, window).distance(p.table, p.pair)
@@ -186,26 +153,3 @@ def until(result: Result, step: int) -> Result | None:
         hidden_norm=None if measured is None else result.hidden_norm[:, measured],
         logit_gap=None if result.logit_gap is None else result.logit_gap[:, measured],
     )
-
-
-def variants(base: str, seeds: Sequence[int], varied: Mapping[str, Any]) -> list[Variant]:
-    """The settings of a named experiment with one of them changed at a time.
-
-    Args:
-        base: the experiment.
-        seeds: of every variant.
-        varied: setting name to the list of its values.
-
-    Raises:
-        RequestError: no such experiment or setting, a value that is not allowed, or no list.
-    """
-    found, rest = [], {"seeds": list(seeds), "record_every": EVERY, "validate_every": EVERY}
-    for name, values in varied.items():
-        if not isinstance(values, list | tuple):
-            raise RequestError(f"variants: {name} should be a list of values, not {short(values)}")
-        for value in values:
-            changes = {name: value} | rest
-            options = [f"--set {shlex.quote(f'{k}={json.dumps(v)}')}" for k, v in changes.items()]
-            command = " ".join([f"semantica run {base}", *options])
-            found.append(Variant(f"{name}={value}", find(base, changes.items()), command))
-    return found

@@ -7,7 +7,6 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from semantica_lib.analysis import statistics
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, tie_of
@@ -143,21 +142,16 @@ def _along(
         axes.tick_params(axis="x", rotation=90 * turned, labelsize=8.5 if turned else 10)
         axes.set_xlabel(x.replace("_", " "))
     every = measures.lines(found, x)
-    keys = _keys(every, found, pairs)
-    longest = max([len(one.get_label()) for one in keys], default=1)
-    legend(figure, *keys, columns=max(1, min(4, 100 // (longest + 8))))
-    if len(every) > MOST_LINES:
-        left = f"{len(every) - MOST_LINES} of {len(every)} lines are left out: see the table"
-        figure.suptitle(left, fontsize=10, color=GREY)
-    return every[:MOST_LINES]
-
-
-def _keys(drawn: Sequence[Line], found: Sequence[Point], pairs: bool) -> list[Line2D]:
-    keys = [key(line.label, **look) for line, look in zip(drawn, LOOKS, strict=False) if line.label]
+    keys = [key(one.label, **look) for one, look in zip(every, LOOKS, strict=False) if one.label]
     if pairs:
         mark = {"marker": "o", "linestyle": "none"}
         keys += [key("DH holds", **mark), key("DH fails", markerfacecolor="white", **mark)]
         keys.append(key("margin of a merge", **MARGIN_LINE))
     if any(point.result is None for point in found):
         keys.append(key("no result", **CROSS))
-    return keys
+    longest = max([len(one.get_label()) for one in keys], default=1)
+    legend(figure, *keys, columns=max(1, min(4, 100 // (longest + 8))))
+    if len(every) > MOST_LINES:
+        left = f"{len(every) - MOST_LINES} of {len(every)} lines are left out: see the table"
+        figure.suptitle(left, fontsize=10, color=GREY)
+    return every[:MOST_LINES]

@@ -1,14 +1,14 @@
 """Any sweep: which settings it varies, and what its points come to, trial by trial."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from semantica_lib.analysis.claims import BOTH, LEARNED_NATS
-from semantica_lib.analysis.distances import Trials, synonym_pairs
-from semantica_lib.analysis.statistics import last_period
+from semantica_lib.analysis.distances import Table, Trials, end_of, synonym_pairs
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.settings.catalogue import Settings
@@ -51,7 +51,7 @@ def chosen(found: Sequence[Point], where: Mapping[str, Any]) -> list[Point]:
     for name in where:
         _refuse_unknown("where", name, names)
     wanted = tuple(map(_frozen, where.values()))
-    return [point for point in found if _values(point, where) == wanted]
+    return [found[i] for i, own in enumerate(_values(found, where)) if own == wanted]
 
 
 def axis(found: Sequence[Point], x: str = "") -> str:
@@ -77,12 +77,12 @@ def lines(found: Sequence[Point], x: str) -> list[Line]:
     others = [name for name in several if name != x]
     for name in reversed(others[:]):
         rest = [other for other in others if other != name]
-        if _count(found, [x, *rest]) == _count(found, [x, *others]):
+        if len(set(_values(found, [x, *rest]))) == len(set(_values(found, [x, *others]))):
             others = rest
     by: dict[tuple, dict[int, int]] = {}
-    for index, point in enumerate(found):
-        place = several[x].index(getattr(point.settings, x)) if x in several else 0
-        by.setdefault(_values(point, others), {})[index] = place
+    for index, values in enumerate(_values(found, others)):
+        place = several[x].index(getattr(found[index].settings, x)) if x in several else 0
+        by.setdefault(values, {})[index] = place
     return [Line(label(dict(zip(others, own, strict=True))), places) for own, places in by.items()]
 
 
@@ -94,15 +94,14 @@ def ends(found: Sequence[Point]) -> pd.DataFrame:
     last period, or of the last record where there is no full one.
     """
     rows = []
-    for index, point in enumerate(found):
-        for (tied, table), trials in _tables(point).items():
-            zeros = len(trials.task.zero_dst)
-            for a, b, holds in synonym_pairs(trials.task):
-                bit = int(a >= zeros)
-                ranks = (a - bit * zeros, b - bit * zeros)
-                about = (index, tied, table, bit, ranks, f"{a} and {b}", holds)
-                ratio = trials.ratio(table, (a, b))[0]
-                rows += [(*about, *one) for one in zip(trials.seeds, ratio, strict=True)]
+    for index, tied, table, trials in _tables(found):
+        zeros = len(trials.task.zero_dst)
+        for a, b, holds in synonym_pairs(trials.task):
+            bit = int(a >= zeros)
+            ranks = (a - bit * zeros, b - bit * zeros)
+            about = (index, tied, table, bit, ranks, f"{a} and {b}", holds)
+            ratio = trials.ratio(table, (a, b))[0]
+            rows += [(*about, *one) for one in zip(trials.seeds, ratio, strict=True)]
     return pd.DataFrame(rows, columns=END).astype({"tied": bool, "ratio": float})
 
 
@@ -112,15 +111,14 @@ def attained(found: Sequence[Point]) -> pd.DataFrame:
     Over the same records as :func:`ends`. A trial with numbers that are not finite did not learn.
     """
     rows = []
-    for index, point in enumerate(found):
-        for (tied, table), trials in _tables(point).items():
-            if table == "output":
-                continue  # told with the input table of the same trials
-            seeds = sorted({*trials.seeds.tolist(), *trials.crashed})
-            loss = trials.measured("train", "loss").reindex(seeds)
-            learned = loss - trials.task.ceiling("train")[1] <= LEARNED_NATS
-            accuracy = trials.measured("exact", "accuracy").reindex(seeds)
-            rows += [(index, tied, *one) for one in zip(seeds, learned, accuracy, strict=True)]
+    for index, tied, table, trials in _tables(found):
+        if table == "output":
+            continue  # told with the input table of the same trials
+        seeds = sorted({*trials.seeds.tolist(), *trials.crashed})
+        loss = trials.measured("train", "loss").reindex(seeds)
+        learned = loss - trials.task.ceiling("train")[1] <= LEARNED_NATS
+        accuracy = trials.measured("exact", "accuracy").reindex(seeds)
+        rows += [(index, tied, *one) for one in zip(seeds, learned, accuracy, strict=True)]
     kinds = {"tied": bool, "learned": bool, "accuracy": float}
     return pd.DataFrame(rows, columns=ATTAINED).astype(kinds)
 
@@ -135,31 +133,30 @@ def words(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(map(words, value))
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+        return json.dumps(value)
     if isinstance(value, int):
         return f"{value:,}"
     short = f"{value:g}" if isinstance(value, float) else ""
     return short if short and float(short) == value else str(value)
 
 
-def _tables(point: Point) -> dict[tuple[bool, str], Trials]:
-    """Its trials, by table; none without a result, nor of a language model."""
-    result = point.result
-    if result is None or not isinstance(point.settings, Settings) or not result.steps.size:
-        return {}
-    found = {tied: _trials(result, tied) for tied in BOTH}
-    return {place: found[place[0]] for place in point.places if len(found[place[0]].seeds)}
+def _tables(found: Sequence[Point]) -> Iterator[tuple[int, bool, Table, Trials]]:
+    """The trials of each table of each point, none of a language model, with the point's index."""
+    for index, (_, own, result) in enumerate(found):
+        if result is None or not isinstance(own, Settings) or not result.steps.size:
+            continue
+        by_tie = {tied: _trials(result, tied) for tied in BOTH}
+        for tied, table in found[index].places:
+            if len(by_tie[tied].seeds):
+                yield index, tied, table, by_tie[tied]
 
 
 def _trials(result: Result, tied: bool) -> Trials:
-    steps, metrics = result.steps, result.metrics
-    window = last_period(steps, result.settings.period)
-    trials = Trials.of(result, tied, window)
-    if window is not None:
+    trials, steps, rows = Trials.of(result, tied, end_of(result)), result.steps, result.metrics
+    if trials.window is not None:
         return trials
-    metrics = metrics[(metrics.tied == tied) & (metrics.step <= steps[-1])]
-    last = metrics[metrics.step == metrics.step.max()]
-    return replace(trials, window=steps == steps[-1], metrics=last)
+    rows = rows[(rows.tied == tied) & (rows.step <= steps[-1])]
+    return replace(trials, window=steps == steps[-1], metrics=rows[rows.step == rows.step.max()])
 
 
 def _refuse_unknown(parameter: str, name: str, known: Sequence[str] | Mapping[str, Any]) -> None:
@@ -168,13 +165,9 @@ def _refuse_unknown(parameter: str, name: str, known: Sequence[str] | Mapping[st
         raise RequestError(f"{parameter}: {name!r} is no setting that the sweep varies{hint}")
 
 
-def _values(point: Point, names: Iterable[str]) -> tuple:
-    return tuple(getattr(point.settings, name) for name in names if name)
-
-
-def _count(found: Sequence[Point], names: Sequence[str]) -> int:
-    """How many different values of these settings there are."""
-    return len({_values(point, names) for point in found})
+def _values(found: Sequence[Point], names: Iterable[str]) -> list[tuple]:
+    """The values of these settings, by point."""
+    return [tuple(getattr(point.settings, name) for name in names if name) for point in found]
 
 
 def _frozen(value: Any) -> Any:

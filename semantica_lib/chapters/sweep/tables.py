@@ -1,17 +1,20 @@
 """Any sweep in words and numbers, as Markdown."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import BOTH, tie_of
-from semantica_lib.analysis.statistics import last_period
+from semantica_lib.analysis.distances import end_of
+from semantica_lib.analysis.markdown import NONE
 from semantica_lib.analysis.sweep_points import Point, name_of
 from semantica_lib.chapters.sweep.figures import places_of
 from semantica_lib.chapters.sweep.measures import attained, ends, label
 from semantica_lib.errors import literal
-from semantica_lib.figures.facts import whose
+from semantica_lib.figures.facts import seeds_of, whose
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.settings.sweeps import read
 
@@ -39,24 +42,29 @@ def endings(found: Sequence[Point], failures: Mapping[int, str] = {}) -> str:
     """
     if not found:
         return "No point of the sweep is chosen."
-    pairs, trials, places = ends(found), attained(found), places_of(found)
+    pairs, trials = ends(found), attained(found)
     kinds = [kind[-1] for kind in sorted(set(zip(pairs.bit, pairs.ranks, pairs.pair, strict=True)))]
-    heads = [f"{name_of(place)}, {pair}" for place in places for pair in kinds]
-    heads += [f"{what}, {tie_of(tied)}" for what in ("learn", "accuracy") for tied in BOTH]
-    lines = []
-    for index, point in enumerate(found):
-        own, of = pairs[pairs.point == index], trials[trials.point == index]
-        cells = [
-            markdown.geometric(
-                own[(own.tied == tied) & (own.table == table) & (own.pair == pair)].ratio
-            )
-            for tied, table in places
+    ratios = _told(pairs, ["tied", "table", "pair"], "ratio", markdown.geometric)
+    learned = _told(trials, ["tied"], "learned", markdown.counted)
+    accuracy = _told(trials, ["tied"], "accuracy", markdown.mean)
+    return markdown.table_of(
+        {"point": label(point.varied), "result": state(point, failures.get(index, ""))}
+        | {
+            f"{name_of(place)}, {pair}": ratios.get((index, *place, pair), NONE)
+            for place in places_of(found)
             for pair in kinds
-        ]
-        cells += [markdown.counted(of[of.tied == tied].learned) for tied in BOTH]
-        cells += [markdown.mean(of[of.tied == tied].accuracy) for tied in BOTH]
-        lines.append([label(point.varied), state(point, failures.get(index, "")), *cells])
-    return markdown.markdown_table(["point", "result", *heads], lines)
+        }
+        | {f"learn, {tie_of(tied)}": learned.get((index, tied), NONE) for tied in BOTH}
+        | {f"accuracy, {tie_of(tied)}": accuracy.get((index, tied), NONE) for tied in BOTH}
+        for index, point in enumerate(found)
+    )
+
+
+def _told(
+    frame: pd.DataFrame, by: list[str], column: str, tell: Callable[[pd.Series], str]
+) -> dict[tuple, str]:
+    """A column's values in words, by point and what else tells the trials apart."""
+    return {key: tell(values) for key, values in frame.groupby(["point", *by])[column]}
 
 
 def state(point: Point, failure: str = "") -> str:
@@ -64,11 +72,10 @@ def state(point: Point, failure: str = "") -> str:
     result = point.result
     if result is None:
         return f"missing: {' '.join(failure.split())}" if failure else "missing"
-    done, asked = result.manifest["steps_done"], point.settings.steps
-    seeds = len(set(result.seed.tolist()))
-    told = f"{whose(result)}, {done:,} steps, {seeds} seed{'s' * (seeds != 1)}"
+    told = f"{whose(result)}, {result.manifest['steps_done']:,} steps, {seeds_of(result)}"
     if not result.covers(point.settings):
-        told += f" (asked for: {asked:,} steps, {len(point.settings.seeds)} seeds)"
-    if last_period(result.steps, result.settings.period) is None:
+        own = point.settings
+        told += f" (asked for: {own.steps:,} steps, {len(own.seeds)} seeds)"
+    if end_of(result) is None:
         told += ", no full period of the schedule"
     return told + f"; stale: {literal(result.stale)}" * bool(result.stale)

@@ -5,7 +5,7 @@ idea is the paper's (Bertolotti & Cazzola 2024); the statements and proofs are t
 Nothing here is told by the settings which symbols are synonyms: all is read off the probabilities.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from semantica_lib.analysis.distances import Pair
+from semantica_lib.analysis.markdown import table_of
 from semantica_lib.datasets.contexts import Expectation
 from semantica_lib.models.stack import INPUT, OUTPUT
 from semantica_lib.trainers.stacked import Stack
@@ -212,6 +213,33 @@ def trained(stack: Stack, steps: int) -> Tensor:
     for _ in range(steps):
         state, _ = stack.update(state, stack.whole, stack.traits)
     return state.flat
+
+
+class Check(NamedTuple):
+    """A statement, its assumptions, what is measured, and whether it is to hold under them."""
+
+    statement: str
+    assumptions: str
+    deviation: float
+    expected: bool
+
+    @property
+    def as_stated(self) -> bool:
+        return (self.deviation <= EXACT) == self.expected
+
+
+def table_of_checks(checks: Iterable[Check]) -> str:
+    """Each check with its deviation, and whether it came out as stated, as Markdown."""
+    return table_of(
+        {
+            "statement": one.statement,
+            "assumptions": one.assumptions,
+            "deviation": f"{one.deviation:.1e}",
+            f"to {EXACT:.0e}": "holds" if one.deviation <= EXACT else "fails",
+            "and that is": "as stated" if one.as_stated else "**not as stated**",
+        }
+        for one in checks
+    )
 
 
 def _given(joint: Tensor) -> Tensor:
