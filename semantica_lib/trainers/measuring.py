@@ -54,10 +54,10 @@ def table_gradient(stack: Stack, state: State) -> Tensor:
     batch, drop = stack.batch(state, stack.traits), stack.dropout(state)
     views = stack.layout.views(state.flat)
 
-    def total(table: Tensor, output: Tensor) -> Tensor:
-        return stack.loss(views | {INPUT: table, OUTPUT: output}, batch, drop).sum()
-
-    pulls = torch.func.grad(total, (0, 1))(views[INPUT], views[OUTPUT])
+    # not by torch.func, which takes seconds to import what it needs
+    table, output = (views[name].detach().requires_grad_() for name in (INPUT, OUTPUT))
+    loss = stack.loss(views | {INPUT: table, OUTPUT: output}, batch, drop).sum()
+    pulls = torch.autograd.grad(loss, (table, output))
     one, other = (pull.flatten(1).double() for pull in pulls)
     cosine = torch.nn.functional.cosine_similarity(one, other)
     return torch.stack([one.norm(dim=1), other.norm(dim=1), cosine], 1)
