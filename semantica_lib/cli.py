@@ -59,6 +59,7 @@ def _fail(message: str, code: int) -> int:
 @click.group(cls=_Commands, no_args_is_help=False)
 def command() -> None:
     """Reproduce the experiments on tied embeddings: train, execute notebooks, build the book."""
+    results.settle()
 
 
 def _shard(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -75,6 +76,7 @@ _names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 _set = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="a setting")
 _json = click.option("--json", "as_json", is_flag=True, help="one JSON array on stdout")
 Requests = dict[str, list[AnySettings]]  # what is wanted under each name
+Shard = tuple[int, int] | None
 
 
 def _requests(
@@ -125,7 +127,7 @@ def list_(as_json: bool) -> None:
 @command.command()
 @_training
 @_sharded
-def train(requests: Requests, fresh: bool, shard: tuple[int, int] | None) -> None:
+def train(requests: Requests, fresh: bool, shard: Shard) -> None:
     """Train each NAME (an experiment, a sweep or a FILE.yaml) here, without a notebook.
 
     With --shard, several machines that share a folder train together: each its own shard.
@@ -153,7 +155,7 @@ def train(requests: Requests, fresh: bool, shard: tuple[int, int] | None) -> Non
 
 def _once(requests: Requests) -> list[AnySettings]:
     """Each result that is wanted, once."""
-    wanted = [own for some in requests.values() for own in some]
+    wanted = (own for some in requests.values() for own in some)
     return list({results.folder(results.here(), own): own for own in wanted}.values())
 
 
@@ -176,9 +178,8 @@ def _train_shard(requests: Requests, shard: tuple[int, int], fresh: bool) -> Non
     _check(wanted, False)
     if failures := run_shard(wanted, shard):
         raise RuntimeError("; ".join(failures))
-    whole, (number, of) = shlex.join(["semantica", "run", *requests]), shard
-    names = ", ".join(requests)
-    print(f"{names}: shard {number}/{of} is trained; `{whole}` puts all shards together")
+    whole, names = shlex.join(["semantica", "run", *requests]), ", ".join(requests)
+    print(f"{names}: shard {shard[0]}/{shard[1]} is trained; `{whole}` puts all shards together")
 
 
 @command.command("run")
@@ -191,12 +192,7 @@ def _train_shard(requests: Requests, shard: tuple[int, int], fresh: bool) -> Non
 @_sharded
 @click.option("--dry-run", is_flag=True, help="only tell what there is to train, and how long")
 def run_(
-    requests: Requests,
-    fresh: bool,
-    jobs: int,
-    minutes: float | None,
-    shard: tuple[int, int] | None,
-    dry_run: bool,
+    requests: Requests, fresh: bool, jobs: int, minutes: float | None, shard: Shard, dry_run: bool
 ) -> None:
     """Train each NAME (an experiment, a sweep or a FILE.yaml) and execute its notebook.
 
@@ -232,7 +228,8 @@ def workflow(names: Sequence[str], overrides: Sequence[str], device: str | None,
     from semantica_lib.running.workflow import snakefile
 
     device = device or "cpu"  # the machines need not be alike, but what they train must be
-    options = [*(word for text in overrides for word in ("--set", text)), "--device", device]
+    whole = (f"{n}={json.dumps(v, default=str)}" for n, v in map(parse_override, overrides))
+    options = [*(word for text in whole for word in ("--set", text)), "--device", device]
     print(snakefile(_requests(names, overrides, device), options, jobs), end="")
 
 
@@ -264,6 +261,16 @@ def verdicts(names: Sequence[str], overrides: Sequence[str], as_json: bool) -> N
     changes = [parse_override(text) for text in overrides]
     wanted = {name: find(name, changes) for name in names or catalogue()}
     show(wanted, overrides, bool(names), as_json)
+
+
+@command.command("tables")
+@click.argument("sources", nargs=-1, required=True, metavar="PATH|HUB_ID...")
+@_json
+def tables_(sources: Sequence[str], as_json: bool) -> None:
+    """The input and output table of each checkpoint, and whether they are tied."""
+    from semantica_lib.checkpoints.report import show
+
+    show(sources, as_json)
 
 
 @command.command()

@@ -10,6 +10,7 @@ from stored import begin, finish
 
 from semantica_lib import cli
 from semantica_lib.errors import TrainingError
+from semantica_lib.files import ROOT
 from semantica_lib.running import publish, run
 from semantica_lib.settings.catalogue import catalogue, find
 from semantica_lib.store import results
@@ -72,6 +73,29 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch, capsy
     for command in ("run", "train"):
         assert cli.main([command, "transformer-small"]) == 2
         assert "cannot write results to" in capsys.readouterr().err
+
+
+def test_a_relative_place_is_one_place_for_all_that_the_command_starts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEMANTICA_RESULTS", "out")
+    assert cli.main(["list"]) == 0
+    asked = "from semantica_lib.store.results import here; print(here())"
+    code = [sys.executable, "-c", asked]
+    assert subprocess.check_output(code, text=True, cwd=ROOT) == f"{tmp_path}/out\n"
+
+
+@pytest.mark.parametrize("told", ["../file", "../nowhere", "~nobody-of-that-name/x"])
+@pytest.mark.parametrize("line", ["list", "run lstm-small --dry-run", "workflow lstm-small"])
+def test_a_place_that_is_no_folder_is_refused(told, line, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "nowhere").symlink_to("absent")
+    (tmp_path / "rel").mkdir()
+    monkeypatch.chdir(tmp_path / "rel")
+    monkeypatch.setenv("SEMANTICA_RESULTS", told)
+    assert cli.main(line.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.startswith("semantica: error: ")
+    assert "must name a folder" in err or "is no path" in err
 
 
 def test_a_failure_on_the_way_is_exit_code_1(monkeypatch, capsys):

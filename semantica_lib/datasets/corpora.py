@@ -23,6 +23,7 @@ from semantica_lib.datasets import documentation, grammar, hub, own_text
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.files import write_whole
 from semantica_lib.settings.language import CORPORA, TEXT
+from semantica_lib.settings.spelling import typed
 
 NAMES = (*CORPORA, f"{TEXT}PATH")
 FORMAT = 2  # of the documentation's cache: another number, and it is made anew
@@ -99,8 +100,7 @@ def measured(lines: Iterable[str]) -> dict[str, Any]:
 
 
 def _own_text(name: str, skip_unreadable: bool) -> Corpus:
-    path = Path(name.removeprefix(TEXT)).expanduser()
-    own = own_text.own_files(path, skip_unreadable)
+    own = own_text.own_files(typed(name.removeprefix(TEXT)), skip_unreadable)
 
     def sentences(start: int = 0) -> Iterator[str]:
         texts = map(own_text.own_text, own.files)

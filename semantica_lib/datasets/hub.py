@@ -59,7 +59,7 @@ class Source:
                 yield from table.column("text").to_pylist()
         except Exception as error:  # of several libraries, which have no common class
             raise RequestError(
-                f"reading {self.words} stopped ({_short(error)}); go online and run it again: "
+                f"reading {self.words} stopped ({gist(error)}); go online and run it again: "
                 "what is encoded is kept"
             ) from None
 
@@ -99,14 +99,14 @@ def first_that_answers(sources: Sequence[Source] = SOURCES) -> Source:
         RequestError: none of them can: which ones, why, and what to do.
     """
     refused: list[str] = []
-    silence = "" if all(source.local for source in sources) else _silence()
+    silence = "" if all(source.local for source in sources) else no_answer()
     for source in sources:
         try:
             if silence and not source.local:
                 raise ConnectionError(silence)
             found = replace(source.resolved(), refused=tuple(refused))
         except Exception as error:  # of several libraries, which have no common class
-            refused.append(f"{source.words} ({_short(error)})")
+            refused.append(f"{source.words} ({gist(error)})")
             continue
         if refused:
             told = f"corpus bookcorpus is {found.words}, for lack of {'; '.join(refused)}"
@@ -127,24 +127,24 @@ def hub_tokenizer(name: str) -> Any:
     from tokenizers import Tokenizer
 
     try:
-        if silence := _silence():
+        if silence := no_answer():
             raise ConnectionError(silence)
         return Tokenizer.from_pretrained(name)
     except Exception as error:  # of several libraries, which have no common class
         raise RequestError(
-            f"the tokenizer {name} cannot be had ({_short(error)}); go online, or use a corpus "
+            f"the tokenizer {name} cannot be had ({gist(error)}); go online, or use a corpus "
             "that needs none (grammar, documentation, text:PATH)"
         ) from None
 
 
-def _silence() -> str:
+def no_answer() -> str:
     """Why the hub does not answer one request, without many retries; empty if it does."""
     from huggingface_hub import constants, get_session
 
     try:
         get_session().head(constants.ENDPOINT, timeout=SECONDS)
     except Exception as error:  # of several libraries, which have no common class
-        return f"no answer from {constants.ENDPOINT}: {_short(error)}"
+        return f"no answer from {constants.ENDPOINT}: {gist(error)}"
     return ""
 
 
@@ -154,7 +154,7 @@ def _cleaned(text: str | None) -> str:
     return "" if HEADING.fullmatch(line) else line
 
 
-def _short(error: Exception) -> str:
+def gist(error: Exception) -> str:
     """The gist of an error in one line."""
     words = " ".join(str(error).split()) or type(error).__name__
     return words if len(words) <= 100 else f"{words[:97]}..."

@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from semantica_lib.analysis.statistics import Interval, mean_interval
 from semantica_lib.errors import RequestError, short
 from semantica_lib.files import write_whole
+from semantica_lib.settings.spelling import typed
 
 BLUE, ORANGE, GREEN, *_ = sns.color_palette("colorblind")
 GREY, BLACK = "0.45", "0.1"
@@ -126,7 +127,7 @@ def save(figure: Figure, file: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix_of(file), dpi=2 * DOTS)
     try:
-        write_whole(file, buffer.getvalue())
+        write_whole(typed(file), buffer.getvalue())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RequestError(f"cannot write {short(str(file))}: {reason}") from None

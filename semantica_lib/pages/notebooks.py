@@ -15,6 +15,7 @@ from semantica_lib.errors import literal
 from semantica_lib.files import ROOT, write_whole
 from semantica_lib.pages.kernels import KERNEL, own_kernel
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings, catalogue, find
+from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.sweeps import file_of, read, sweeps
 from semantica_lib.store import results
 
@@ -145,10 +146,10 @@ def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
         own = wanted[0]
         target = results.folder(results.here(), own) / f"{own.experiment}.ipynb"
         return Page(source_of(own), target, parameters_of(own), files=tuple(_manifests(own)))
-    path = file.resolve()
+    path = typed(file)
     target = results.here() / path.stem / f"{path.stem}.ipynb"
     own_chapter, named = NOTEBOOKS / f"{path.stem}.ipynb", sweeps().get(path.stem)
-    if own_chapter.exists() and named and named.resolve() == path:  # not your file of that name
+    if own_chapter.exists() and named and named.samefile(path):  # not your file of that name
         return Page(own_chapter, target, PARAMETERS.get(path.stem, {}), None)
     told = PARAMETERS["sweep"] | {"sweep": str(path)}
     return Page(NOTEBOOKS / "sweep.ipynb", target, told, None, files=(path,))
@@ -201,10 +202,8 @@ def _parts(target: Path) -> list[Path]:
 def _alive(process: str) -> bool:
     try:
         os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except OSError:  # another user's
-        return True
+    except (ValueError, OSError) as error:
+        return isinstance(error, PermissionError)  # another user's
     return True
 
 

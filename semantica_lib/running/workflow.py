@@ -17,6 +17,7 @@ from string import Template
 
 from semantica_lib.running.plan import Planned, folder_of, plan
 from semantica_lib.settings.catalogue import AnySettings
+from semantica_lib.settings.spelling import typed
 from semantica_lib.store import results
 
 SPARE, SPARE_MINUTES = 2, 10  # time asked for: so many times what is expected, and this to begin
@@ -60,14 +61,14 @@ def snakefile(
         for name, some in requests.items():
             if folders & {folder_of(own) for own in some}:
                 needs[name].append(number)
-    names = [str(Path(n).resolve()) if n.endswith((".yaml", ".yml")) else n for n in requests]
+    names = [str(typed(n)) if n.endswith((".yaml", ".yml")) else n for n in requests]
     asked = [own.model_dump(mode="json") for own in wanted]  # a file may change under its name
-    whole = [*names, *options, str(shards), str(results.here().resolve()), asked]
+    whole = [*names, *options, str(shards), str(results.here()), asked]
     mark = hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:8]
     template = Path(__file__).with_name("Snakefile.template").read_text(encoding="utf-8")
     return Template(template).substitute(
         command=shlex.join(["semantica", "workflow", *requests, *options]),
-        results=json.dumps(str(results.here().resolve())),
+        results=json.dumps(str(results.here())),
         semantica=json.dumps(shlex.join([sys.executable, "-m", "semantica_lib.cli"])),
         mark=mark,
         names=_rows(map(json.dumps, names)),

@@ -14,8 +14,9 @@ from typing import Any
 
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.files import ROOT
-from semantica_lib.settings.language import MlmSettings
+from semantica_lib.settings.language import MlmSettings, anchored
 from semantica_lib.settings.schema import NAMES, NOT_IDENTITY, checked, is_name
+from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.xor import Settings
 from semantica_lib.settings.yaml_text import parse
 
@@ -44,7 +45,7 @@ def from_namespace(names: Mapping[str, Any]) -> AnySettings:
         RequestError: as :func:`settings`.
     """
     names = _set_in_cells(names)
-    return settings(_set_by_the_user(names, kind_of(names).model_fields))
+    return settings(anchored(_set_by_the_user(names, kind_of(names).model_fields)))
 
 
 def only(names: Mapping[str, Any], known: Collection[str]) -> None:
@@ -98,7 +99,7 @@ def _set_by_the_user(names: Mapping[str, Any], known: Collection[str]) -> dict[s
 
 
 def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySettings:
-    """Settings of a YAML file, with some of them replaced.
+    """Settings of a YAML file, with some of them replaced; its relative paths begin at its folder.
 
     Raises:
         RequestError: as :func:`read_values`; or a setting is wrong.
@@ -109,17 +110,18 @@ def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySett
             f"{path}: the file's name is that of the experiment, and {short(path.stem)} cannot be "
             f"one: rename the file, or put `experiment: NAME` into it (allowed: {NAMES})"
         )
-    values = {"experiment": path.stem} | values
+    values = {"experiment": path.stem} | anchored(values, path.parent)
     settings(values, str(path))  # so that an error of the file names the file
     return checked(kind_of(values), {**values, **(overrides or {})})
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """``key=value`` of the command line, the value written as in YAML."""
+    """``key=value`` of the command line, the value written as in YAML; a corpus's path is whole."""
     name, equals, value = text.partition("=")
     if not equals:
         raise RequestError(f"--set takes key=value, not {short(text)}")
-    return name.strip(), parse(value, f"--set {name.strip()}: {short(value)}")
+    name = name.strip()
+    return name, anchored({name: parse(value, f"--set {name}: {short(value)}")})[name]
 
 
 def read_values(path: Path) -> dict[Any, Any]:
@@ -129,7 +131,7 @@ def read_values(path: Path) -> dict[Any, Any]:
         RequestError: it cannot be read, or is not a mapping.
     """
     try:
-        values = parse(path.read_text(encoding="utf-8"), str(path))
+        values = parse(typed(path).read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise RequestError(f"cannot read {path}: {reason}") from None
@@ -164,11 +166,9 @@ def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> AnySettings:
     Raises:
         RequestError: there is no such experiment or file, or a setting is wrong.
     """
-    if name in catalogue():
-        return read_file(catalogue()[name], dict(overrides))
-    if name.endswith((".yaml", ".yml")):
-        return read_file(Path(name), dict(overrides))
-    raise RequestError(f"unknown experiment {name!r}{nearest(name, catalogue())}")
+    if name not in catalogue() and not name.endswith((".yaml", ".yml")):
+        raise RequestError(f"unknown experiment {name!r}{nearest(name, catalogue())}")
+    return read_file(catalogue().get(name, Path(name)), dict(overrides))
 
 
 def run_command(own: AnySettings) -> str:

@@ -1,6 +1,8 @@
 """Settings of an experiment on a masked language model."""
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -15,10 +17,24 @@ from semantica_lib.settings.schema import (
     Whole,
     refuse_contradictions,
 )
+from semantica_lib.settings.spelling import typed
 
 CORPORA = "grammar", "documentation", "bookcorpus"
 TEXT = "text:"  # before a path: the user's own files
 HUB = "bookcorpus"  # comes with a tokenizer of its own
+
+
+def anchored(values: Mapping[Any, Any], folder: Path = Path()) -> dict[Any, Any]:
+    """Settings, or a sweep's lists of them, of which own text is named by its whole path."""
+
+    def whole(corpus: Any) -> Any:
+        own = isinstance(corpus, str) and corpus.startswith(TEXT) and corpus != TEXT
+        return f"{TEXT}{typed(corpus.removeprefix(TEXT), folder)}" if own else corpus
+
+    found = {**values}
+    if one := found.get("corpus"):
+        found["corpus"] = [*map(whole, one)] if isinstance(one, list) else whole(one)
+    return found
 
 
 def by_profile(cpu: Any, paper: Any) -> Any:

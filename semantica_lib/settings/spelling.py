@@ -1,16 +1,34 @@
 """How values are written: what is one thing in several spellings, and what to write instead."""
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from semantica_lib.errors import short
+from semantica_lib.errors import RequestError, short
 from semantica_lib.settings.yaml_text import number
 
 NULLS = {"~", "null", "none"}  # in any case
 YES, NO = {"true", "yes", "y", "on", "1", "1.0"}, {"false", "no", "n", "off", "0", "0.0"}
 LONGEST = 30  # characters of a number that a hint repeats
 THOUSANDS = r"[-+]?[1-9][0-9]{0,2}([,' ])[0-9]{3}(?:\1[0-9]{3})*(?:\.[0-9]*)?"
+
+
+def typed(path: str | Path, folder: Path = Path()) -> Path:
+    """The absolute path of a written one, as a shell finds it; relative ones begin at ``folder``.
+
+    ``LINK/..`` lies beside the link's target; else links keep their names, which name experiments.
+
+    Raises:
+        RequestError: there is no such home, or it cannot be a path.
+    """
+    try:
+        whole = str((folder.expanduser() / Path(path).expanduser()).absolute())
+        up = re.match(r".*/\.\.(?=/|\Z)", whole, re.DOTALL)
+        return Path(os.path.realpath(up[0]) + whole[up.end() :]) if up else Path(whole)
+    except (RuntimeError, ValueError):
+        raise RequestError(f"{short(str(path))} is no path: write the whole one") from None
 
 
 def as_number(value: Any) -> Any:

@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find, read_values
-from semantica_lib.settings.schema import Prose, Seeds, checked
+from semantica_lib.settings.language import anchored
+from semantica_lib.settings.schema import NOT_IDENTITY, Prose, Seeds, checked
 
 FOLDER = ROOT / "notebooks" / "sweeps"
 RECORDED = ("record_every", "validate_every")
@@ -73,7 +74,7 @@ def file_of(name: str) -> Path | None:
 
 
 def read(path: Path) -> Sweep:
-    """A sweep's file.
+    """A sweep's file; its relative paths begin at its folder.
 
     Raises:
         RequestError: it cannot be read, or something in it is not allowed.
@@ -82,7 +83,8 @@ def read(path: Path) -> Sweep:
     if sweep.base not in catalogue():
         find(sweep.base)  # says which names there are
         raise RequestError(f"{path}: base should be a named experiment, not {sweep.base!r}")
-    return sweep
+    fixed, *grid = (anchored(values, path.parent) for values in (sweep.fixed, *sweep.grid))
+    return sweep.model_copy(update={"fixed": fixed, "grid": grid})
 
 
 def points(
@@ -93,8 +95,8 @@ def points(
     A point that is the base itself is recorded as the base is, so that one result serves both.
 
     Raises:
-        RequestError: a name or a value is not one of the base's settings, two points are one, or
-            there are too many.
+        RequestError: a name or a value is not one of the base's settings, two points are one,
+            there are too many, or an override makes other points of them.
     """
     count = sum(prod(map(len, block.values())) for block in sweep.grid)
     if count > MOST_POINTS:
@@ -102,6 +104,12 @@ def points(
     found: dict[str, tuple[Mapping[str, Any], AnySettings]] = {}  # by their hashes
     seeds, overrides = {"seeds": list(sweep.seeds)}, dict(overrides)
     base = find(sweep.base, (seeds | overrides).items())
+    may = NOT_IDENTITY - {"experiment"}.union(*sweep.grid)
+    if wrong := sorted(overrides.keys() - may):
+        raise RequestError(
+            f"--set {wrong[0]} would make other points than the sweep has: change a copy of its "
+            "file, and name that copy"
+        )
     for block in sweep.grid:
         for values in product(*block.values()):
             varied = dict(zip(block, values, strict=True))

@@ -12,43 +12,32 @@ from semantica_lib.store import results
 
 
 def rows() -> list[dict[str, Any]]:
-    """A row for each experiment, each sweep, and each other result that lies here.
+    """A row for each experiment, each sweep, and each result here that none of them asks for.
 
-    The last are results of other settings than any of those has, as ``--set`` makes them, and of
-    files of one's own.
+    Those are of other settings, as ``--set`` makes them, and of files of one's own.
     """
-    found, known = [], set()
-    for name in catalogue():
-        own = find(name)
-        trials = len(own.seeds) * len(own.ties)
-        found.append(_row(name, own.question, _model(own), trials, own.steps, [own]))
-        known |= _addresses([own])
+    asked = [
+        (name, own.question, _model(own), [own]) for name in catalogue() for own in [find(name)]
+    ]
     for name, path in sweeps().items():
         sweep = read(path)
         wanted = [own for _, own in points(sweep)]
-        model = f"{len(wanted)} variants of {sweep.base}"
-        trials = sum(len(own.seeds) * len(own.ties) for own in wanted)
-        found.append(_row(name, sweep.question, model, trials, wanted[0].steps, wanted))
-        known |= _addresses(wanted)
-    return found + [_other(*address) for address in _others(known)]
+        asked.append((name, sweep.question, f"{len(wanted)} variants of {sweep.base}", wanted))
+    found, known = [], set()
+    for name, question, model, wanted in asked:
+        row = {"name": name, "question": question, "model": model}
+        row |= {"trials": sum(len(own.seeds) * len(own.ties) for own in wanted)}
+        row |= {"steps": wanted[0].steps}
+        for key, place in (("here", results.here()), ("published", results.PUBLISHED)):
+            row[key] = summary([results.state(place, own) for own in wanted])
+        found.append(row)
+        known |= {results.locate(results.here(), own) for own in wanted}
+    others = (address for address in results.addresses(results.here()) if address not in known)
+    return [*found, *(_other(*address) for address in others)]
 
 
 def _model(own: AnySettings) -> str:
     return f"{own.encoder}, {own.layers} layer(s), d {own.embedding_size}"
-
-
-def _row(
-    name: str, question: str, model: str, trials: int, steps: int, wanted: Sequence[AnySettings]
-) -> dict[str, Any]:
-    places = {"here": results.here(), "published": results.PUBLISHED}
-    states = {key: states_of(place, wanted) for key, place in places.items()}
-    about = {"name": name, "question": question, "model": model, "trials": trials, "steps": steps}
-    return about | states
-
-
-def states_of(place: Path, wanted: Sequence[AnySettings]) -> str:
-    """The states of results, in words."""
-    return summary([results.state(place, own) for own in wanted])
 
 
 def summary(states: Sequence[str]) -> str:
@@ -70,15 +59,6 @@ def text(rows: Iterable[Mapping[str, Any]]) -> str:
         f"    here: {row['here']}; published: {row['published']}"
         for row in rows
     )
-
-
-def _addresses(wanted: Iterable[AnySettings]) -> set[tuple[Path, str]]:
-    return {results.locate(results.here(), own) for own in wanted}
-
-
-def _others(known: set[tuple[Path, str]]) -> list[tuple[Path, str]]:
-    """Addresses of results here that no experiment and no sweep asks for."""
-    return [address for address in results.addresses(results.here()) if address not in known]
 
 
 def _other(path: Path, point: str) -> dict[str, Any]:

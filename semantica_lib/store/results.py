@@ -21,6 +21,7 @@ import numpy as np
 from semantica_lib.errors import RequestError
 from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find, read_file
+from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.sweeps import read as read_sweep
 from semantica_lib.settings.sweeps import sweeps
 from semantica_lib.store import contents, folders
@@ -32,13 +33,39 @@ from semantica_lib.store.result import Result, asked
 
 __all__ = ["MANIFEST", "METRICS", "TRAJECTORY", "Result", "asked"]
 
+PLACE = "SEMANTICA_RESULTS"
 PUBLISHED = ROOT / "book" / "results"
 PAPER_SEEDS = (42, 43, 44, 45, 46)  # a named subset of every result that has more
 
 
 def here() -> Path:
-    """This machine's own results: ``runs/``, or the folder that ``SEMANTICA_RESULTS`` names."""
-    return Path(os.environ.get("SEMANTICA_RESULTS") or ROOT / "runs")
+    """This machine's own results: ``runs/``, or the folder that ``SEMANTICA_RESULTS`` names.
+
+    Raises:
+        RequestError: it is relative, and a notebook runs elsewhere than its shell; as `settle`.
+    """
+    told = os.environ.get(PLACE) or str(ROOT / "runs")
+    if not os.path.isabs(told):
+        now, shell = os.getcwd(), os.environ.get("PWD", os.curdir)
+        if not told.startswith("~") and os.path.realpath(shell) != now:
+            raise RequestError(
+                f"{PLACE}={told} can be of {now} or of {shell}: write the whole path"
+            )
+        settle()
+    return Path(os.environ.get(PLACE) or told)
+
+
+def settle() -> None:
+    """Make the variable absolute, for this process and those that it starts elsewhere.
+
+    Raises:
+        RequestError: what it names is no folder.
+    """
+    if told := os.environ.get(PLACE):
+        path = typed(told)
+        if os.path.lexists(path) and not os.path.isdir(path):
+            raise RequestError(f"{PLACE} must name a folder, and {path} is none")
+        os.environ[PLACE] = str(path)
 
 
 def folder(place: Path, own: AnySettings) -> Path:

@@ -101,7 +101,7 @@ def test_a_hub_is_read_at_its_present_commit(tmp_path, monkeypatch):
         opened.append((name, config, more))
         return load(local.name, **{**more, "revision": None})
 
-    monkeypatch.setattr(hub, "_silence", lambda: "")
+    monkeypatch.setattr(hub, "no_answer", lambda: "")
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     source = first_that_answers([Source("some/corpus", "part", "branch")])
@@ -122,9 +122,9 @@ def test_a_stream_that_stops(tmp_path):
 
 
 def test_reasons_are_short():
-    assert hub._short(ValueError()) == "ValueError"
-    assert hub._short(ValueError("a\n b")) == "a b"
-    assert len(hub._short(ValueError("x" * 500))) == 100
+    assert hub.gist(ValueError()) == "ValueError"
+    assert hub.gist(ValueError("a\n b")) == "a b"
+    assert len(hub.gist(ValueError("x" * 500))) == 100
 
 
 def test_sources_in_their_order():
@@ -141,7 +141,7 @@ def test_tokenizer_of_a_hub(monkeypatch):
             return "its tokenizer"
         raise OSError("404: no such\nrepository")
 
-    monkeypatch.setattr(hub, "_silence", lambda: "")
+    monkeypatch.setattr(hub, "no_answer", lambda: "")
     monkeypatch.setattr(tokenizers, "Tokenizer", SimpleNamespace(from_pretrained=load))
     assert hub_tokenizer("good") == "its tokenizer"
     with pytest.raises(RequestError, match=r"bad cannot be had \(404: no such repository\)"):

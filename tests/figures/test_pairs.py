@@ -153,6 +153,17 @@ def test_a_file_is_written_whole(make: Make, tmp_path: Path, suffix: str) -> Non
     assert {path.name for path in tmp_path.iterdir()} == {"one", f"mine.{suffix}"}
 
 
+def test_a_file_in_the_home_is_written_there(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = make(seeds=[1])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pairs.plot(result, file="~/mine.png")
+    assert (tmp_path / "mine.png").exists()
+    with pytest.raises(RequestError, match=r"cannot write .* is no path"):
+        pairs.plot(result, file="~nobody-of-that-name/mine.png")
+
+
 def test_a_write_that_fails_leaves_the_old_file(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 from stored import begin
 
 from semantica_lib import cli
+from semantica_lib.files import ROOT
 from semantica_lib.pages import notebooks
 from semantica_lib.running import batch
 from semantica_lib.running.batch import Outcome, Request, run_batch
@@ -71,6 +72,23 @@ def test_one_that_fails_stops_no_other() -> None:
 
     page = results.folder(results.here(), other.wanted[0]) / "other.ipynb"
     assert json.loads(page.read_text())["metadata"]["semantica_key"]
+
+
+@pytest.mark.long
+def test_relative_paths_are_of_the_shell_s_folder_for_the_notebook_too(tmp_path: Path) -> None:
+    """The notebook's kernel runs in the checkout, and shows the one result that was trained."""
+    experiment("one", SMALL + "ties: [tied]\n")
+    place = tmp_path / "rel"
+    place.mkdir()
+    done = subprocess.run(
+        command("run", "../one.yaml"), cwd=place,
+        env=os.environ | {"SEMANTICA_RESULTS": "out of a test"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (manifest,) = place.rglob(results.MANIFEST)
+    assert manifest.is_relative_to(place / "out of a test")
+    assert not (ROOT / "out of a test").exists()
+    assert manifest.with_name("one.ipynb").exists()
 
 
 @pytest.mark.usefixtures("in_process")

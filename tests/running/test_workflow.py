@@ -15,7 +15,7 @@ from semantica_lib import cli
 from semantica_lib.running.plan import folder_of, plan
 from semantica_lib.running.run import run
 from semantica_lib.running.workflow import snakefile
-from semantica_lib.settings.catalogue import AnySettings, find
+from semantica_lib.settings.catalogue import AnySettings, find, parse_override
 from semantica_lib.settings.sweeps import points, read
 from semantica_lib.store import results
 
@@ -132,6 +132,35 @@ def test_the_jobs_that_snakemake_would_run_train_it(capsys: pytest.CaptureFixtur
         assert cli.main(one) == 0
     assert plan([own]) == []
     assert commands[2] == ["run", str(Path(FILE).resolve()), *CHANGE, "--device", "cpu"]
+
+
+def test_a_snakefile_means_the_same_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files, a text and the results are those of the folder in which it was asked for."""
+    text = "corpus: text:of the file\nsteps: 4\nseeds: [1]\nties: [tied]\ndevice: cpu\n"
+    experiment("files/own.yaml", text)
+    Path("own.yaml").symlink_to("files/own.yaml")
+    place = tmp_path / "elsewhere"
+    for name in ("of the file", "files/of the file", "asked for"):
+        Path(name).mkdir()
+    place.mkdir()
+    monkeypatch.setenv("SEMANTICA_RESULTS", "out")
+    monkeypatch.setattr("semantica_lib.running.workflow.plan", lambda *_, **__: [])
+    for asked, change, corpus in (
+        ("files/own.yaml", [], "files/of the file"),
+        ("own.yaml", [], "of the file"),
+        ("own.yaml", ["--set", "corpus=text:asked for"], "asked for"),
+        ("own.yaml", ["--set", "corpus=text:files/../asked for"], "asked for"),
+    ):
+        monkeypatch.chdir(tmp_path)
+        assert cli.main(["workflow", asked, *change]) == 0
+        made = written(capsys.readouterr().out)
+        assert made["RESULTS"] == str(tmp_path / "out")
+        monkeypatch.chdir(place)
+        ((name,), options) = made["NAMES"], made["OPTIONS"][1:-2:2]
+        own = find(name, [parse_override(option) for option in options])
+        assert (own.experiment, own.corpus) == ("own", f"text:{tmp_path / corpus}")
 
 
 @pytest.mark.long

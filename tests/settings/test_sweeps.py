@@ -227,3 +227,24 @@ def test_a_wrong_override_of_a_sweep_is_refused_before_anything_runs(
     assert cli.main(["train", "mad"]) == 2
     assert "did you mean 'made'" in capfd.readouterr().err
     assert not results.here().exists()
+
+
+@pytest.mark.parametrize("command", ["run --dry-run", "publish", "workflow"])
+@pytest.mark.parametrize(
+    "change", ["weight_decay=0.3", "ties=[tied]", "bits=5", "dropout=0.1", "experiment=other"]
+)
+def test_what_would_make_other_points_than_the_page_shows_is_refused(
+    command: str, change: str, made: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What the points vary or fix, and what a result is told from others by."""
+    assert cli.main([*command.split(), "made", "--set", change]) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and err.count("\n") == 1 and f"--set {change.split('=')[0]} would" in err
+    assert "change a copy of its file" in err and not results.here().exists()
+
+
+def test_how_far_and_how_many_may_differ_from_a_sweep_s_file(made: Path) -> None:
+    changes = {"steps": 7, "seeds": (3,), "record_every": 3, "device": "cpu"}
+    asked, own = points(read(made), changes.items()), points(read(made))
+    assert [one.identity for _, one in asked] == [one.identity for _, one in own]
+    assert all({name: getattr(one, name) for name in changes} == changes for _, one in asked)

@@ -11,6 +11,7 @@ from made import store
 from stored import begin, finish
 
 from semantica_lib.errors import RequestError
+from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import find, settings
 from semantica_lib.store import results
 from semantica_lib.store.provenance import NUMERICS
@@ -130,6 +131,55 @@ def test_folders_tell_settings_apart(tmp_path):
     other = own.model_copy(update={"weight_decay": 0.0})
     name = f"transformer-small-{other.settings_hash[:8]}"
     assert results.folder(tmp_path, other) == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("out", "rel/out"), ("out/", "rel/out"), ("../out", "out"), ("a b", "rel/a b"),
+        ("~/out", "home/out"), ("link", "rel/link"), ("link/..", "far"), ("", None), (None, None),
+    ],
+)  # fmt: skip
+def test_results_lie_where_a_shell_would_find_them_wherever_one_goes(
+    told, meant, tmp_path, monkeypatch
+):
+    """By the command, and where a notebook runs in the folder that the shell was in."""
+    for name in ("rel", "home", "far/away"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "rel" / "link").symlink_to(tmp_path / "far" / "away")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PWD", str(tmp_path / "rel"))
+    place = ROOT / "runs" if meant is None else tmp_path / meant
+    for settle in (results.settle, results.here):
+        monkeypatch.setenv("SEMANTICA_RESULTS", told or "")
+        if told is None:
+            monkeypatch.delenv("SEMANTICA_RESULTS")
+        monkeypatch.chdir(tmp_path / "rel")
+        settle()
+        monkeypatch.chdir(tmp_path)
+        assert results.here() == place
+        inherited = os.environ.get("SEMANTICA_RESULTS")  # by processes started elsewhere
+        assert inherited == (str(place) if told else told)
+
+
+def test_a_place_that_can_be_two_or_none_is_refused_in_a_line(tmp_path, monkeypatch):
+    (tmp_path / "rel").mkdir()
+    monkeypatch.chdir(tmp_path / "rel")
+    monkeypatch.setenv("PWD", str(tmp_path))  # as Jupyter's kernels have it
+    monkeypatch.setenv("SEMANTICA_RESULTS", "out")
+    with pytest.raises(RequestError) as caught:
+        results.here()
+    assert f"can be of {tmp_path / 'rel'} or of {tmp_path}: " in str(caught.value)
+    monkeypatch.setenv("PWD", str(tmp_path / "rel"))
+    (tmp_path / "file").write_text("")
+    (tmp_path / "nowhere").symlink_to("absent")
+    for name in ("../file", "../file/", "../nowhere"):
+        monkeypatch.setenv("SEMANTICA_RESULTS", name)
+        with pytest.raises(RequestError, match=r"must name a folder, and .* is none"):
+            results.here()
+    monkeypatch.setenv("SEMANTICA_RESULTS", "~nobody-of-that-name/out")
+    with pytest.raises(RequestError, match="is no path: write the whole one"):
+        results.here()
 
 
 def test_states_tell_how_far_training_is(tmp_path, monkeypatch):
