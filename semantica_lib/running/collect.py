@@ -66,6 +66,7 @@ def _manifest(
         | {name: one.about[name] for name in ("commit", "started")}
         | {"seconds": float(one.about["seconds"])}
         | ({"processes": int(one.about["processes"])} if "processes" in one.about else {})
+        | ({"engine": one.about["engine"]} if "engine" in one.about else {})
         for one in groups
     ]
     return made | {

@@ -26,7 +26,7 @@ from semantica_lib.running.stopping import STOP_SECONDS
 from semantica_lib.settings.catalogue import MlmSettings
 from semantica_lib.store.checkpoint import save_checkpoint
 from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
-from semantica_lib.trainers import stacked, training
+from semantica_lib.trainers import engines, stacked, training
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.history import joined, parted, relaid
 
@@ -143,7 +143,10 @@ def train_stack(
     if first.tensors:
         each = zip(groups, layouts, strict=True)
         start = joined([relaid(one.tensors, layout, stack.layout) for one, layout in each])
-    return training.train(stack, first.own.steps, start, keep_each, going_on)
+    chosen = engines.engine(stack, first.own.steps)
+    for group, about in zip(groups, told, strict=True):
+        about["engine"] = _trained_by(group, chosen.name)
+    return training.train(stack, first.own.steps, start, keep_each, going_on, chosen)
 
 
 def _about(group: Group, made: dict[str, Any], used: str) -> dict[str, str]:
@@ -163,6 +166,15 @@ def _about(group: Group, made: dict[str, Any], used: str) -> dict[str, str]:
     if group.text:
         about |= {"text": group.text, "processes": os.environ.get("WORLD_SIZE", "1")}
     return about
+
+
+def _trained_by(group: Group, engine: str) -> str:
+    """The engines that trained a group, in their order, each with the step from which it did."""
+    before = group.about.get("engine", engines.GENERAL if group.step else "")
+    if not before:
+        return engine
+    last = before.rpartition("; ")[2].partition(" from step ")[0]
+    return before if last == engine else f"{before}; {engine} from step {group.step}"
 
 
 def _child(pipe: Any, stack: list[Group], device: str) -> None:

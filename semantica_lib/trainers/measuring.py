@@ -1,6 +1,7 @@
 """What is measured of a stack while it trains, and at which steps it is recorded."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -9,15 +10,19 @@ from semantica_lib.datasets.contexts import SPLITS
 from semantica_lib.models.stack import INPUT, OUTPUT
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers.history import History
-from semantica_lib.trainers.stacked import Stack, State
+from semantica_lib.trainers.stacked import NEVER, Stack, State
 
 # Sequences of all trials that are measured together: on a processor more leave the cache.
 AT_ONCE = {True: 10_000, False: 1_000_000}
 
 
 def record(stack: Stack, state: State, step: int, steps: int, history: History) -> None:
-    """Add to the history what is due at this step, in a training of ``steps`` steps."""
-    own = stack.settings
+    """Add to the history what is due at this step, in a training of ``steps`` steps.
+
+    Of a trial that has diverged all is nan: it was not there to be measured.
+    """
+    own, going = stack.settings, (state.stopped == NEVER)[:, None]
+    state = replace(state, flat=state.flat.where(going, math.nan))
     if history.due("record_steps", step, own.record_every, steps):
         tables = torch.stack(stack.tables(state), 1).float()
         history.add(record_steps=state.step, tables=tables)
@@ -49,10 +54,10 @@ def table_gradient(stack: Stack, state: State) -> Tensor:
     batch, drop = stack.batch(state, stack.traits), stack.dropout(state)
     views = stack.layout.views(state.flat)
 
-    def total(table: Tensor, output: Tensor) -> Tensor:
-        return stack.loss(views | {INPUT: table, OUTPUT: output}, batch, drop).sum()
-
-    pulls = torch.func.grad(total, (0, 1))(views[INPUT], views[OUTPUT])
+    # not by torch.func, which takes seconds to import what it needs
+    table, output = (views[name].detach().requires_grad_() for name in (INPUT, OUTPUT))
+    loss = stack.loss(views | {INPUT: table, OUTPUT: output}, batch, drop).sum()
+    pulls = torch.autograd.grad(loss, (table, output))
     one, other = (pull.flatten(1).double() for pull in pulls)
     cosine = torch.nn.functional.cosine_similarity(one, other)
     return torch.stack([one.norm(dim=1), other.norm(dim=1), cosine], 1)
@@ -79,9 +84,9 @@ def measure(stack: Stack, state: State) -> tuple[Tensor, Tensor, Tensor]:
         joint = joint[stack.kind]
         hidden, log_probability = stack.predict(views, tokens[None])
         best = log_probability.argmax(1)[:, None, None].expand(-1, len(SPLITS), -1, -1)
-        accuracy = joint.gather(2, best).sum((2, 3)).T  # (split, trial)
         loss = -torch.einsum("tpsc,tsc->pt", joint, log_probability.double())
-        values = values + torch.stack([accuracy, loss], 1)
+        accuracy = joint.gather(2, best).sum((2, 3)).T.where(~loss.isnan(), math.nan)
+        values = values + torch.stack([accuracy, loss], 1)  # (split, quantity, trial)
         of_bit = joint[:, -1, : task.symbols].split([len(task.zero_dst), len(task.one_dst)], 1)
         weight = torch.stack([own.sum(1) for own in of_bit], 1)  # (trial, bit, case)
         norm = hidden.double().norm(dim=1)[:, None]  # (trial, 1, case)

@@ -5,6 +5,7 @@ function of (seed, step, row), and its rate one of the step: so parameters, the 
 moments and the step are all there is to keep, and a resumed run ends with a straight one's bits.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils import get_total_norm
 
 from semantica_lib.datasets.corpora import corpus
 from semantica_lib.datasets.mlm import BROKEN, HOLDS, Batch, MlmTask
@@ -22,6 +24,7 @@ from semantica_lib.settings.language import MlmSettings
 from semantica_lib.trainers.history import History
 from semantica_lib.trainers.reporting import Report
 from semantica_lib.trainers.schedule import warmed_cosine
+from semantica_lib.trainers.stacked import NEVER
 
 # What is measured, in the order of the stored values: the splits, and of the validation split the
 # places whose word is of a class.
@@ -91,17 +94,28 @@ class Trial:
         )
         self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
 
-    def step(self, number: int) -> None:
-        """One step of the optimizer, on this process's share of the step's rows."""
+    def step(self, number: int) -> bool:
+        """One step of the optimizer, on this process's share of the step's rows.
+
+        Returns:
+            Whether loss, parameters and moments are finite; if not, the step was taken back.
+        """
         own, us = self.own, self.accelerator
+        before = {name: value.detach().clone() for name, value in self.state().items()}
         batch = self.task.batch(number, own.batch_size, us.process_index, us.num_processes)
         rate = float(warmed_cosine(own, torch.tensor(number)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         logits, targets = self._predict(self.wrapped, batch)
-        us.backward(functional.cross_entropy(logits, targets))
+        loss = functional.cross_entropy(logits, targets)
+        us.backward(loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        numbers = [us.reduce(loss.detach(), "mean"), *self.state().values()]
+        finite = bool(get_total_norm(numbers, math.inf).isfinite())
+        if not finite:
+            self.restore({**before, "step": torch.tensor(number)})
+        return finite
 
     def _predict(self, model: torch.nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits ``(place, vocabulary)`` and what was expected ``(place,)``."""
@@ -132,12 +146,13 @@ class Trial:
         for some in zip(*(own.split(AT_ONCE) for own in sample), strict=True):
             logits, targets = self._predict(self.model, Batch(*some))
             losses = functional.cross_entropy(logits.double(), targets, reduction="none")
-            scores.append(torch.stack([(logits.argmax(1) == targets).double(), losses]).cpu())
+            right = (logits.argmax(1) == targets).double().where(~losses.isnan(), math.nan)
+            scores.append(torch.stack([right, losses]).cpu())
         return torch.cat(scores, 1)
 
     def state(self) -> dict[str, Tensor]:
         """Parameters and moments, by name."""
-        found = {f"model.{name}": value for name, value in self.model.named_parameters()}
+        found = {f"model.{name}": value.data for name, value in self.model.named_parameters()}
         for i, kept in self.optimizer.state_dict()["state"].items():
             found |= {f"{short}.{self.names[i]}": kept[name] for short, name in NAMES.items()}
         return found
@@ -149,11 +164,11 @@ class Trial:
                 parameter.copy_(tensors[f"model.{name}"])
         state = {
             i: {"step": tensors["step"].float()}
-            | {name: tensors[f"{short}.{self.names[i]}"] for short, name in NAMES.items()}
-            for i in range(len(self.names))
+            | {name: tensors[f"{short}.{own}"] for short, name in NAMES.items()}
+            for i, own in enumerate(self.names)
+            if f"first.{own}" in tensors  # not before the first step
         }
-        whole = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({**whole, "state": state if int(tensors["step"]) else {}})
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
 
 def train(
@@ -166,25 +181,31 @@ def train(
     """Train a trial to ``steps``, from a checkpoint's tensors or from the beginning.
 
     As :func:`semantica_lib.trainers.training.train`. Of several processes all call it alike; the
-    first measures and keeps, and ``going_on`` answering False in any of them stops all.
+    first measures and keeps, and ``going_on`` answering False in any of them stops all. A trial
+    that diverges stops as one of a :class:`semantica_lib.trainers.stacked.State` does.
     """
     own, us, step, history = trial.own, trial.accelerator, 0, History(start or {})
+    stopped = NEVER
     if start is not None:
         trial.restore(start)
-        step = int(start["step"])
+        step, stopped = int(start["step"]), int(start.get("stopped", NEVER))
 
     def checkpoint() -> None:
         if us.is_main_process:
-            marks = {"seeds": torch.tensor([trial.task.seed]), "step": torch.tensor(step)}
+            marks = {"seeds": [trial.task.seed], "stopped": [stopped], "step": step}
+            marks = {name: torch.tensor(value) for name, value in marks.items()}
             keep({**marks, **trial.state(), **history.tensors()})
 
     def observe() -> None:
         if not us.is_main_process:
             return
+        seen, lost, now = history.series, stopped < NEVER, torch.tensor(step)
         if history.due("record_steps", step, own.record_every, steps):
-            history.add(record_steps=torch.tensor(step), tables=trial.tables())
+            tables = math.nan * seen["tables"][-1] if lost else trial.tables()
+            history.add(record_steps=now, tables=tables)
         if history.due("measured_steps", step, own.validate_every, steps):
-            history.add(measured_steps=torch.tensor(step), measured=trial.measure())
+            measured = math.nan * seen["measured"][-1] if lost else trial.measure()
+            history.add(measured_steps=now, measured=measured)
 
     def agreed(step: int, stop: bool) -> bool:
         if us.num_processes == 1:
@@ -195,7 +216,8 @@ def train(
     observe()
     report = Report(checkpoint, going_on, agreed)
     while step < steps:
-        trial.step(step)
+        if stopped == NEVER and not trial.step(step):
+            stopped = step
         step += 1
         observe()
         if report.stops(step):

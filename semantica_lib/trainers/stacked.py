@@ -23,12 +23,20 @@ NEVER = 2**62  # the step of what does not happen
 
 @dataclass(frozen=True)
 class State:
-    """A stack of trials between two steps."""
+    """A stack of trials between two steps.
+
+    A trial diverges at its first step whose loss, or whose parameters or moments after it, are not
+    all finite. It stops before that step, for good; the others go on as if it were not there.
+    ``stopped`` is how many steps it has done, all of them finite: ``step - 1`` just after the one
+    at which it diverged, and its parameters and moments are those of then. It is NEVER of a trial
+    that has not diverged.
+    """
 
     seeds: Tensor  # (trial,)
     flat: Tensor  # (trial, parameter): the parameters
     first: Tensor  # (trial, parameter), and second: AdamW's moments
     second: Tensor
+    stopped: Tensor  # (trial,) int64: the steps done by a trial that diverged; else NEVER
     step: Tensor  # 0-d: how many are done
 
 
@@ -123,7 +131,8 @@ class Stack:
             rows.append(self.layout.flat(named | ({OUTPUT: named[INPUT]} if tie else {})))
         flat = torch.stack(rows).to(self.device, self.dtype)
         zero = torch.zeros_like(flat)
-        return State(self.seeds, flat, zero, zero.clone(), torch.tensor(0, device=self.device))
+        never, step = torch.full_like(self.seeds, NEVER), torch.tensor(0, device=self.device)
+        return State(self.seeds, flat, zero, zero.clone(), never, step)
 
     def tables(self, state: State) -> tuple[Tensor, Tensor]:
         """Input and output embeddings, each ``(trial, symbol, feature)``."""
@@ -187,15 +196,26 @@ class Stack:
             gradient = torch.where(joined[:, None], self._as_one(gradient), gradient)
         if own.optimizer == "adam":
             gradient = gradient + traits.scales[:, 2:].to(self.dtype) * state.flat
-        kept, rate, scale = self._factors(state.step, traits)[:, None].unbind(-1)
+        kept, rate, scale = self.factors(state.step, traits)[:, None].unbind(-1)
+        first, second = state.first, state.second
         if own.optimizer == "sgd":
             flat = kept * state.flat - rate * gradient
-            return State(state.seeds, flat, state.first, state.second, state.step + 1), losses
-        beta1, beta2 = own.betas
-        first = torch.lerp(state.first, gradient, 1 - beta1)
-        second = beta2 * state.second + (1 - beta2) * gradient * gradient
-        flat = kept * state.flat - rate * first / (second.sqrt() * scale + own.eps)
-        return State(state.seeds, flat, first, second, state.step + 1), losses
+        else:
+            beta1, beta2 = own.betas
+            first = torch.lerp(first, gradient, 1 - beta1)
+            second = beta2 * second + (1 - beta2) * gradient * gradient
+            flat = kept * state.flat - rate * first / (second.sqrt() * scale + own.eps)
+        # a first moment that is not finite makes such a parameter, too
+        finite = losses.isfinite() & (flat.isfinite() & second.isfinite()).all(1)
+        stopped = torch.where(finite, state.stopped, state.stopped.minimum(state.step))
+        going = (stopped == NEVER)[:, None]
+        flat, first, second = (
+            torch.where(going, made, before)
+            for made, before in zip(
+                (flat, first, second), (state.flat, state.first, state.second), strict=True
+            )
+        )
+        return State(state.seeds, flat, first, second, stopped, state.step + 1), losses
 
     def _as_one(self, gradient: Tensor) -> Tensor:
         """The gradient of two tables that are to move as one."""
@@ -203,7 +223,7 @@ class Stack:
         views[INPUT] = views[OUTPUT] = views[INPUT] + views[OUTPUT]
         return torch.cat([views[name].flatten(1) for name in self.layout.names], 1)
 
-    def _factors(self, step: Tensor, traits: Traits) -> Tensor:
+    def factors(self, step: Tensor, traits: Traits) -> Tensor:
         """The optimizer's factors at this step under the schedule, ``(trial, 3)``."""
         own, decay = self.settings, traits.scales[:, 2]
         rate = schedule.rate(own, step, traits.scales[:, :2])
@@ -224,7 +244,7 @@ class Stack:
         def step(*tensors: Tensor) -> tuple[Tensor, ...]:
             traits, state = Traits(*tensors[:count]), State(*tensors[count:])
             state, losses = self.update(state, self.batch(state, traits), traits)
-            return losses, state.flat, state.first, state.second, state.step
+            return losses, *list(vars(state).values())[1:]
 
         run = compiled(step, self.device) if steps >= EAGER_BELOW else step
         if self.device == "cpu":

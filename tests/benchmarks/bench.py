@@ -2,11 +2,15 @@
 
 For every experiment, or those named, it prints ``NAME MS ms RATIOx``: milliseconds of a step of ten
 trials here (mean of tied and untied), and how many times as long ten runs of the plain loop take
-for it. All is measured on one thread in one process an experiment, by turns: a busy machine then
-slows all alike. A figure is the median over the rounds. The rest of what was measured goes to
-stderr and to ``book/results/bench.json``; what a hundred trials take is null there where ten are
-too slow for it. The bound there is what a step costs at least (see ``bound.py``) at the peaks that
-the same process measures, the share how much of the time that explains.
+for it. Where the kernel trains it, further lines tell what another engine takes and how many times
+as long that is: ``NAME/compiled`` and ``NAME/compiled-100`` (the general path, compiled, of ten and
+of a hundred trials), ``NAME/avx2`` and ``NAME/avx2-100`` (the kernel built for such processors; its
+ratio is the general path's time over its own). All is measured on one thread in one process an
+experiment, by turns: a busy machine then slows all alike. A figure is the median over the rounds.
+The rest of what was measured goes to stderr and to ``book/results/bench.json``; what a hundred
+trials take is null there where ten are too slow for it. The bound there is what a step costs at
+least (see ``bound.py``) at the peaks that the same process measures, the share how much of the time
+that explains.
 """
 
 import argparse
@@ -41,6 +45,8 @@ from semantica_lib.files import ROOT, write_whole
 from semantica_lib.settings.catalogue import find, xor_experiments
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers.compiling import Uncompiled
+from semantica_lib.trainers.engines import Engine, engine, general, of_kernel
+from semantica_lib.trainers.kernel import Kernel, serves
 from semantica_lib.trainers.stacked import Stack, xor_task
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # as pytest does
@@ -48,7 +54,8 @@ import bound
 from plain import PlainModel, optimizer_and_schedule
 
 FILE = ROOT / "book" / "results" / "bench.json"
-TRIALS, MANY = 10, 100
+TRIALS, MANY, MOST = 10, 100, 1000
+AVX2 = ("-march=x86-64-v3",)
 SLOW_MS = 5.0  # of ten trials a step: beyond it a hundred would take minutes to measure
 ROUNDS, ROUND_SECONDS = 9, 0.3  # odd, so that the median is one that was measured
 WARM = 5  # steps
@@ -106,17 +113,32 @@ def plain_loop(own: Settings, tied: bool, device: str = "cpu") -> Callable[[int]
     return advance
 
 
-def our_loop(own: Settings, tied: bool, trials: int) -> Callable[[int], None]:
-    """The same for a stack of trials of this library."""
+Choose = Callable[[Stack, int], Engine]
+
+
+def our_loop(
+    own: Settings, tied: bool, trials: int, choose: Choose = engine
+) -> Callable[[int], None]:
+    """The same for a stack of trials of this library.
+
+    Args:
+        choose: its engine, the fastest if it is not said.
+    """
     stack = Stack(own, range(trials), tied)
-    state, step = stack.initial(), stack.stepper(own.steps)
+    state, chosen = stack.initial(), choose(stack, own.steps)
 
     def advance(steps: int) -> None:
         nonlocal state
-        for _ in range(steps):
-            state, _ = step(state)
+        while steps:
+            count = min(steps, chosen.most)
+            state, steps = chosen.advance(state, count), steps - count
 
     return advance
+
+
+def avx2(stack: Stack, steps: int) -> Engine:
+    """The kernel as processors without AVX-512 have it."""
+    return of_kernel(Kernel(stack, AVX2))
 
 
 def seconds(advance: Callable[[int], None], steps: int) -> float:
@@ -199,14 +221,28 @@ def measure(name: str) -> dict[str, Any]:
     own = find(name)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", Uncompiled)
-        loops = {f"{TRIALS} {tie}": our_loop(own, tied, TRIALS) for tie, tied in TIES.items()}
-        compiling = {tie: seconds(loops[f"{TRIALS} {tie}"], 1) for tie in TIES}
-        peak = peak_mb()
-        if 1000 * statistics.mean(map(step_seconds, loops.values())) <= SLOW_MS:
-            many = {f"{MANY} {tie}": our_loop(own, tied, MANY) for tie, tied in TIES.items()}
-            for loop in many.values():
-                seconds(loop, 1)  # compile
-            loops |= many
+        loops, first = {}, {}
+
+        def add(kind: str, trials: int, choose: Choose = engine) -> None:
+            for tie, tied in TIES.items():
+                start = time.perf_counter()
+                loop = loops[f"{kind} {tie}"] = our_loop(own, tied, trials, choose)
+                loop(1)
+                first[f"{kind} {tie}"] = time.perf_counter() - start
+
+        add(f"{TRIALS}", TRIALS)
+        peaks_mb = {TRIALS: peak_mb()}
+        kernel = serves(Stack(own, [0], False))
+        if kernel:
+            add(f"{MOST}", MOST)
+            peaks_mb[MOST] = peak_mb()
+            add(f"avx2 {TRIALS}", TRIALS, avx2)
+            add(f"avx2 {MANY}", MANY, avx2)
+            add(f"compiled {TRIALS}", TRIALS, general)
+            add(f"compiled {MANY}", MANY, general)
+        slow = statistics.mean(step_seconds(loops[f"{TRIALS} {tie}"]) for tie in TIES)
+        if kernel or 1000 * slow <= SLOW_MS:
+            add(f"{MANY}", MANY)
     for tie, tied in TIES.items():
         loops[f"plain {tie}"] = plain_loop(own, tied)
     gc.collect()
@@ -215,8 +251,10 @@ def measure(name: str) -> dict[str, Any]:
     return {
         **found,
         "bound": bounded(own, found["ms_a_step"]["mean"], peaks()),
-        "compile_s": rounded(compiling),
-        "peak_memory_mb": peak,
+        "engine": engine(Stack(own, [0], False), own.steps).name,
+        "compile_s": rounded({tie: first[f"{TRIALS} {tie}"] for tie in TIES}),
+        "peak_memory_mb": peaks_mb[TRIALS],
+        "peak_memory_mb_1000_trials": peaks_mb.get(MOST),
         "compiled": not any(issubclass(w.category, Uncompiled) for w in caught),
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),
@@ -234,11 +272,31 @@ def figures(ms: dict[str, float]) -> dict[str, Any]:
 
     plain = each("plain")
     found: dict[str, Any] = {"plain_ms_a_step": rounded(plain)}
-    for trials, suffix in ((TRIALS, ""), (MANY, "_100_trials")):
+    for kind in ("compiled", "avx2"):
+        both = {f"{trials}": each(f"{kind} {trials}") for trials in (TRIALS, MANY)}
+        found[f"{kind}_ms_a_step"] = {n: rounded(own) for n, own in both.items() if own} or None
+    for trials, suffix in ((TRIALS, ""), (MANY, "_100_trials"), (MOST, "_1000_trials")):
         ours = each(trials)
         found[f"ms_a_step{suffix}"] = ours and rounded(ours)
         found[f"ratio{suffix}"] = ours and significant(trials * plain["mean"] / ours["mean"])
         found[f"trial_steps_a_second{suffix}"] = ours and significant(1000 * trials / ours["mean"])
+    return found
+
+
+def lines(name: str, figure: dict[str, Any]) -> list[str]:
+    """What is printed of an experiment."""
+
+    def line(name: str, ms: float, ratio: float) -> str:
+        return f"{name} {ms:.{2 if ms >= 1 else 4}f} ms {ratio:.{0 if ratio >= 20 else 1}f}x"
+
+    found = [line(name, figure["ms_a_step"]["mean"], figure["ratio"])]
+    for trials, suffix in ((TRIALS, ""), (MANY, "_100_trials")):
+        ms, end = figure[f"ms_a_step{suffix}"], "" if trials == TRIALS else f"-{trials}"
+        for kind in ("compiled", "avx2") if figure["compiled_ms_a_step"] else ():
+            general = figure["compiled_ms_a_step"][f"{trials}"]["mean"]
+            own = figure[f"{kind}_ms_a_step"][f"{trials}"]["mean"]
+            ratio = general / (ms["mean"] if kind == "compiled" else own)
+            found.append(line(f"{name}/{kind}{end}", own, ratio))
     return found
 
 
@@ -287,7 +345,7 @@ def main() -> None:
         for name in tqdm(names, file=sys.stderr, disable=None):
             figure = pool.submit(measure, name).result()
             figure["warm_s"] = pool.submit(warm, name).result()  # another process, the same cache
-            print(f"{name} {figure['ms_a_step']['mean']:.2f} ms {figure['ratio']:.0f}x", flush=True)
+            print("\n".join(lines(name, figure)), flush=True)
             print(json.dumps(figure, indent=1), file=sys.stderr)
             stored[name] = figure
             write_whole(FILE, (json.dumps(stored, indent=1, sort_keys=True) + "\n").encode())

@@ -182,7 +182,7 @@ def trials() -> list[tuple[Settings, int, bool]]:
 def checkpoint(trials: list[tuple[Settings, int, bool]]) -> dict[str, Tensor]:
     """Of a mixed stack, with everything that a checkpoint can hold."""
     kept = ended(trials)
-    state = {"seeds", "flat", "first", "second", "step"}
+    state = {"seeds", "flat", "first", "second", "stopped", "step"}
     assert kept.keys() == state | {*History.SERIES, "best", "best_step", "best_loss"}
     return kept
 

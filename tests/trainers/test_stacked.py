@@ -10,8 +10,10 @@ another place it holds too until some string of a batch masks it, so mixers are 
 enough for every place to be masked at the first step.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,10 +27,10 @@ from semantica_lib.models import encoders
 from semantica_lib.models.stack import plain_parameters
 from semantica_lib.settings.catalogue import find, settings
 from semantica_lib.settings.xor import SIZES, Settings
-from semantica_lib.trainers import measuring, reporting, stacked, training
+from semantica_lib.trainers import engines, measuring, reporting, stacked
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.measuring import measure, table_gradient
-from semantica_lib.trainers.stacked import Stack, State
+from semantica_lib.trainers.stacked import NEVER, Stack, State
 from semantica_lib.trainers.training import train
 
 STEPS = 100
@@ -74,8 +76,8 @@ class Run(NamedTuple):
     state: State
 
 
-def advanced(stack: Stack, advance: Advance, steps: int = STEPS) -> Run:
-    state, losses = stack.initial(), []
+def advanced(stack: Stack, advance: Advance, steps: int = STEPS, start: State | None = None) -> Run:
+    state, losses = start or stack.initial(), []
     for _ in range(steps):
         state, loss = advance(state)
         losses.append(loss)
@@ -309,9 +311,7 @@ def test_training_is_that_of_the_original(
     run = reference(f"{name}-{'tied' if tied else 'untied'}")
     stack = Stack(find(name), [42], tied)
     flat = stack.layout.flat(of_the_original(run, "init"))[None]
-    state = State(
-        stack.seeds, flat, torch.zeros_like(flat), torch.zeros_like(flat), torch.tensor(0)
-    )
+    state = replace(stack.initial(), flat=flat)
     losses = []
     for tokens, targets in zip(run["tokens"], run["targets"], strict=True):
         batch = Batch(
@@ -405,14 +405,14 @@ def compiled_run() -> Callable[[Settings, Iterable[int], bool], Run]:
     """The steps of a stack, compiled; a shape is compiled once."""
     kept: dict[tuple, tuple[Stack, Advance]] = {}
 
-    def run(own: Settings, seeds: Iterable[int], tied: bool) -> Run:
+    def run(own: Settings, seeds: Iterable[int], tied: bool, start: State | None = None) -> Run:
         key = own, tuple(seeds), tied
         if key not in kept:
             stack = Stack(own, key[1], tied)
             kept[key] = stack, stack.stepper(stacked.EAGER_BELOW)
         with warnings.catch_warnings():
             warnings.simplefilter("error", Uncompiled)
-            return advanced(*kept[key])
+            return advanced(*kept[key], start=start)
 
     return run
 
@@ -459,6 +459,23 @@ def test_compiled_training_is_the_same_bit_for_bit_a_second_time(
         assert torch.equal(first.losses, second.losses)
         for one, other in zip(vars(first.state).values(), vars(second.state).values(), strict=True):
             assert torch.equal(one, other)
+
+
+def test_compiled_training_stops_a_trial_that_diverges_and_leaves_the_others_alone(
+    compiled_run: Callable[..., Run],
+) -> None:
+    """Whatever the compiler takes for granted of numbers; the others to the bit."""
+    sound, begun = compiled_run(TINY, TEN, False), Stack(TINY, TEN, False).initial()
+    start = replace(begun, flat=begun.flat.clone(), second=begun.second.clone())
+    start.flat[2] = 1e30  # finite, but the loss is not
+    start.flat[5, 7], start.second[8, 3] = math.nan, math.inf
+    run = compiled_run(TINY, TEN, False, start)
+    lost = torch.isin(torch.arange(10), torch.tensor([2, 5, 8]))
+    assert run.state.stopped.tolist() == [0 if one else NEVER for one in lost]
+    for name in ("flat", "first", "second"):
+        value, before = getattr(run.state, name), getattr(start, name)
+        assert torch.equal(value[~lost], getattr(sound.state, name)[~lost])
+        torch.testing.assert_close(value[lost], before[lost], rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.long
@@ -684,7 +701,7 @@ def test_steps_launched_together_train_and_record_the_same(
     own = settings({"bits": 3, "record_every": 4, "validate_every": 6, "keep_every": 7})
     stack, one, other = Stack(own, [42, 43], False), [], []
     train(stack, 30, None, one.append)
-    monkeypatch.setattr(training, "steps_a_launch", lambda device: many)
+    monkeypatch.setattr(engines, "steps_a_launch", lambda device: many)
     train(stack, 30, None, other.append)
     assert one[-1].keys() == other[-1].keys()
     for name, value in one[-1].items():

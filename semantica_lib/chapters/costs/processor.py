@@ -161,6 +161,29 @@ def _speed(name: str, one: Row) -> dict[str, str]:
     }
 
 
+def engines(found: Bench) -> str:
+    """What the kernel's steps take beside the general path's, of the experiments that it serves."""
+    rows = []
+    for name, one in found.items():
+        for trials, end in ((TRIALS, ""), (100, "_100_trials")):
+            if ours := one.get("compiled_ms_a_step") and one[f"ms_a_step{end}"]:
+                general, avx2 = (
+                    one[f"{kind}_ms_a_step"][f"{trials}"]["mean"] for kind in ("compiled", "avx2")
+                )
+                rows.append(
+                    {
+                        "experiment": name,
+                        "trials": f"{trials}",
+                        f"{one['engine']}, ms a step": number(ours["mean"]),
+                        "general path, ms": number(general),
+                        "ratio": f"{number(general / ours['mean'])}×",
+                        "kernel, AVX2, ms": number(avx2),
+                        "its ratio": f"{number(general / avx2)}×",
+                    }
+                )
+    return table_of(rows, UNMEASURED)
+
+
 def whole(value: float | None) -> str:
     """Three digits, thousands apart."""
     return NONE if value is None else f"{float(f'{value:.3g}'):,.0f}"

@@ -1,0 +1,88 @@
+"""Building the project's own C++ for this processor, once: what is built is kept for later."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from semantica_lib.files import ROOT
+
+SOURCES = Path(__file__).with_name("native")
+HERE = ("-march=native",) if platform.machine() in ("x86_64", "AMD64") else ("-mcpu=native",)
+# No errno and no traps, but every rule on what is not a number: divergence has to be seen.
+FLAGS = (
+    "-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-fno-exceptions", "-fno-rtti",
+    "-w", "-shared", "-fPIC",
+)  # fmt: skip
+COMPILERS = ("c++", "g++", "clang++")
+
+
+class NotBuilt(Exception):
+    """There is no compiler, or it could not build this."""
+
+
+def library(source: str, shape: Mapping[str, int], flags: Sequence[str] = HERE) -> ctypes.CDLL:
+    """A source of ``trainers/native``, compiled for a shape and loaded.
+
+    It is kept by all that it depends on: sources, shape, flags and processor.
+
+    Args:
+        shape: the constants that it is compiled with.
+        flags: what processor it is for.
+
+    Raises:
+        NotBuilt: with the reason.
+    """
+    asked = [*FLAGS, *flags, *(f"-D{name}={value}" for name, value in shape.items())]
+    sources = [path.read_bytes() for path in sorted(SOURCES.iterdir())]
+    key = hashlib.sha256(repr((source, asked, sources, _processor())).encode()).hexdigest()[:16]
+    name = f"{Path(source).stem}-{key}.so"
+    kept = _folder()
+    if kept and (kept / name).exists() and _own(kept / name):
+        return ctypes.CDLL(str(kept / name))
+    with tempfile.TemporaryDirectory(dir=kept) as aside:  # only this user can write there
+        built = Path(aside) / name
+        _compile([*asked, str(SOURCES / source), "-o", str(built)])
+        if kept:
+            built = built.replace(kept / name)
+        return ctypes.CDLL(str(built))
+
+
+def _compile(arguments: Sequence[str]) -> None:
+    named = os.environ.get("CXX")
+    found = next(filter(None, map(shutil.which, [named] if named else COMPILERS)), None)
+    if found is None:
+        raise NotBuilt(f"no C++ compiler ({named or ', '.join(COMPILERS)})")
+    done = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NotBuilt(" ".join(done.stderr.split())[:200] or f"{found} ended {done.returncode}")
+
+
+def _folder() -> Path | None:
+    """Where what is built is kept, if nobody else can write there."""
+    folder = ROOT / ".cache" / "kernels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if _own(folder) and os.access(folder, os.W_OK) else None
+
+
+def _own(path: Path) -> bool:
+    """Whether it is this user's, and nobody else can write it."""
+    about = path.stat()
+    return about.st_uid == os.geteuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _processor() -> str:
+    """What tells processors apart for which the compiler makes different code."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    known = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
+    return f"{platform.machine()} {sorted(known) or platform.processor()}"

@@ -1,0 +1,59 @@
+"""What trains a stack: the kernel where it has the stack's shape, else the general path."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from semantica_lib.trainers.building import NotBuilt
+from semantica_lib.trainers.compiling import Uncompiled
+from semantica_lib.trainers.kernel import Kernel, serves
+from semantica_lib.trainers.launching import launched, steps_a_launch
+from semantica_lib.trainers.stacked import EAGER_BELOW, Stack, State
+
+GENERAL = "general path"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """So many steps of a stack at a time."""
+
+    name: str
+    most: int  # steps of a call
+    advance: Callable[[State, int], State]
+
+
+def engine(stack: Stack, steps: int) -> Engine:
+    """The fastest there is for a stack on this machine.
+
+    Args:
+        steps: how long the run will be in all; it decides whether compiling pays.
+    """
+    if steps >= EAGER_BELOW and serves(stack):
+        try:
+            return of_kernel(Kernel(stack))
+        except (NotBuilt, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            warnings.warn(
+                f"training without the kernel, which is slower: {reason}", Uncompiled, stacklevel=2
+            )
+    return general(stack, steps)
+
+
+def of_kernel(kernel: Kernel) -> Engine:
+    """The kernel as an engine."""
+    return Engine(kernel.name, kernel.most, lambda *call: kernel.advance(*call)[0])
+
+
+def general(stack: Stack, steps: int) -> Engine:
+    """The stack's own step, compiled where that is possible and pays."""
+    step, many = stack.stepper(steps), steps_a_launch(stack.device)
+    launch = launched(lambda state: step(state)[0], many, stack.device)
+
+    def advance(state: State, count: int) -> State:
+        if count == many:
+            return launch(state)
+        for _ in range(count):
+            state, _ = step(state)
+        return state
+
+    return Engine(GENERAL, many, advance)

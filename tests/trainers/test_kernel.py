@@ -1,0 +1,278 @@
+"""The kernel against the definition: the stack's own step in PyTorch, uncompiled.
+
+In double precision, where exp and erf are the C library's, and as it trains. The keys' bias has no
+true gradient (see test_stacked), so it is left out.
+"""
+
+import ctypes
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from test_stacked import assert_same_parameters, parameters, uncompiled
+from torch import Tensor
+
+from semantica_lib.settings.catalogue import find, settings
+from semantica_lib.trainers import building, engines
+from semantica_lib.trainers.building import HERE, SOURCES, NotBuilt, library
+from semantica_lib.trainers.compiling import Uncompiled
+from semantica_lib.trainers.kernel import Kernel, serves, shape
+from semantica_lib.trainers.stacked import EAGER_BELOW, NEVER, Stack, State
+
+pytestmark = pytest.mark.skipif(
+    not any(map(shutil.which, building.COMPILERS)), reason="no C++ compiler"
+)
+REAL, QUICK = torch.float64, (*HERE, "-O1")  # quick to compile
+MAIN = settings({"schedule_period": 60})
+# Trials that differ in all that trials of a stack may differ in.
+MIXED = [
+    ({}, True), ({"zero_dst": [1.0, 0.0], "weight_decay": 1.0}, False),
+    ({"zero_dst": [0.0, 1.0], "learning_rate": 2e-3}, False), ({"untie_at": 15}, True),
+    ({"equal_start": True, "learning_rate_min": 1e-4}, True),
+]  # fmt: skip
+CASES: dict[str, tuple[dict[str, Any], Any]] = {
+    "mixed": ({}, None),
+    "exact": ({"expectation": "exact"}, None),
+    "lies": ({"near_synonym": 0.3}, [True, False]),
+    "sgd": ({"optimizer": "sgd", "learning_rate": 0.5}, True),
+    "adam": (
+        {"optimizer": "adam", "schedule": "constant", "warmup_steps": 20, "eps": 1e-8},
+        False,
+    ),
+    "other sizes": (
+        {"zero_dst": [0.5, 0.2, 0.3], "one_dst": [0.1, 0.2, 0.3, 0.4], "bits": 5}
+        | {"embedding_size": 6, "feedforward_size": 3, "activation": "relu", "betas": [0.8, 0.99]},
+        [False, True],
+    ),
+}
+
+
+def made(values: dict[str, Any], ties: Any, dtype: torch.dtype = REAL) -> Stack:
+    """Three trials, or one for each tie; without ties those that are mixed."""
+    if values.get("schedule", "cosine") == "cosine":
+        values = {"schedule_period": 60, **values}
+    if ties is None:
+        each = [settings({**values, **own}) for own, _ in MIXED]
+        return Stack(each, range(42, 47), [tied for _, tied in MIXED], dtype=dtype)
+    own = settings(values)
+    count = len(ties) if isinstance(ties, list) else 3
+    return Stack(own, range(42, 42 + count), ties, dtype=dtype)
+
+
+def assert_same(stack: Stack, ours: State, theirs: State, tolerance: float) -> None:
+    for trial in range(len(stack.seeds)):
+        one, other = (parameters(stack, state, trial) for state in (ours, theirs))
+        assert_same_parameters(one, {n: v.to(ours.flat.dtype) for n, v in other.items()}, tolerance)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_hundred_steps_are_those_of_the_definition(case: str) -> None:
+    stack = made(*CASES[case])
+    assert serves(stack)
+    state, losses = Kernel(stack, QUICK).advance(stack.initial(), 100)
+    expected = uncompiled(stack)
+    assert_same(stack, state, expected.state, 1e-9)
+    torch.testing.assert_close(losses, expected.losses[-1], rtol=0, atol=1e-9)
+    assert state.step == 100 and torch.equal(state.seeds, stack.seeds)
+
+
+@pytest.mark.parametrize("expectation", ["sampled", "exact"])
+def test_the_gradient_is_that_of_the_definition(expectation: str) -> None:
+    """One step of SGD without decay at a rate of 1 takes away the gradient."""
+    plain = {"optimizer": "sgd", "schedule": "none", "learning_rate": 1.0, "weight_decay": 0.0}
+    stack = made({**plain, "expectation": expectation}, False)
+    state = stack.initial()
+
+    def total(flat: Tensor) -> Tensor:
+        return stack.loss(stack.layout.views(flat), stack.batch(state, stack.traits)).sum()
+
+    after, _ = Kernel(stack, QUICK).advance(state, 1)
+    gradient = torch.func.grad(total)(state.flat)
+    torch.testing.assert_close(state.flat - after.flat, gradient, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("name", ["transformer-small", "three-synonyms"])
+def test_as_it_trains_it_is_within_rounding_of_the_definition(name: str, tied: bool) -> None:
+    single, real = (Stack(find(name), range(3), tied, dtype=d) for d in (torch.float32, REAL))
+    state, losses = Kernel(single).advance(single.initial(), 100)
+    expected = uncompiled(real)
+    assert_same(single, state, expected.state, 1e-5)
+    torch.testing.assert_close(losses.double(), expected.losses[-1], rtol=0, atol=3e-5)
+
+
+@pytest.mark.parametrize("values", [{}, CASES["lies"][0], CASES["other sizes"][0]])
+def test_draws_are_those_of_the_task_bit_for_bit(values: dict[str, Any]) -> None:
+    stack = made(values, False)
+    kernel, symbols = Kernel(stack, QUICK), stack.task.symbols
+    room = kernel.library.room()
+    for step in (0, 1, 2**32 + 5):
+        state = replace(stack.initial(), step=torch.tensor(step))
+        batch = stack.batch(state, stack.traits)
+        expected: Counter[tuple[tuple[int, ...], int]] = Counter()
+        for tokens, target in zip(
+            batch.tokens[0].T.tolist(), batch.target[0].tolist(), strict=True
+        ):
+            expected[tuple(map(tokens.count, range(symbols + 2))), target] += 1
+        codes, hides = (torch.zeros(n, room, dtype=torch.uint32) for n in (1, 2))
+        unused = dict.fromkeys(("flat", "first", "second", "stopped", "losses"), torch.zeros(1))
+        job = kernel._job(step, 1, **unused)
+        into = [ctypes.c_void_p(x.data_ptr()) for x in (codes, hides)]
+        count = kernel.library.drawn(ctypes.byref(job), *into)
+        found: Counter[tuple[tuple[int, ...], int]] = Counter()
+        words = hides.flatten().tolist()
+        for case, code in enumerate(codes[0, :count].tolist()):
+            counts = *((code >> 3 * j) & 7 for j in range(symbols)), 1 - (code >> 31), code >> 31
+            for j in range(symbols):
+                times = (words[j // 4 * room + case] >> 8 * (j % 4)) & 255
+                found.update({(counts, j): times} if times else {})
+        assert found == expected
+
+
+def test_a_trial_has_the_same_bits_alone_and_among_many_and_in_any_calls() -> None:
+    many = Stack(MAIN, range(40), False)
+    whole, losses = Kernel(many).advance(many.initial(), 60)
+    for trial in (0, 17, 39):
+        alone = Stack(MAIN, [trial], False)
+        kernel, state = Kernel(alone), alone.initial()
+        for count in (1, 19, 40):
+            state, loss = kernel.advance(state, count)
+        for name in ("flat", "first", "second"):
+            assert torch.equal(getattr(state, name)[0], getattr(whole, name)[trial]), name
+        assert loss[0] == losses[trial]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_trial_that_diverges_stops_where_the_definition_stops_it(optimizer: str) -> None:
+    wild = [1e-3, 1e20, 1e30, 5e-4]
+    each = [settings({"optimizer": optimizer, "learning_rate": rate}) for rate in wild]
+    stack = Stack(each, range(4), [True, False, True, False])
+    kernel, state = Kernel(stack), stack.initial()
+    for count in (2, 10, 8):
+        state, _ = kernel.advance(state, count)
+    expected = uncompiled(stack, 20).state
+    assert torch.equal(state.stopped, expected.stopped)
+    assert (expected.stopped < NEVER).tolist() == [False, True, True, False]
+    assert state.flat.isfinite().all() and state.second.isfinite().all()
+    for trial in (0, 3):
+        alone = Stack(each[trial], [trial], trial == 0)
+        (after, _) = Kernel(alone).advance(alone.initial(), 20)
+        ours, other = (parameters(stack, state, trial), parameters(alone, after, 0))
+        assert all(torch.equal(ours[name], other[name]) for name in ours)
+
+
+def test_it_leaves_the_state_it_began_with_as_it_is() -> None:
+    stack = Stack(MAIN, range(3), True)
+    state = stack.initial()
+    before = state.flat.clone()
+    Kernel(stack).advance(state, 5)
+    assert torch.equal(state.flat, before) and state.step == 0
+
+
+@pytest.mark.parametrize(
+    "flags", [("-march=x86-64-v3",), ("-march=x86-64", "-DLANES=4")], ids=["AVX2", "any"]
+)
+def test_other_instructions_compute_the_same(flags: tuple[str, ...]) -> None:
+    if flags[0].endswith("v3") and "avx2" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this processor has no AVX2")
+    stack = made({}, None, torch.float32)
+    kernel = Kernel(stack, flags)
+    assert kernel.name == "kernel, " + ("AVX2" if "v3" in flags[0] else "no special instructions")
+    state, _ = kernel.advance(stack.initial(), 100)
+    assert_same(stack, state, uncompiled(made({}, None)).state, 1e-5)
+
+
+@pytest.mark.parametrize("values", [
+    {"layers": 2}, {"heads": 2}, {"dropout": 0.1}, {"batch_size": 50}, {"bits": 9},
+    {"architecture": "lstm"}, {"architecture": "mixer"}, {"embedding_size": 17},
+    {"zero_dst": [1 / 5] * 5, "one_dst": [1 / 3] * 3},
+    {"zero_dst": [1 - 2**-32, 2**-32]},
+])  # fmt: skip
+def test_what_it_has_no_shape_for_trains_by_the_general_path(values: dict[str, Any]) -> None:
+    stack = Stack(settings(values), [42], False)
+    assert not serves(stack)
+    assert engines.engine(stack, EAGER_BELOW).name == engines.GENERAL
+
+
+@examples(max_examples=5)
+@given(st.data())
+def test_any_shape_and_settings_that_it_serves(data: st.DataObject) -> None:
+    def dst(most: int) -> Any:
+        sizes = st.lists(st.integers(0, 5), min_size=1, max_size=most).filter(any)
+        return sizes.map(lambda parts: [part / sum(parts) for part in parts])
+
+    optimizer = data.draw(st.sampled_from(["adamw", "adam", "sgd"]))
+    own = settings(
+        {
+            "bits": data.draw(st.integers(2, 8)), "zero_dst": data.draw(dst(4)),
+            "one_dst": data.draw(dst(3)), "embedding_size": data.draw(st.integers(1, 7)),
+            "feedforward_size": data.draw(st.integers(1, 7)), "optimizer": optimizer,
+            "activation": data.draw(st.sampled_from(["gelu", "relu"])),
+            "expectation": data.draw(st.sampled_from(["sampled", "exact"])),
+            "learning_rate": data.draw(st.sampled_from([1e-4, 1e-2])),
+            "schedule": data.draw(st.sampled_from(["cosine", "constant", "none"])),
+        }
+        | ({"eps": 1e-6} if optimizer != "sgd" else {})
+    )  # fmt: skip
+    stack = Stack(own, [1, 2**32 - 1], data.draw(st.sampled_from([True, False])), dtype=REAL)
+    state, losses = Kernel(stack, QUICK).advance(stack.initial(), 20)
+    expected = uncompiled(stack, 20)
+    assert_same(stack, state, expected.state, 1e-7)
+    torch.testing.assert_close(losses, expected.losses[-1], rtol=0, atol=1e-9)
+
+
+def test_without_a_compiler_the_general_path_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(building, "_folder", lambda: None)
+    with pytest.warns(Uncompiled, match=r"without the kernel.*no C\+\+ compiler"):
+        assert engines.engine(Stack(MAIN, [42], False), EAGER_BELOW).name == engines.GENERAL
+
+
+def test_what_does_not_compile_says_so() -> None:
+    with pytest.raises(NotBuilt, match="error"):
+        library("transformer.cpp", {"FEATURES": 0})
+
+
+def test_what_is_built_is_kept_and_never_taken_from_where_others_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "ROOT", tmp_path)
+    constants, runs = shape(Stack(settings({"bits": 2}), [42], False)), []
+    compiled = building._compile
+    monkeypatch.setattr(building, "_compile", lambda arguments: runs.append(compiled(arguments)))
+    for _ in range(2):
+        assert library("transformer.cpp", constants, QUICK).room() > 0
+    (kept,) = (tmp_path / ".cache" / "kernels").iterdir()
+    assert len(runs) == 1 and kept.suffix == ".so"
+    kept.chmod(0o777)  # somebody else may have put another one there
+    library("transformer.cpp", constants, QUICK)
+    assert len(runs) == 2 and kept.stat().st_mode & 0o022 == 0
+    kept.parent.chmod(0o777)
+    library("transformer.cpp", constants, QUICK)
+    assert len(runs) == 3 and [kept] == list(kept.parent.iterdir())
+
+
+def test_it_compiles_for_arm(tmp_path: Path) -> None:
+    if not shutil.which("clang++"):
+        pytest.skip("no clang++ to compile for ARM with")
+    constants = [f"-D{name}={value}" for name, value in shape(Stack(MAIN, [42], False)).items()]
+    target = [
+        "--target=aarch64-linux-gnu",
+        "-ffreestanding",
+        "-c",
+        str(SOURCES / "transformer.cpp"),
+    ]
+    flags = [flag for flag in building.FLAGS if flag not in ("-shared", "-march=native")]
+    done = subprocess.run(
+        ["clang++", *flags, *constants, *target, "-o", str(tmp_path / "arm.o")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
