@@ -27,7 +27,7 @@ from semantica_lib.settings.catalogue import MlmSettings
 from semantica_lib.store.checkpoint import save_checkpoint
 from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
 from semantica_lib.trainers import stacked, training
-from semantica_lib.trainers.compiling import Uncompiled
+from semantica_lib.trainers.compiling import Compiling
 from semantica_lib.trainers.history import joined, parted, relaid
 
 
@@ -75,7 +75,7 @@ def train_all(
                     one.step, reached[id(one.stack)] = content, amount(one.stack, content)
                 elif kind == "warning" and content not in said:
                     said.add(content)
-                    warnings.warn(content, Uncompiled, stacklevel=4)
+                    warnings.warn(content, Compiling, stacklevel=4)
                 elif kind == "error":
                     one.failure = content
                 elif kind == "ended":
@@ -176,7 +176,7 @@ def _child(pipe: Any, stack: list[Group], device: str) -> None:
             return False
 
     def tell(message: Warning | str, category: type[Warning], *_: Any) -> None:
-        if issubclass(category, Uncompiled):
+        if issubclass(category, Compiling):
             pipe.send(("warning", str(message)))
 
     warnings.showwarning = tell  # the parent says it once for all stacks

@@ -10,17 +10,22 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from semantica_lib.files import ROOT
+from semantica_lib.files import COMPILED, NOWHERE, keep_compiled
 
 UNCOMPILED = (
     "training uncompiled, which is slower: compiling failed ({}); "
     "it needs a C++ compiler and Python's headers"
 )
+UNKEPT = "training uncompiled, which is slower: {}"
 RECOMPILE_LIMIT = 64  # at least so many stacks of a process, where each counts against one limit
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
-class Uncompiled(UserWarning):
+class Compiling(UserWarning):
+    """What is to be told of compiling, once."""
+
+
+class Uncompiled(Compiling):
     """Training goes on without a compiler."""
 
 
@@ -40,13 +45,19 @@ def compiled(
     apart = _for_many_stacks()
     if apart:  # what is compiled serves this function alone, so what it assumed needs no guard
         options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(ROOT / ".cache" / "inductor"))
+    why = keep_compiled()  # anew: what was there at the start may be gone
+    if os.environ[COMPILED] == NOWHERE:
+        warnings.warn(UNKEPT.format(why), Uncompiled, stacklevel=2)
+        return step
+    if why:
+        warnings.warn(why, Compiling, stacklevel=2)
     run: Callable[..., tuple[Tensor, ...]] | None = None
 
     def call(*arguments: Tensor) -> tuple[Tensor, ...]:
         nonlocal run
         if run is None:
             try:
+                _keep_headers()
                 fast = torch.compile(step, fullgraph=True, dynamic=False, options=options, **apart)
                 result, run = fast(*arguments), fast
                 return result
@@ -57,6 +68,14 @@ def compiled(
         return run(*arguments)
 
     return call
+
+
+def _keep_headers() -> None:
+    """Have compiled C++ headers lie with the rest, not in a folder that all users share."""
+    from torch._inductor import codecache
+
+    codecache._HEADER_DIR = os.path.join(os.environ[COMPILED], "headers")
+    codecache._HEADER_LOCK_DIR = os.path.join(codecache._HEADER_DIR, "locks")
 
 
 def _for_many_stacks() -> dict[str, bool]:
