@@ -1,6 +1,7 @@
 """Where the project lies, files that are whole or absent, and folders for compiled code."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -8,7 +9,8 @@ from tempfile import NamedTemporaryFile
 ROOT = Path(__file__).resolve().parents[1]  # of the checkout, from wherever it is used
 COMPILED, WHY = "TORCHINDUCTOR_CACHE_DIR", "SEMANTICA_COMPILED_WHY"  # in the environment
 NOWHERE = os.sep  # what PyTorch is told where it can keep nothing: a folder that is always there
-TRIAL = bytes(2**20)  # what is written to try a folder: as much as a compiled step
+ROOM = 2**26  # bytes that must be free: some dozens of compiled steps
+TRIAL = bytes(2**20)  # what is written to try a folder, as quotas show only then
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -62,6 +64,8 @@ def _tried(path: Path) -> Path:
         OSError, RuntimeError: why it can't be used.
     """
     path = path.expanduser().absolute().resolve()
+    if re.search(r"[\s'\"\\]", str(path)):
+        raise OSError("a compiler's command takes no space, quote or backslash in a name")
     with suppress(FileExistsError):  # a file: writing in it fails with a better reason
         path.mkdir(0o700, parents=True, exist_ok=True)
     about = path.stat()
@@ -69,8 +73,11 @@ def _tried(path: Path) -> Path:
         raise PermissionError("it belongs to another user")
     if about.st_mode & 0o022:
         raise PermissionError(f"others can write there: chmod go-w {path}")
-    if os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0):
+    disk = os.statvfs(path)
+    if disk.f_flag & getattr(os, "ST_NOEXEC", 0):
         raise PermissionError("it is mounted noexec")
+    if disk.f_blocks and disk.f_bavail * disk.f_frsize < ROOM:
+        raise OSError(f"less than {ROOM >> 20} MB free")
     with NamedTemporaryFile(dir=path) as file:
         file.write(TRIAL)
     return path
