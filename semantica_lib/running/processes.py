@@ -27,7 +27,7 @@ from semantica_lib.settings.catalogue import MlmSettings
 from semantica_lib.store.checkpoint import save_checkpoint
 from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
 from semantica_lib.trainers import stacked, training
-from semantica_lib.trainers.compiling import Compiling
+from semantica_lib.trainers.compiling import Compiling, check_variables
 from semantica_lib.trainers.history import joined, parted, relaid
 
 
@@ -105,8 +105,9 @@ def train_stack(
     """Train one stack in this process, keeping its checkpoints if asked to; whether it got there.
 
     Raises:
-        RequestError: the text here is another than that of the checkpoint.
+        RequestError: the text here is another than that of the checkpoint, or PyTorch can't start.
     """
+    check_variables()
     torch.set_num_threads(1)  # faster for products this small, and the same bits every time
     if device.startswith("cuda:"):
         torch.cuda.set_device(device)  # on which what is captured runs

@@ -12,6 +12,7 @@ from shutil import disk_usage
 import torch
 from torch import Tensor
 
+from semantica_lib.errors import RequestError
 from semantica_lib.files import COMPILED, NOWHERE, keep_compiled
 
 UNCOMPILED = (
@@ -72,6 +73,23 @@ def compiled(
         return run(*arguments)
 
     return call
+
+
+def check_variables() -> None:
+    """Refuse variables of the environment with which PyTorch cannot even compute a gradient.
+
+    Raises:
+        RequestError: the parts of PyTorch that compile, which it needs for that, can't be imported.
+    """
+    try:
+        import torch._inductor.config  # noqa: F401
+    except Exception as error:  # and they cannot be imported again in this process
+        own = (name for name in sorted(os.environ) if name.startswith(("TORCHIND", "TORCHDYN")))
+        told = ", ".join(f"{name}={os.environ[name]}" for name in own if name != COMPILED)
+        raise RequestError(
+            f"PyTorch does not start ({_reason(error)}); unset the variables that it cannot read "
+            f"(set: {told or 'none of its own'})"
+        ) from None
 
 
 def _reason(error: Exception) -> str:
