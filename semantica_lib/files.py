@@ -1,8 +1,10 @@
 """Where the project lies, files that are whole or absent, and folders for compiled code."""
 
+import errno
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -13,17 +15,35 @@ ROOM = 2**26  # bytes that must be free: some dozens of compiled steps
 TRIAL = bytes(2**20)  # what is written to try a folder, as quotas show only then
 
 
+@contextmanager
+def naming_links(path: Path) -> Iterator[None]:
+    """Write somewhere; where a link leads nowhere, as to a disk that is gone, the error says so.
+
+    Raises:
+        OSError: what is there can't be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        for link in (path, *path.parents):
+            if link.is_symlink() and not link.exists():
+                told = f"{link} is a link to {os.readlink(link)}, which is not there"
+                raise FileNotFoundError(errno.ENOENT, told) from error
+        raise
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file aside, make it durable, then give it its name in one move."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with naming_links(path):
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def code_folder(name: str, named: str = "") -> tuple[Path | None, str]:
