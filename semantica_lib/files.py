@@ -17,11 +17,7 @@ TRIAL = bytes(2**20)  # what is written to try a folder, as quotas show only the
 
 @contextmanager
 def naming_links(path: Path) -> Iterator[None]:
-    """Write somewhere; where a link leads nowhere, as to a disk that is gone, the error says so.
-
-    Raises:
-        OSError: what is there can't be written.
-    """
+    """Write somewhere: an :class:`OSError` names a link to what is gone, as a disk may be."""
     try:
         yield
     except OSError as error:
@@ -55,26 +51,18 @@ def code_folder(name: str, named: str = "") -> tuple[Path | None, str]:
     Returns:
         The folder, or None if none works; why it is not the first of them, in words.
     """
-    cache, temporary = os.environ.get("XDG_CACHE_HOME"), os.environ.get("TMPDIR")
-    places = (
-        named,
-        str(ROOT / ".cache" / name),
-        f"{cache or '~/.cache'}/semantica/{name}",
-        f"{temporary or '/tmp'}/semantica-{os.geteuid()}-{name}",
-    )
-    refused = []
-    for place in filter(None, dict.fromkeys(places)):
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    temporary = os.environ.get("TMPDIR") or "/tmp"
+    own = f"{cache}/semantica/{name}", f"{temporary}/semantica-{os.geteuid()}-{name}"
+    why = ""
+    for place in filter(None, dict.fromkeys((named, f"{ROOT}/.cache/{name}", *own))):
         try:
             path = _tried(Path(place))
+            return path, why and f"{why}; it is kept in {path}"
         except (OSError, RuntimeError) as error:  # RuntimeError: of links in a circle, of ~nobody
-            refused.append(f"{place} ({getattr(error, 'strerror', None) or error})")
-        else:
-            return path, f"{_refusal(refused)}; it is kept in {path}" if refused else ""
-    return None, _refusal(refused)
-
-
-def _refusal(refused: list[str]) -> str:
-    return f"compiled code cannot be kept in {', '.join(refused)}"
+            why += ", " if why else "compiled code cannot be kept in "
+            why += f"{place} ({getattr(error, 'strerror', None) or error})"
+    return None, why
 
 
 def _tried(path: Path) -> Path:
@@ -106,12 +94,11 @@ def _tried(path: Path) -> Path:
 def keep_compiled() -> str:
     """Have PyTorch keep compiled code in a folder that works, in this process and its children.
 
-    To be called before any part of PyTorch that compiles is imported: it makes its folder then,
-    and where it cannot, computes nothing at all.
+    Called before PyTorch's compilers are imported: they make their folder then, or fail for good.
 
     Returns:
-        Why it is not the folder of first choice, which children tell as well; empty if it is.
-        Where none works, PyTorch is given :data:`NOWHERE`, and nothing must be compiled.
+        Why it is not the first choice, in children as well; empty if it is. The folder is
+        :data:`NOWHERE` where none works: then nothing must be compiled.
     """
     named, before = os.environ.get(COMPILED, ""), os.environ.get(WHY, "")
     path, why = code_folder("inductor", "" if named == NOWHERE else named)

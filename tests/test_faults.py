@@ -8,6 +8,8 @@ each test from a fixed seed; a failure names its fault, which repeats it.
 import json
 import os
 import random
+import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,9 @@ import nbformat
 import numpy as np
 import pytest
 
+from semantica_lib import files
 from semantica_lib.errors import RequestError
+from semantica_lib.files import ROOT
 from semantica_lib.running.groups import groups_of
 from semantica_lib.settings.catalogue import Settings, settings
 from semantica_lib.store import results
@@ -296,6 +300,36 @@ def test_the_folder_of_compiled_code(
         assert ("uncompiled" in said) == (early and fault in ("nowhere", "full")), said
         assert content(at(place.runs)) == undisturbed, fault
         assert every_file(place.runs / other) == finished, fault
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("full", [False, True])
+def test_a_real_compiler_s_folder(full: bool, tmp_path: Path) -> None:
+    """Full while it compiles, or gone while the training runs, which then goes on as it was."""
+    environment = os.environ | {files.COMPILED: str(tmp_path / "cache"), files.WHY: ""}
+    environment |= {"SEMANTICA_RESULTS": str(tmp_path / "runs"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "semantica_lib.cli", "train", "mlp-small", "--device", "cpu"]
+    for text in ("bits=3", "expectation=exact", "schedule=none", "seeds=[1]", "ties=[tied]"):
+        command += ["--set", text]
+
+    def limited() -> None:  # more than a step's code, less than compiled headers
+        size = 30_000_000 if full else resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    for steps in (20_000, 21_000):
+        process = subprocess.Popen(
+            [*command, "--set", f"steps={steps}"], env=environment, preexec_fn=limited,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        said = ""
+        while not full and not re.search(r" [1-9][\d.]*k/2", said):  # it runs
+            said += process.stderr.read(1)
+            assert process.poll() is None, said
+        if not full:
+            shutil.rmtree(tmp_path / "cache")
+        out, rest = process.communicate()
+        assert process.returncode == 0 and f"step {steps:,}" in out, said + rest
+        assert (said + rest).count("training uncompiled") == full, said + rest
 
 
 @tried(4, 40)

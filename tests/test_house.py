@@ -18,6 +18,7 @@ LIBRARY = ROOT / "semantica_lib"
 # From the ground up: a room imports what is below it, never what is beside it or above.
 FLOORS = (
     ("errors", "files"),
+    ("__init__",),  # done before anything else is imported, so it needs no more than the ground
     ("settings",),
     ("datasets",),
     ("models",),
@@ -90,7 +91,7 @@ ARROWS = {module: set(imported(path)) - {module} for module, path in FILES.items
 
 
 def test_every_file_lies_in_a_room():
-    assert {room(module) for module in FILES} - set(FLOOR) == {"__init__"}
+    assert {room(module) for module in FILES} <= set(FLOOR)
     assert {path.stem for path in LIBRARY.glob("*.py")} == ALONE
 
 
@@ -99,7 +100,7 @@ def test_imports_point_down():
         f"{module} imports {other}"
         for module, others in ARROWS.items()
         for other in others
-        if room(other) != room(module) and FLOOR.get(room(other), 0) >= FLOOR.get(room(module), 0)
+        if room(other) != room(module) and FLOOR[room(other)] >= FLOOR[room(module)]
     ]
     assert not wrong, ", ".join(wrong)
 

@@ -79,16 +79,15 @@ def check_variables() -> None:
     """Refuse variables of the environment with which PyTorch cannot even compute a gradient.
 
     Raises:
-        RequestError: the parts of PyTorch that compile, which it needs for that, can't be imported.
+        RequestError: its compilers, which it needs for that, cannot be imported, nor again.
     """
     try:
         import torch._inductor.config  # noqa: F401
-    except Exception as error:  # and they cannot be imported again in this process
-        own = (name for name in sorted(os.environ) if name.startswith(("TORCHIND", "TORCHDYN")))
-        told = ", ".join(f"{name}={os.environ[name]}" for name in own if name != COMPILED)
+    except Exception as error:
+        told = [f"{name}={text}" for name, text in os.environ.items() if "TORCH" in name]
+        told = ", ".join(sorted(told))
         raise RequestError(
-            f"PyTorch does not start ({_reason(error)}); unset the variables that it cannot read "
-            f"(set: {told or 'none of its own'})"
+            f"PyTorch does not start ({_reason(error)}); unset what it cannot read of {told}"
         ) from None
 
 
