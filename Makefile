@@ -35,7 +35,7 @@ test: env ## lint and the everyday tests, about 5 minutes on 2 cores
 test-long: env ## the tests that take longer
 	$(BIN)/python -m pytest -m long
 
-test-faults: env ## kill, cut and damage what runs, more than 200 times
+test-faults: env ## kill, cut, damage and take away what runs, more than 700 times
 	$(BIN)/python -m pytest -m faults
 
 paper: env ## train every experiment anew at paper scale (hours), then build the book

@@ -8,11 +8,13 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ WRITING = os.O_WRONLY | os.O_RDWR
 def main() -> None:
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]
     import torch
+    from torch._inductor import codecache
 
     from semantica_lib.pages import book, notebooks
     from semantica_lib.running import publish
@@ -34,7 +37,7 @@ def main() -> None:
 
     MADE.update(provenance())
     torch.set_num_threads(1)
-    assert book and notebooks and publish
+    assert book and notebooks and publish and codecache
     with tempfile.TemporaryDirectory() as folder:  # what is imported late is imported once, here
         own = {"experiment": "first", "bits": 3, "seeds": [1], "steps": 1, "device": "cpu"}
         places = {"runs": folder, "published": folder + "/published"}
@@ -82,14 +85,23 @@ def _befall(told: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (told["bytes"], resource.RLIM_INFINITY))
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL if told.get("dies") else signal.SIG_IGN)
     if "event" in told:
-        sys.addaudithook(_killer(told["event"], told["within"], told.get("names", "")))
+        sys.addaudithook(
+            _at(told["event"], told["within"], told.get("names", ""), told.get("away"))
+        )
+    if "clock" in told:
+        now = time.time
+        time.time = lambda: now() + told["clock"]
     if "user" in told:
         os.setgid(told["user"])
         os.setuid(told["user"])
 
 
-def _killer(number: int, within: str, names: str) -> Callable[[str, tuple], None]:
-    """Ends the process before the n-th time that it changes files of such names in a folder."""
+def _at(number: int, within: str, names: str, away: str | None) -> Callable[[str, tuple], None]:
+    """Before the n-th change of files of such names in a folder: ends the process, or takes away.
+
+    Args:
+        away: a folder that is gone from then on, moved aside.
+    """
     count = 0
 
     def hook(event: str, arguments: tuple) -> None:
@@ -101,21 +113,65 @@ def _killer(number: int, within: str, names: str) -> Callable[[str, tuple], None
         path = str(arguments[0]) if changes else ""
         if path.startswith(within) and re.search(names, Path(path).name):
             count += 1
-            if count >= number:
+            if count >= number and not away:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if count == number:
+                os.rename(away, f"{away}.away")
 
     return hook
+
+
+def _compiling(told: dict[str, Any]) -> None:
+    """Have each stack compiled by what stands for a compiler: it writes a file, and is slow never.
+
+    At some call of what it compiled the folder of compiled code meets with a fault.
+    """
+    import torch
+
+    from semantica_lib import files
+    from semantica_lib.trainers import stacked
+
+    folder, at, fault = Path(told["folder"]), told["step"], told["fault"]
+    cache, calls = folder / "cache", 0
+    files.ROOT = folder / "checkout"
+    os.environ |= {"HOME": str(folder / "home"), "TMPDIR": str(folder / "home")}
+    os.environ |= {files.COMPILED: str(cache), files.WHY: ""}
+    stacked.EAGER_BELOW = 0
+
+    def befall() -> None:
+        if fault == "full":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
+            return
+        shutil.rmtree(cache.resolve(), ignore_errors=True)  # of a link, what it points to
+        if fault in ("blocked", "nowhere"):
+            cache.unlink(missing_ok=True)
+            cache.write_text("no folder")
+        if fault == "nowhere":
+            for path in (files.ROOT, folder / "home"):
+                path.write_text("no folder")
+
+    def compile_(step: Callable, **_: Any) -> Callable:
+        def run(*tensors: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == at:
+                befall()
+            return step(*tensors)
+
+        (Path(os.environ[files.COMPILED]) / f"{calls}.so").write_bytes(bytes(3_000_000))
+        return run
+
+    torch.compile = compile_
 
 
 def _work(told: dict[str, Any]) -> tuple[int, str]:
     from stored import train_here
 
-    from semantica_lib.errors import RequestError, TrainingError
-    from semantica_lib.pages import notebooks
-    from semantica_lib.running import collect, processes, publish, run
+    from semantica_lib.running import collect, processes, publish
     from semantica_lib.settings.catalogue import settings
     from semantica_lib.store import results
     from semantica_lib.trainers import reporting
+    from semantica_lib.trainers.compiling import Compiling
 
     train_here(pytest.MonkeyPatch())
     reporting.KEEP_SECONDS = 0.0  # a checkpoint at every step
@@ -124,6 +180,20 @@ def _work(told: dict[str, Any]) -> tuple[int, str]:
     for module in (collect, processes, publish):  # whatever the tree is that is tested
         module.provenance = lambda: MADE | {"commit": "c" * 40, "dirty": False}
     own = settings(told["own"]) if "own" in told else None
+    if "compiling" in told:
+        _compiling(told["compiling"])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", Compiling)
+        code, said = _worked(told, own)
+    words = [str(one.message) for one in caught if issubclass(one.category, Compiling)]
+    return code, "\n".join([*([said] if said else []), *dict.fromkeys(words)])
+
+
+def _worked(told: dict[str, Any], own: Any) -> tuple[int, str]:
+    from semantica_lib.errors import RequestError, TrainingError
+    from semantica_lib.pages import notebooks
+    from semantica_lib.running import publish, run
+
     try:
         if told["work"] == "train":
             run.run(own, told.get("fresh", False))

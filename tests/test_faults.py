@@ -8,6 +8,8 @@ each test from a fixed seed; a failure names its fault, which repeats it.
 import json
 import os
 import random
+import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,9 @@ import nbformat
 import numpy as np
 import pytest
 
+from semantica_lib import files
 from semantica_lib.errors import RequestError
+from semantica_lib.files import ROOT
 from semantica_lib.running.groups import groups_of
 from semantica_lib.settings.catalogue import Settings, settings
 from semantica_lib.store import results
@@ -268,6 +272,139 @@ def test_no_permission(
         if code and place.does()[0]:
             pytest.fail(said)
         assert content(at(place.runs)) == undisturbed
+
+
+@tried(6, 60)
+def test_the_folder_of_compiled_code(
+    faults: int, place: Place, undisturbed: Mapping[str, Any], other: str
+) -> None:
+    """Taken away, in the way, full or nowhere, from one step on: training ends as without that.
+
+    Where another folder is taken, or none, a line says why, and says it once.
+    """
+    told = {"removed": "", "purged": "", "blocked": "Not a directory", "nowhere": "Not a directory",
+            "full": "File too large"}  # fmt: skip
+    steps = OWN["steps"] * 2  # of two stacks, each compiled when it begins
+    for number, chance in enumerate(drawn(faults, "compiled")):
+        place.reset(other)
+        finished = every_file(place.runs / other)
+        with tempfile.TemporaryDirectory() as folder:
+            fault, step = list(told)[number % len(told)], chance.randint(1, steps)
+            if fault == "purged":
+                (Path(folder) / "cache").symlink_to(Path(folder) / "scratch")
+            compiling = {"folder": folder, "fault": fault, "step": step}
+            code, said = place.does(compiling=compiling)
+        early = step <= OWN["steps"]  # before the second stack is compiled
+        assert code == 0 and len(said.splitlines()) == (early and bool(told[fault])), (step, said)
+        assert (told[fault] if early else "") in said
+        assert ("uncompiled" in said) == (early and fault in ("nowhere", "full")), said
+        assert content(at(place.runs)) == undisturbed, fault
+        assert every_file(place.runs / other) == finished, fault
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("full", [False, True])
+def test_a_real_compiler_s_folder(full: bool, tmp_path: Path) -> None:
+    """Full while it compiles, or gone while the training runs, which then goes on as it was."""
+    environment = os.environ | {files.COMPILED: str(tmp_path / "cache"), files.WHY: ""}
+    environment |= {"SEMANTICA_RESULTS": str(tmp_path / "runs"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "semantica_lib.cli", "train", "mlp-small", "--device", "cpu"]
+    for text in ("bits=3", "expectation=exact", "schedule=none", "seeds=[1]", "ties=[tied]"):
+        command += ["--set", text]
+
+    def limited() -> None:  # more than a step's code, less than compiled headers
+        size = 30_000_000 if full else resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    for steps in (20_000, 21_000):
+        process = subprocess.Popen(
+            [*command, "--set", f"steps={steps}"], env=environment, preexec_fn=limited,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        said = ""
+        while not full and not re.search(r" [1-9][\d.]*k/2", said):  # it runs
+            said += process.stderr.read(1)
+            assert process.poll() is None, said
+        if not full:
+            shutil.rmtree(tmp_path / "cache")
+        out, rest = process.communicate()
+        assert process.returncode == 0 and f"step {steps:,}" in out, said + rest
+        assert (said + rest).count("training uncompiled") == full, said + rest
+
+
+@tried(4, 40)
+def test_the_clock_is_set_back(
+    faults: int, place: Place, grown: Mapping[str, Any], other: str
+) -> None:
+    """What is there is of a later time than what is done with it: nothing is kept for that."""
+    for chance in drawn(faults, "clock"):
+        place.reset(other)
+        back = -chance.choice([1.0, 3_600.0, 86_400.0 * 365])
+        assert place.does(own=SHORTER)[0] == 0
+        if chance.random() < 0.5:
+            assert place.does("publish", own=SHORTER)[0] == 0
+        if chance.random() < 0.5:  # and so is what a killed process has left
+            place.does(event=chance.randint(1, 60), within=str(place.runs))
+        for path in [*place.runs.rglob("*"), *place.published.rglob("*")]:
+            later = path.stat().st_mtime - back
+            os.utime(path, (later, later))
+        finished = every_file(place.runs / other)
+        code, said = place.does(clock=back)
+        assert code == 0 and content(at(place.runs)) == grown, (back, said)
+        code, said = place.does("publish", clock=back)
+        assert code == 0, (back, said)
+        assert content(at(place.published)).items() <= grown.items(), back
+        assert every_file(place.runs / other) == finished, back
+
+
+@tried(6, 80)
+def test_a_folder_of_results_that_vanishes(
+    faults: int, place: Place, undisturbed: Mapping[str, Any], grown: Mapping[str, Any], other: str
+) -> None:
+    """A link to a disk that is gone from some moment on: a line says so; all is there, once it is.
+
+    What is done after that moment makes no other folder in its place.
+    """
+    own = settings(OWN)
+    for number, chance in enumerate(drawn(faults, "vanishing")):
+        place.reset(other)
+        publishes, going_on = number % 3 == 0, chance.random() < 0.4
+        if going_on or publishes:
+            assert place.does(own=SHORTER)[0] == 0
+            assert place.does("publish", own=SHORTER)[0] == 0
+        if publishes:
+            assert place.does()[0] == 0
+        link = place.published if publishes else place.runs
+        disk, away = place.folder / "disk", place.folder / "disk.away"
+        link.rename(disk)
+        link.symlink_to(disk)
+        fault = {"event": chance.randint(1, 25 if publishes else 90), "within": str(link)}
+        code, said = place.does("publish" if publishes else "train", away=str(disk), **fault)
+        if gone := not disk.exists():
+            if code:
+                assert f"{link} is a link to {disk}, which is not there" in said, (fault, said)
+                assert len(said.splitlines()) == 1, (fault, said)
+            else:  # all was in its place by then
+                assert results.load(at(away)).manifest["steps_done"] == own.steps, fault
+            again, said = place.does("publish" if publishes else "train")
+            assert again in (1, 2) and "which is not there" in said, (fault, said)
+            assert not disk.exists(), said
+            away.rename(disk)
+        nothing_half(own, place.runs)
+        link.unlink()
+        disk.rename(link)
+        if not publishes:
+            finished = every_file(place.folder / "kept" / other)
+            names = {Path(path).name: data for path, data in finished.items()}
+            found = every_file(place.runs / other)
+            assert {Path(path).name: data for path, data in found.items()} == names, fault
+        code, said = place.does()
+        assert code == 0, (fault, gone, said)
+        assert content(at(place.runs)) == (grown if going_on or publishes else undisturbed), fault
+        if publishes:
+            assert results.load(at(place.published)), fault
+            assert place.does("publish")[0] == 0
+            assert content(at(place.published)).items() <= grown.items(), fault
 
 
 @tried(1, 8)

@@ -4,15 +4,20 @@
 for a stack of trials what they would for each; ``widest`` tells how large its tensors are.
 """
 
+from importlib import import_module
+from types import ModuleType
+
 import torch
 from torch import Tensor, nn
 
-from semantica_lib.models import lstm, mixer, transformer
 from semantica_lib.models.dropout import Dropout
 from semantica_lib.models.stack import INPUT, OUTPUT, plain_parameters
 from semantica_lib.settings.xor import Settings
 
-ENCODERS = {"transformer": transformer, "lstm": lstm, "mixer": mixer}
+
+def _module(own: Settings) -> ModuleType:
+    """Of the encoder that the settings choose, named as its architecture."""
+    return import_module(f"semantica_lib.models.{own.architecture}")
 
 
 def initial(own: Settings, vocabulary: int, seed: int) -> dict[str, Tensor]:
@@ -20,7 +25,7 @@ def initial(own: Settings, vocabulary: int, seed: int) -> dict[str, Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tables = [nn.Embedding(vocabulary, own.embedding_size) for _ in range(2)]
-        named = plain_parameters(ENCODERS[own.architecture].plain(own), tables)
+        named = plain_parameters(_module(own).plain(own), tables)
     if own.equal_start:
         bounds = len(own.zero_dst), len(own.zero_dst) + len(own.one_dst)
         for table in (INPUT, OUTPUT):
@@ -40,7 +45,7 @@ def masked_hidden(
         drop: a step's dropout, of encoders that have any.
     """
     dropout = () if drop is None else (drop,)
-    return ENCODERS[own.architecture].masked_hidden(own, parameters, tokens, *dropout)
+    return _module(own).masked_hidden(own, parameters, tokens, *dropout)
 
 
 def widest(own: Settings, symbols: int, batch: int) -> int:
@@ -50,7 +55,7 @@ def widest(own: Settings, symbols: int, batch: int) -> int:
         symbols: of the vocabulary.
         batch: sequences of a trial at a step.
     """
-    return ENCODERS[own.architecture].widest(own, symbols, batch)
+    return _module(own).widest(own, symbols, batch)
 
 
 def most_dropped(own: Settings, batch: int) -> int:

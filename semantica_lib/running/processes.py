@@ -27,7 +27,7 @@ from semantica_lib.settings.catalogue import MlmSettings
 from semantica_lib.store.checkpoint import save_checkpoint
 from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
 from semantica_lib.trainers import engines, stacked, training
-from semantica_lib.trainers.compiling import Uncompiled
+from semantica_lib.trainers.compiling import Compiling, check_variables
 from semantica_lib.trainers.history import joined, parted, relaid
 
 
@@ -77,7 +77,7 @@ def train_all(
                     one.step, reached[id(one.stack)] = content, amount(one.stack, content)
                 elif kind == "warning" and content not in said:
                     said.add(content)
-                    warnings.warn(content, Uncompiled, stacklevel=4)
+                    warnings.warn(content, Compiling, stacklevel=4)
                 elif kind == "error":
                     one.failure = content
                 elif kind == "ended":
@@ -107,7 +107,7 @@ def train_stack(
     """Train one stack in this process, keeping its checkpoints if asked to; whether it got there.
 
     Raises:
-        RequestError: the text here is another than that of the checkpoint.
+        RequestError: the text here is another than that of the checkpoint, or PyTorch can't start.
     """
     torch.set_num_threads(1)  # faster for products this small, and the same bits every time
     if device.startswith("cuda:"):
@@ -124,6 +124,7 @@ def train_stack(
 
     first = groups[0]
     if isinstance(first.own, MlmSettings):
+        check_variables()
         from semantica_lib.trainers import mlm  # accelerate takes seconds to import
 
         text = text_of(first.own, groups)
@@ -190,7 +191,7 @@ def _child(pipe: Any, stack: list[Group], device: str) -> None:
             return False
 
     def tell(message: Warning | str, category: type[Warning], *_: Any) -> None:
-        if issubclass(category, Uncompiled):
+        if issubclass(category, Compiling):
             pipe.send(("warning", str(message)))
 
     warnings.showwarning = tell  # the parent says it once for all stacks

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from semantica_lib.errors import RequestError
-from semantica_lib.files import ROOT, write_whole
+from semantica_lib.files import ROOT, naming_links, write_whole
 
 MANIFEST, TRAJECTORY, METRICS = "manifest.json", "trajectory.npz", "metrics.csv.gz"
 PLAIN_METRICS = "metrics.csv"  # as results of an earlier version have them
@@ -100,12 +100,14 @@ def store(path: Path, packed: Mapping[str, bytes]) -> None:
     The files are written under other names; naming the new manifest ``manifest.json.new`` is the
     moment from which the new ones count, and whoever finds that name completes the moves.
     """
-    for name in packed:
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-    with alone(path, fcntl.LOCK_EX):
-        for name, data in packed.items():
-            write_whole(path / f"{name}.new", data)
-        _roll_forward(path)
+    with naming_links(path):
+        for name in packed:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+        with alone(path, fcntl.LOCK_EX):
+            for name, data in packed.items():
+                write_whole(path / f"{name}.new", data)
+            _roll_forward(path)
+            (path / MANIFEST).stat()  # else all of it vanished before it was in its place
 
 
 def _moving(path: Path) -> bool:

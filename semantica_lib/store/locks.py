@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from semantica_lib.errors import RequestError
+from semantica_lib.files import naming_links
 
 TAKEN = "checkpoints.new"  # published checkpoints, while they are copied
 
@@ -64,7 +65,8 @@ def holding_stack(checkpoint: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _making(folder: Path) -> Iterator[None]:
     try:
-        yield
+        with naming_links(folder):
+            yield
     except OSError as error:
         raise RequestError(
             f"cannot write results to {folder}: {error.strerror}; name another by SEMANTICA_RESULTS"

@@ -8,10 +8,12 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from semantica_lib.files import ROOT
+from semantica_lib.files import COMPILED, NOWHERE, keep_compiled
+from semantica_lib.trainers.compiling import Compiling
 
 SOURCES = Path(__file__).with_name("native")
 HERE = ("-march=native",) if platform.machine() in ("x86_64", "AMD64") else ("-mcpu=native",)
@@ -65,13 +67,14 @@ def _compile(arguments: Sequence[str]) -> None:
 
 
 def _folder() -> Path | None:
-    """Where what is built is kept, if nobody else can write there."""
-    folder = ROOT / ".cache" / "kernels"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    """Where what is built is kept, with what PyTorch compiles; None if nothing can be kept."""
+    if why := keep_compiled():
+        warnings.warn(why, Compiling, stacklevel=3)
+    if os.environ[COMPILED] == NOWHERE:
         return None
-    return folder if _own(folder) and os.access(folder, os.W_OK) else None
+    folder = Path(os.environ[COMPILED], "kernels")
+    folder.mkdir(0o700, exist_ok=True)
+    return folder if _own(folder) else None
 
 
 def _own(path: Path) -> bool:

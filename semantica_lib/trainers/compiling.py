@@ -4,23 +4,32 @@ import contextlib
 import ctypes
 import inspect
 import os
+import re
 import warnings
 from collections.abc import Callable
+from shutil import disk_usage
 
 import torch
 from torch import Tensor
 
-from semantica_lib.files import ROOT
+from semantica_lib.errors import RequestError
+from semantica_lib.files import COMPILED, NOWHERE, keep_compiled
 
 UNCOMPILED = (
     "training uncompiled, which is slower: compiling failed ({}); "
-    "it needs a C++ compiler and Python's headers"
+    "it needs a C++ compiler, Python's headers and room on the disk"
 )
+UNKEPT = "training uncompiled, which is slower: {}"
 RECOMPILE_LIMIT = 64  # at least so many stacks of a process, where each counts against one limit
+HEADERS = 2**29  # bytes: where more are free, compiled C++ headers are kept too, half as large
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
-class Uncompiled(UserWarning):
+class Compiling(UserWarning):
+    """What is to be told of compiling, once."""
+
+
+class Uncompiled(Compiling):
     """Training goes on without a compiler."""
 
 
@@ -35,28 +44,66 @@ def compiled(
         device: where the tensors are.
     """
     keep_memory()
+    why = keep_compiled()  # anew: what was there at the start may be gone
+    if os.environ[COMPILED] == NOWHERE:
+        warnings.warn(UNKEPT.format(why), Uncompiled, stacklevel=2)
+        return step
+    if why:
+        warnings.warn(why, Compiling, stacklevel=2)
     on_processor = device == "cpu"  # there what calls the kernels is compiled too, apart from them
     options = {"cpp_wrapper": on_processor, "cpp_wrapper_build_separate": on_processor}
+    if disk_usage(os.environ[COMPILED]).free < HEADERS:
+        options["cpp_cache_precompile_headers"] = False
     apart = _for_many_stacks()
     if apart:  # what is compiled serves this function alone, so what it assumed needs no guard
         options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(ROOT / ".cache" / "inductor"))
     run: Callable[..., tuple[Tensor, ...]] | None = None
 
     def call(*arguments: Tensor) -> tuple[Tensor, ...]:
         nonlocal run
         if run is None:
             try:
+                _keep_headers()
                 fast = torch.compile(step, fullgraph=True, dynamic=False, options=options, **apart)
                 result, run = fast(*arguments), fast
                 return result
             except Exception as error:  # whatever is missing, the plain function does the same
-                reason = " ".join(str(error).split())[:200] or repr(error)
-                warnings.warn(UNCOMPILED.format(reason), Uncompiled, stacklevel=2)
+                warnings.warn(UNCOMPILED.format(_reason(error)), Uncompiled, stacklevel=2)
                 run = step
         return run(*arguments)
 
     return call
+
+
+def check_variables() -> None:
+    """Refuse variables of the environment with which PyTorch cannot even compute a gradient.
+
+    Raises:
+        RequestError: its compilers, which it needs for that, cannot be imported, nor again.
+    """
+    try:
+        import torch._inductor.config  # noqa: F401
+    except Exception as error:
+        told = [f"{name}={text}" for name, text in os.environ.items() if "TORCH" in name]
+        told = ", ".join(sorted(told))
+        raise RequestError(
+            f"PyTorch does not start ({_reason(error)}); unset what it cannot read of {told}"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Why compiling failed, in some 200 letters; of what a compiler said, what tells of errors."""
+    said = str(error).split("Output:\n")[-1]
+    telling = [line for line in said.splitlines() if re.search("rror|failed|No space", line)]
+    return " ".join(" ".join(telling or [said]).split())[:200] or repr(error)
+
+
+def _keep_headers() -> None:
+    """Have compiled C++ headers lie with the rest, not in a folder that all users share."""
+    from torch._inductor import codecache
+
+    codecache._HEADER_DIR = os.path.join(os.environ[COMPILED], "headers")
+    codecache._HEADER_LOCK_DIR = os.path.join(codecache._HEADER_DIR, "locks")
 
 
 def _for_many_stacks() -> dict[str, bool]:

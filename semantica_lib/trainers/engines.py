@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from semantica_lib.trainers.building import NotBuilt
-from semantica_lib.trainers.compiling import Uncompiled
+from semantica_lib.trainers.compiling import Uncompiled, check_variables
 from semantica_lib.trainers.kernel import Kernel, serves
 from semantica_lib.trainers.launching import launched, steps_a_launch
 from semantica_lib.trainers.stacked import EAGER_BELOW, Stack, State
@@ -32,10 +32,8 @@ def engine(stack: Stack, steps: int) -> Engine:
         try:
             return of_kernel(Kernel(stack))
         except (NotBuilt, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            warnings.warn(
-                f"training without the kernel, which is slower: {reason}", Uncompiled, stacklevel=2
-            )
+            why = "training without the kernel, which is slower: " + " ".join(str(error).split())
+            warnings.warn(why[:250], Uncompiled, stacklevel=2)
     return general(stack, steps)
 
 
@@ -45,7 +43,12 @@ def of_kernel(kernel: Kernel) -> Engine:
 
 
 def general(stack: Stack, steps: int) -> Engine:
-    """The stack's own step, compiled where that is possible and pays."""
+    """The stack's own step, compiled where that is possible and pays.
+
+    Raises:
+        RequestError: PyTorch can't start.
+    """
+    check_variables()
     step, many = stack.stepper(steps), steps_a_launch(stack.device)
     launch = launched(lambda state: step(state)[0], many, stack.device)
 

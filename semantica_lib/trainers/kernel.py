@@ -104,10 +104,8 @@ class Kernel:
         steps = torch.arange(step, step + count)[:, None]
         factors = stack.factors(steps, stack.traits).expand(-1, trials, -1).contiguous()
         arrays = self.data | arrays | {"factors": factors}
-        numbers = (
-            step, count, trials, len(stack.strings), self.data["codes"].numel(),
-            1 if stack.layout.tied else 2,
-        )  # fmt: skip
+        cases, tables = self.data["codes"].numel(), 1 if stack.layout.tied else 2
+        numbers = step, count, trials, len(stack.strings), cases, tables
         moments = (*(stack.settings.betas or (0.0, 0.0)), stack.settings.eps or 0.0)
         real = ctypes.c_double if stack.dtype == torch.float64 else ctypes.c_float
         kinds = {ctypes.c_void_p: ARRAYS, ctypes.c_int64: NUMBERS, real: ("b1", "b2", "eps")}

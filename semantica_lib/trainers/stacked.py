@@ -1,7 +1,7 @@
 """A stack: XOR trials that train together as one program, compiled, their data included."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -205,17 +205,8 @@ class Stack:
             first = torch.lerp(first, gradient, 1 - beta1)
             second = beta2 * second + (1 - beta2) * gradient * gradient
             flat = kept * state.flat - rate * first / (second.sqrt() * scale + own.eps)
-        # a first moment that is not finite makes such a parameter, too
-        finite = losses.isfinite() & (flat.isfinite() & second.isfinite()).all(1)
-        stopped = torch.where(finite, state.stopped, state.stopped.minimum(state.step))
-        going = (stopped == NEVER)[:, None]
-        flat, first, second = (
-            torch.where(going, made, before)
-            for made, before in zip(
-                (flat, first, second), (state.flat, state.first, state.second), strict=True
-            )
-        )
-        return State(state.seeds, flat, first, second, stopped, state.step + 1), losses
+        made = State(state.seeds, flat, first, second, state.stopped, state.step + 1)
+        return _going(state, made, losses), losses
 
     def _as_one(self, gradient: Tensor) -> Tensor:
         """The gradient of two tables that are to move as one."""
@@ -256,3 +247,16 @@ class Stack:
             return State(state.seeds, *rest), losses
 
         return call
+
+
+def _going(before: State, after: State, losses: Tensor) -> State:
+    """The state after a step of the trials that go on; of those that diverge the one before it."""
+    # a first moment that is not finite makes such a parameter, too
+    finite = losses.isfinite() & (after.flat.isfinite() & after.second.isfinite()).all(1)
+    stopped = torch.where(finite, before.stopped, before.stopped.minimum(before.step))
+    going = (stopped == NEVER)[:, None]
+    moved = {
+        name: torch.where(going, getattr(after, name), getattr(before, name))
+        for name in ("flat", "first", "second")
+    }
+    return replace(after, stopped=stopped, **moved)

@@ -1,11 +1,13 @@
 """What compiling does to the process that trains."""
 
 import inspect
+import os
 import platform
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 
 from semantica_lib.trainers import compiling
-from semantica_lib.trainers.compiling import Uncompiled, compiled
+from semantica_lib.trainers.compiling import Compiling, Uncompiled, compiled
 
 FAULTS = """
 import resource
@@ -145,3 +147,55 @@ def test_guards_are_left_out_only_where_stacks_are_isolated(
     monkeypatch.setattr(compiling, "_for_many_stacks", lambda: kept)
     stacks(2)
     assert taken == [isolated] * 2
+
+
+@pytest.mark.parametrize(("free", "kept"), [(2**30, None), (2**28, False)])
+def test_where_code_is_kept_elsewhere_a_line_says_so_and_headers_need_room(
+    limit: Callable[[], int], monkeypatch: pytest.MonkeyPatch, free: int, kept: bool | None
+) -> None:
+    taken = []
+
+    def compile_(step: Any, *, options: dict[str, Any], **_: Any) -> Any:
+        taken.append(options.get("cpp_cache_precompile_headers"))
+        return step
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    monkeypatch.setattr(compiling, "disk_usage", lambda path: SimpleNamespace(free=free))
+    monkeypatch.setattr(compiling, "keep_compiled", lambda: "kept in Y")
+    with pytest.warns(Compiling, match="^kept in Y$"):
+        run = compiled(lambda own: (own + 1,), "cpu")
+    assert run(torch.zeros(1)) == (torch.ones(1),) and taken == [kept]
+
+
+def test_where_code_is_kept_nowhere_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: pytest.fail("compiled"))
+    monkeypatch.setattr(compiling, "keep_compiled", lambda: "not kept in X")
+    monkeypatch.setenv(compiling.COMPILED, compiling.NOWHERE)
+    with pytest.warns(Uncompiled, match="uncompiled.*not kept in X$"):
+        run = compiled(lambda own: (own + 1,), "cpu")
+    assert run(torch.zeros(1)) == (torch.ones(1),)
+
+
+def test_of_what_a_compiler_says_the_error_is_told(
+    limit: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "C++ compile error\n\nCommand:\ng++ x\n\nOutput:\nIn file included from y:1:\n"
+
+    def fails(step: Any, **_: Any) -> Any:
+        raise RuntimeError(
+            said + "z: fatal error: No space left on device\ncompilation terminated."
+        )
+
+    monkeypatch.setattr(torch, "compile", fails)
+    with pytest.warns(Uncompiled, match=r"\(z: fatal error: No space left on device\)"):
+        compiled(lambda own: (own + 1,), "cpu")(torch.zeros(1))
+
+
+def test_a_variable_that_torch_cannot_read_is_refused_in_a_line() -> None:
+    """Its compilers cannot be imported then, and without them no gradient is computed."""
+    code = "from semantica_lib.trainers import compiling\ntry:\n    compiling.check_variables()\n"
+    code += "except compiling.RequestError as error:\n    print(error)"
+    environment = os.environ | {"TORCHINDUCTOR_COMPILE_THREADS": "abc"}
+    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert len(said.splitlines()) == 1
+    assert "'abc'" in said and "TORCHINDUCTOR_COMPILE_THREADS=abc" in said

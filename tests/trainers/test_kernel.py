@@ -244,13 +244,13 @@ def test_what_does_not_compile_says_so() -> None:
 def test_what_is_built_is_kept_and_never_taken_from_where_others_can_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building, "ROOT", tmp_path)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "kept"))
     constants, runs = shape(Stack(settings({"bits": 2}), [42], False)), []
     compiled = building._compile
     monkeypatch.setattr(building, "_compile", lambda arguments: runs.append(compiled(arguments)))
     for _ in range(2):
         assert library("transformer.cpp", constants, QUICK).room() > 0
-    (kept,) = (tmp_path / ".cache" / "kernels").iterdir()
+    (kept,) = (tmp_path / "kept" / "kernels").iterdir()
     assert len(runs) == 1 and kept.suffix == ".so"
     kept.chmod(0o777)  # somebody else may have put another one there
     library("transformer.cpp", constants, QUICK)
