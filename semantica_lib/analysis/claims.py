@@ -54,9 +54,13 @@ class Evidence:
 
     def lacks(self, ties: tuple[bool, ...]) -> str:
         """What the result lacks for a verdict on these ties, and the command to get it."""
-        if not self.complete:
+        if not self.complete and not self.lost(ties):
             return partial(self.settings, self.last)
         return self.unfit(ties) or missing(self.settings, self.trials, ties)
+
+    def lost(self, ties: tuple[bool, ...]) -> bool:
+        """Whether all that there is of one of these ties diverged: no further steps change it."""
+        return any(self.trials[tied].diverged and not len(self.trials[tied].seeds) for tied in ties)
 
     def unfit(self, ties: tuple[bool, ...]) -> str:
         """Why a complete result says nothing of these ties; empty if it does."""
@@ -70,13 +74,13 @@ class Measured(Evidence):
         super().__init__(result, end_of(result), Trials)
         self.task, self.factor = self.trials[True].task, decay_factor(self.settings, result.steps)
         self.costs = not all(pair.conditionally_equivalent for pair in synonym_pairs(self.task))
-        self.learned = {tied: self._learned(trials) for tied, trials in self.trials.items()}
+        self.learned = {tied: self._learned(tied) for tied in BOTH}
 
-    def _learned(self, trials: Trials) -> pd.Series:
+    def _learned(self, tied: bool) -> pd.Series:
         """Whether each trial learned, by seed; a failed one did not. Empty without a period."""
-        loss = trials.measured("train", "loss")
+        loss = self.trials[tied].measured("train", "loss")
         learned = loss - self.task.ceiling("train")[1] <= LEARNED_NATS
-        return learned if self.window is not None else learned[:0]
+        return learned if self.window is not None or self.lost((tied,)) else learned[:0]
 
     def learners(self, tied: bool) -> np.ndarray:
         """Which trials of a tie, failed ones left out, learned the parity: bool, ``(trial,)``."""
@@ -85,7 +89,7 @@ class Measured(Evidence):
 
     def unfit(self, ties: tuple[bool, ...]) -> str:
         own = self.settings
-        if self.window is None:
+        if self.window is None and not self.lost(ties):
             more = f" --set steps={own.period}" * (own.steps < own.period)
             return (
                 f"The records, to step {self.last}, hold no full period of the schedule "
@@ -136,10 +140,11 @@ def claim_of(
     """A claim about these ties; values that are not finite are left out.
 
     Args:
-        trials: by tie, each with the number that ``failed``.
+        trials: by tie, each with the number that ``failed``, and the seeds that ``diverged``.
     """
     failed, values = sum(trials[tied].failed for tied in ties), values[np.isfinite(values)]
-    return Claim(text, prediction, measure, values, failed=failed, obstacle=obstacle, **rest)
+    rest |= {"diverged": sum(len(trials[tied].diverged) for tied in ties), "obstacle": obstacle}
+    return Claim(text, prediction, measure, values, failed=failed, **rest)
 
 
 def partial(own: AnySettings, step: int) -> str:

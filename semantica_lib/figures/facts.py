@@ -87,11 +87,13 @@ def shown(result: Result) -> str:
     """Which result this is and what it took, as Markdown; that it is partial, where it is."""
     made = facts_of_run(result)
     stale = f" It is stale: {literal(result.stale)}." if result.stale else ""
+    lost = f" **{result.divergence}.** They count against every prediction; elsewhere on this page "
+    lost = f"{lost}they are left out." if result.divergence else ""
     return (
         f"**The result {made['source']}**: {made['steps']} steps, {made['ties']}, of "
         f"{made['seed_count']} seed{'s'[: made['seed_count'] != '1']} ({made['seeds']}), "
         f"trained on {made['device']} in "
-        f"{made['duration']} of computing.{stale}{_unfinished(result)}"
+        f"{made['duration']} of computing.{lost}{stale}{_unfinished(result)}"
     )
 
 
@@ -215,6 +217,7 @@ def made_from(sweep: str, found: Mapping[str, Result | None]) -> str:
         if result:
             told = "{seed_count} seeds, {ties}, {steps} steps, {source}; commit {commit}"
             told = told.format(**facts_of_run(result))
+            told += f"; {result.divergence}" * bool(result.divergence)
             told += "" if result.complete else "; partial, so no claim is judged by it"
         lines.append(f"- {label}: {told}.")
     lines.append(f"\n`semantica run {sweep}` trains what is missing and executes this page.")

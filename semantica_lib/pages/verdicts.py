@@ -47,12 +47,13 @@ def show(
         if result and (named or result.complete):
             folder = results.folder(results.PUBLISHED, wanted[name]).name
             page = f"experiments/{folder}.ipynb" if folder in catalogue() else ""
-            frames.append(verdicts(result, page))
+            frames.append((verdicts(result, page), result.divergence))
     if not as_json:
-        for frame in frames:
-            print(f"{frame['experiment'][0]}\n\n{to_markdown(frame)}\n")
+        for frame, lost in frames:
+            words = f"{lost}.\n\n" * bool(lost)
+            print(f"{frame['experiment'][0]}\n\n{words}{to_markdown(frame)}\n")
         return
-    rows = [row for frame in frames for row in frame.to_dict("records")]
+    rows = [row for frame, _ in frames for row in frame.to_dict("records")]
     for row in rows:  # JSON has neither NaN nor infinity: null
         row |= {name: None for name, value in row.items() if not _writable(value)}
     print(json.dumps(rows, indent=1, allow_nan=False))

@@ -13,6 +13,7 @@ from semantica_lib.running.groups import Group
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 from semantica_lib.store import results
 from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
+from semantica_lib.trainers.stacked import NEVER
 
 if TYPE_CHECKING:  # for language models only
     from semantica_lib.datasets.mlm import MlmTask
@@ -68,21 +69,41 @@ def _manifest(
         | ({"processes": int(one.about["processes"])} if "processes" in one.about else {})
         for one in groups
     ]
-    return made | {
-        "experiment": own.experiment,
-        "settings": own.model_dump(mode="json"),
-        "settings_hash": own.settings_hash,
-        "seeds": sorted(set(trajectory["seed"].tolist())),
-        "trials": [{"seed": seed, "tied": tied} for seed, tied in trials],
-        "status": "complete" if own.steps >= results.full_steps(own) else "partial",
-        "steps_done": own.steps,
-        "dirty": any_dirty(made["dirty"], *(stack["dirty"] for stack in stacks)),
-        "device": listed(*(stack["device"] for stack in stacks)),
-        "threads": 1,
-        "started": min(stack["started"] for stack in stacks),
-        "duration_s": round(sum(stack["seconds"] for stack in stacks), 1),
-        "stacks": stacks,
-    }
+    return (
+        made
+        | _diverged(groups)
+        | {
+            "experiment": own.experiment,
+            "settings": own.model_dump(mode="json"),
+            "settings_hash": own.settings_hash,
+            "seeds": sorted(set(trajectory["seed"].tolist())),
+            "trials": [{"seed": seed, "tied": tied} for seed, tied in trials],
+            "status": "complete" if own.steps >= results.full_steps(own) else "partial",
+            "steps_done": own.steps,
+            "dirty": any_dirty(made["dirty"], *(stack["dirty"] for stack in stacks)),
+            "device": listed(*(stack["device"] for stack in stacks)),
+            "threads": 1,
+            "started": min(stack["started"] for stack in stacks),
+            "duration_s": round(sum(stack["seconds"] for stack in stacks), 1),
+            "stacks": stacks,
+        }
+    )
+
+
+def _diverged(groups: list[Group]) -> dict[str, Any]:
+    """What a manifest has of trials that diverged: each with its first step that is not finite.
+
+    Where that would be the step to come, it is the last one: the loss there is not finite.
+    """
+    found = []
+    for group in groups:
+        never = torch.full((len(group.seeds),), NEVER)  # an earlier version does not tell
+        stopped, loss = group.tensors.get("stopped", never), group.tensors["measured"][:, 0, 1]
+        first = group.tensors["measured_steps"][loss.isfinite().long().argmin(0)]
+        steps = (stopped + 1).where((stopped < NEVER) | loss[-1].isfinite(), first).tolist()
+        found += [(*one, step) for one, step in zip(group.trials, steps, strict=True)]
+    lost = [{"seed": s, "tied": t, "step": step} for s, t, step in found if step <= NEVER]
+    return {"diverged": lost} if lost else {}
 
 
 def _words(

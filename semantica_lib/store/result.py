@@ -15,6 +15,8 @@ from semantica_lib.settings.schema import NOT_IDENTITY
 from semantica_lib.store.folders import MANIFEST
 from semantica_lib.store.provenance import NUMERICS
 
+NAMED = 5  # of the trials that diverged so many by name: a sweep may have hundreds
+
 
 def asked(own: AnySettings) -> set[tuple[int, bool]]:
     """The trials that settings ask for: (seed, tied)."""
@@ -36,6 +38,8 @@ class Result:
     and the powers of 2: of the loss of the step to come, the norm of the gradient that reaches the
     embedding table by the input, that by the output, and the cosine between them. Results of an
     older version lack some of these.
+
+    Where a trial has diverged, all that is recorded of it is nan.
 
     Of a language model the vocabulary is the words that have a synonym, then their synonyms,
     ``words`` ``(word,)``; ``holds`` ``(trial, pair)`` is whether the DH holds for a word and its
@@ -101,6 +105,29 @@ class Result:
         """Its trials: (seed, tied)."""
         return set(zip(self.seed.tolist(), self.tied.tolist(), strict=True))
 
+    @property
+    def diverged(self) -> dict[tuple[int, bool], int]:
+        """Trials that diverged, (seed, tied), with the step from which on they are not finite.
+
+        Those that the manifest names, and those with a table that is not finite.
+        """
+        finite = np.isfinite(self.input_embedding) & np.isfinite(self.output_embedding)
+        trials = zip(self.seed.tolist(), self.tied.tolist(), finite.all((2, 3)), strict=True)
+        found = {(s, t): int(self.steps[row.argmin()]) for s, t, row in trials if not row.all()}
+        named = self.manifest.get("diverged", ())
+        return found | {(one["seed"], one["tied"]): one["step"] for one in named}
+
+    @property
+    def divergence(self) -> str:
+        """How many trials diverged, which, and when; empty if none did."""
+        found = self.diverged
+        each = [
+            f"seed {seed}, {'tied' if tied else 'untied'}, from step {step:,}"
+            for (seed, tied), step in sorted(found.items(), key=lambda one: (not one[0][1], one))
+        ]
+        told = each[:NAMED] + [f"and {len(each) - NAMED} more"] * (len(each) > NAMED)
+        return f"{len(each)} of {len(self.seed)} trials diverged: {'; '.join(told)}" * bool(each)
+
     def covers(self, own: AnySettings) -> bool:
         """Whether it has every trial that the settings ask for, at their number of steps."""
         return asked(own) <= self.held and self.manifest["steps_done"] >= own.steps
@@ -110,7 +137,8 @@ class Result:
         keep = np.isin(self.seed, seeds)
         changes = {"settings": {**self.manifest["settings"], "seeds": list(seeds)}}
         changes["seeds"] = sorted(set(self.seed[keep].tolist()))
-        changes["trials"] = [t for t in self.manifest["trials"] if t["seed"] in seeds]
+        for name in {"trials", "diverged"} & self.manifest.keys():
+            changes[name] = [one for one in self.manifest[name] if one["seed"] in seeds]
         a_trial = ("seed", "tied", "input_embedding", "output_embedding")
         a_trial += ("hidden_norm", "logit_gap", "table_gradient", "holds", "neighbours")
         arrays = {name: getattr(self, name) for name in a_trial}

@@ -185,8 +185,9 @@ def state(place: Path, own: AnySettings) -> str:
 
     ``missing``; ``interrupted at step 7,000 of 150,000``; ``complete, 150,000 steps, 10 trials``;
     ``partial, at step 20,000 of 500,000, 10 trials``; the last two with ``; interrupted at step
-    25,000`` where training has begun to add to them, then ``(stale: ...)`` and ``(from a tree with
-    uncommitted changes)``, or ``(from a tree that git could not check)``; or ``damaged: ...``.
+    25,000`` where training has begun to add to them, then ``(1 of 10 trials diverged: ...)``,
+    ``(stale: ...)`` and ``(from a tree with uncommitted changes)``, or ``(from a tree that git
+    could not check)``; or ``damaged: ...``.
     """
     full = full_steps(own)
     try:
@@ -205,6 +206,7 @@ def state(place: Path, own: AnySettings) -> str:
         words = f"partial, at step {done:,} of {full:,}, {trials} trials"
     if begun - {done}:
         words += f"; interrupted at step {min(begun - {done}):,}"
+    words += f" ({result.divergence})" if result.divergence else ""
     words += f" (stale: {result.stale})" if result.stale else ""
     tree = {True: "with uncommitted changes", None: "that git could not check"}.get(result.dirty)
     return words + f" (from a tree {tree})" * bool(tree)

@@ -189,6 +189,8 @@ def neighbours(result: Result, words: Sequence[str] | None = None) -> str:
         line = [_code(word), "holds" if holds[place % count] else "broken"]
         for tied, table in (TABLES[name] for name in PANELS):
             trial = first[result.tied[first] == tied]
+            if (result.seed.min(), tied) in result.diverged:
+                trial = trial[:0]
             near = result.neighbours[trial, int(table == "output"), place].ravel().tolist()
             told = [f"**{_code(one)}**" if one == synonym else _code(one) for one in near]
             line.append(" ".join(told) or NONE)

@@ -80,7 +80,8 @@ def _claim(
         lacks = [f"No result yet of: {'; '.join(absent)}." if keys else "No point tells of it."]
     values = finite(values if each else ()).astype(bool if measure == "share" else float)
     about = {"prediction": "none", "obstacle": lacks[0] if lacks else ""} | about
-    return Claim(text, measure=measure, values=values, failed=sum(c.failed for c in each), **about)
+    about |= {name: sum(getattr(one, name) for one in each) for name in ("failed", "diverged")}
+    return Claim(text, measure=measure, values=values, **about)
 
 
 def _merge(

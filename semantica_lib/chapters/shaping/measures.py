@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from semantica_lib.analysis.claims import BOTH, Measured
-from semantica_lib.analysis.distances import Table
+from semantica_lib.analysis.distances import OneTie, Table
 from semantica_lib.analysis.language import Language
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping.procrustes import crossed, factor, jackknifed, residual
@@ -40,7 +40,7 @@ class Nearness:
 
     Attributes:
         of: what judges claims on the result.
-        seeds: ``(seed,)``, those that have both trials, neither crashed.
+        seeds: ``(seed,)``, those that have both trials, neither diverged.
         steps: ``(record,)``.
         window: ``(record,)`` bool, the records that the run's end is the mean of; None without any.
         rows: ``(row,)``, the symbols or words that are compared, by their place in the table.
@@ -64,7 +64,7 @@ class Nearness:
         own = self.settings = result.settings
         self.of = Language(result) if isinstance(own, MlmSettings) else Measured(result)
         self.name, self.steps, self.window = own.experiment, result.steps, self.of.window
-        trials = {tied: _finite(result, tied) for tied in BOTH}
+        trials = {tied: OneTie.of(result, tied, None).index for tied in BOTH}
         self.seeds = np.intersect1d(*(result.seed[one] for one in trials.values()))
         trials = {tied: one[np.isin(result.seed[one], self.seeds)] for tied, one in trials.items()}
         self.learned = np.ones(len(self.seeds), bool)
@@ -137,14 +137,6 @@ class Nearness:
         return values[off].reshape(count, count - 1, *values.shape[2:]).mean(1)
 
 
-def _finite(result: Result, tied: bool) -> np.ndarray:
-    """Where a result has the trials of one tie whose tables are finite, by seed."""
-    tables = result.input_embedding, result.output_embedding
-    finite = np.all([np.isfinite(table).all((1, 2, 3)) for table in tables], 0)
-    index = np.flatnonzero((result.tied == tied) & finite)
-    return index[np.argsort(result.seed[index])]
-
-
 def ratios(near: Nearness, others: bool, per_chance: bool = False) -> np.ndarray:
     """The residual from the output table over that from the input table, ``(seed,)``.
 
@@ -159,7 +151,7 @@ def ratios(near: Nearness, others: bool, per_chance: bool = False) -> np.ndarray
 
 
 class Pulls(NamedTuple):
-    """The gradients of the trials of one tie, by seed; those that crashed are left out.
+    """The gradients of the trials of one tie, by seed; those that diverged are left out.
 
     Measured while training (:class:`semantica_lib.store.results.Result`), at step 0 and the powers
     of 2. Of untied trials the same numbers are those of the two tables' own gradients. The
@@ -195,7 +187,7 @@ def pulls(point: Point | None, tied: bool) -> Pulls | None:
     result = point.result if point else None
     if result is None or result.table_gradient is None or result.gradient_steps is None:
         return None
-    index = _finite(result, tied)
+    index = OneTie.of(result, tied, None).index
     through_input, through_output, cosine = np.moveaxis(result.table_gradient[index], -1, 0)
     with np.errstate(all="ignore"):  # no gradient at all has no share
         share = through_output / (through_input + through_output)

@@ -116,7 +116,7 @@ def attained(found: Sequence[Point]) -> pd.DataFrame:
         for (tied, table), trials in _tables(point).items():
             if table == "output":
                 continue  # told with the input table of the same trials
-            seeds = sorted({*trials.seeds.tolist(), *trials.crashed})
+            seeds = sorted({*trials.seeds.tolist(), *trials.diverged})
             loss = trials.measured("train", "loss").reindex(seeds)
             learned = loss - trials.task.ceiling("train")[1] <= LEARNED_NATS
             accuracy = trials.measured("exact", "accuracy").reindex(seeds)

@@ -71,4 +71,5 @@ def state(point: Point, failure: str = "") -> str:
         told += f" (asked for: {asked:,} steps, {len(point.settings.seeds)} seeds)"
     if last_period(result.steps, result.settings.period) is None:
         told += ", no full period of the schedule"
+    told += f"; {result.divergence}" * bool(result.divergence)
     return told + f"; stale: {literal(result.stale)}" * bool(result.stale)

@@ -60,8 +60,9 @@ def _claim(
     if len(there) < len(ways):
         lacks = ["There are no trials of the main experiment to compare with."]
     about = {"prediction": "none"} | about | ({"obstacle": lacks[0]} if lacks else {})
-    failed = sum(way.trials.failed for way in there)
-    return Claim(text, measure=measure, values=finite(values), failed=failed, **about)
+    about["failed"] = sum(way.trials.failed for way in there)
+    about["diverged"] = sum(len(way.trials.diverged) for way in there)
+    return Claim(text, measure=measure, values=finite(values), **about)
 
 
 def _by_the_clock(way: Way) -> tuple[list[Claim], list[Claim]]:

@@ -72,7 +72,7 @@ class Way:
         return claims.missing(own, {tied: self.trials}, (tied,))
 
     def values(self, split: str, quantity: str) -> pd.DataFrame:
-        """A metric of the trials that did not crash, ``(seed, step)`` under these labels."""
+        """A metric of the trials that did not diverge, ``(seed, step)`` under these labels."""
         rows = self.result.metrics
         rows = rows[(rows.tied == (self.until > 0)) & (rows.split == split)]
         return rows[rows.seed.isin(self.trials.seeds)].pivot(
@@ -87,7 +87,7 @@ def ways_of(found: Sequence[Point]) -> list[Way]:
         measured, until = Measured(point.result), point.settings.untie_at
         for tied in (True,) if until else claims.BOTH:
             way = Way((until or np.inf) if tied else 0, measured, point.result)
-            if len(way.trials.seeds) + len(way.trials.crashed):
+            if len(way.trials.seeds) + len(way.trials.diverged):
                 ways.append(way)
     return sorted(ways, key=lambda way: way.until)
 
