@@ -162,11 +162,11 @@ class Claim:
         measure: ratios have a geometric mean, differences a mean, and shares are of booleans.
         side: where the interval must lie, seen from the margin; empty if nothing is predicted.
         failed: trials without a value, absent or diverged.
-        diverged: those of them that diverged, which count against any prediction.
         obstacle: why it cannot be judged, a sentence.
         change: of each distance ratio, how many times its value at step 0; empty if not asked.
         all_pass: reproduced only if every value passes.
         pairs: how many seeds there were, where only those that differ have a value.
+        diverged: how many of the failed trials did, which counts against any prediction.
     """
 
     text: str
@@ -176,11 +176,11 @@ class Claim:
     side: Literal["under", "over", ""] = ""
     margin: float = np.nan
     failed: int = 0
-    diverged: int = 0
     obstacle: str = ""
     change: np.ndarray = field(default_factory=lambda: np.empty(0))
     all_pass: bool = False
     pairs: int | None = None
+    diverged: int = 0
 
     @property
     def seeds(self) -> int:

@@ -169,10 +169,10 @@ def _with_interval(interval: Interval) -> str:
 def _deviation(claim: Claim, interval: Interval, verdict: str) -> str:
     """What differs from the prediction, in a sentence; empty if nothing does."""
     failed = f"; diverged trials: {claim.diverged}" if claim.diverged else ""
+    if claim.failed and not claim.diverged and not claim.obstacle:
+        failed = f"; failed trials: {claim.failed}"
     if claim.obstacle:
         return f"{claim.obstacle.removesuffix('.')}{failed}."
-    if claim.failed and not claim.diverged:
-        failed = f"; failed trials: {claim.failed}"
     if verdict in (statistics.REPRODUCED, statistics.CONSISTENT, statistics.NO_PREDICTION):
         return ""
     if np.isnan(interval.low):

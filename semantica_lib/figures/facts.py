@@ -87,8 +87,8 @@ def shown(result: Result) -> str:
     """Which result this is and what it took, as Markdown; that it is partial, where it is."""
     made = facts_of_run(result)
     stale = f" It is stale: {literal(result.stale)}." if result.stale else ""
-    lost = f" **{result.divergence}.** They count against every prediction; elsewhere on this page "
-    lost = f"{lost}they are left out." if result.divergence else ""
+    lost = f" **{result.divergence}.** Figures leave them out; they count against every prediction."
+    lost *= bool(result.divergence)
     return (
         f"**The result {made['source']}**: {made['steps']} steps, {made['ties']}, of "
         f"{made['seed_count']} seed{'s'[: made['seed_count'] != '1']} ({made['seeds']}), "
@@ -259,7 +259,6 @@ def _listed(numbers: list[int]) -> str:
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    hours, minutes_left = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes_left} min"
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -50,17 +50,14 @@ def show(
             frames.append((verdicts(result, page), result.divergence))
     if not as_json:
         for frame, lost in frames:
-            words = f"{lost}.\n\n" * bool(lost)
-            print(f"{frame['experiment'][0]}\n\n{words}{to_markdown(frame)}\n")
+            told = [frame["experiment"][0], *([f"{lost}."] if lost else []), to_markdown(frame)]
+            print("\n\n".join(told) + "\n")
         return
     rows = [row for frame, _ in frames for row in frame.to_dict("records")]
     for row in rows:  # JSON has neither NaN nor infinity: null
-        row |= {name: None for name, value in row.items() if not _writable(value)}
+        numbers = {name: value for name, value in row.items() if isinstance(value, float)}
+        row |= {name: None for name, value in numbers.items() if not math.isfinite(value)}
     print(json.dumps(rows, indent=1, allow_nan=False))
-
-
-def _writable(value: object) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _run_command(names: Sequence[str], overrides: Sequence[str] = ()) -> str:

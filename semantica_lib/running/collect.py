@@ -1,6 +1,5 @@
 """Collecting a result from the checkpoints of its groups, once all of them are trained."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +57,7 @@ def collect(
 def _manifest(
     own: AnySettings, groups: list[Group], trajectory: dict[str, np.ndarray], device: str
 ) -> dict[str, Any]:
-    made, name = provenance(), device_name(device)
+    made, name = provenance() | _diverged(groups), device_name(device)
     trials = zip(trajectory["seed"].tolist(), trajectory["tied"].tolist(), strict=True)
     stacks = [
         {"tied": one.tied, "seeds": list(one.seeds)}
@@ -69,25 +68,21 @@ def _manifest(
         | ({"processes": int(one.about["processes"])} if "processes" in one.about else {})
         for one in groups
     ]
-    return (
-        made
-        | _diverged(groups)
-        | {
-            "experiment": own.experiment,
-            "settings": own.model_dump(mode="json"),
-            "settings_hash": own.settings_hash,
-            "seeds": sorted(set(trajectory["seed"].tolist())),
-            "trials": [{"seed": seed, "tied": tied} for seed, tied in trials],
-            "status": "complete" if own.steps >= results.full_steps(own) else "partial",
-            "steps_done": own.steps,
-            "dirty": any_dirty(made["dirty"], *(stack["dirty"] for stack in stacks)),
-            "device": listed(*(stack["device"] for stack in stacks)),
-            "threads": 1,
-            "started": min(stack["started"] for stack in stacks),
-            "duration_s": round(sum(stack["seconds"] for stack in stacks), 1),
-            "stacks": stacks,
-        }
-    )
+    return made | {
+        "experiment": own.experiment,
+        "settings": own.model_dump(mode="json"),
+        "settings_hash": own.settings_hash,
+        "seeds": sorted(set(trajectory["seed"].tolist())),
+        "trials": [{"seed": seed, "tied": tied} for seed, tied in trials],
+        "status": "complete" if own.steps >= results.full_steps(own) else "partial",
+        "steps_done": own.steps,
+        "dirty": any_dirty(made["dirty"], *(stack["dirty"] for stack in stacks)),
+        "device": listed(*(stack["device"] for stack in stacks)),
+        "threads": 1,
+        "started": min(stack["started"] for stack in stacks),
+        "duration_s": round(sum(stack["seconds"] for stack in stacks), 1),
+        "stacks": stacks,
+    }
 
 
 def _diverged(groups: list[Group]) -> dict[str, Any]:
@@ -153,17 +148,13 @@ def _joined(groups: list[Group], steps: str, name: str) -> tuple[np.ndarray, np.
 
 def _metrics(groups: list[Group], names: Sequence[str]) -> str:
     """Accuracy and loss of every trial as tidy CSV."""
-    rows = io.StringIO()
-    rows.write("seed,tied,step,split,accuracy,loss\n")
+    rows = ["seed,tied,step,split,accuracy,loss\n"]
     for group in sorted(groups, key=lambda group: (not group.tied, group.seeds)):
-        measured = group.tensors["measured"].tolist()  # (step, split, quantity, trial)
-        for index, (seed, tied) in enumerate(group.trials):
-            for step, splits in zip(
-                group.tensors["measured_steps"].tolist(), measured, strict=True
-            ):
-                for split, (accuracy, loss) in zip(names, splits, strict=True):
-                    rows.write(
-                        f"{seed},{str(tied).lower()},{step},{split},"
-                        f"{accuracy[index]:.6g},{loss[index]:.6g}\n"
-                    )
-    return rows.getvalue()
+        steps, measured = (group.tensors[name] for name in ("measured_steps", "measured"))
+        for (seed, tied), trial in zip(group.trials, measured.permute(3, 0, 1, 2), strict=True):
+            rows += [
+                f"{seed},{str(tied).lower()},{step},{split},{accuracy:.6g},{loss:.6g}\n"
+                for step, splits in zip(steps.tolist(), trial.tolist(), strict=True)
+                for split, (accuracy, loss) in zip(names, splits, strict=True)
+            ]
+    return "".join(rows)

@@ -30,7 +30,8 @@ def rows() -> list[dict[str, Any]]:
         trials = sum(len(own.seeds) * len(own.ties) for own in wanted)
         found.append(_row(name, sweep.question, model, trials, wanted[0].steps, wanted))
         known |= _addresses(wanted)
-    return found + [_other(*address) for address in _others(known)]
+    others = (address for address in results.addresses(results.here()) if address not in known)
+    return found + [_other(*address) for address in others]
 
 
 def _model(own: AnySettings) -> str:
@@ -41,14 +42,9 @@ def _row(
     name: str, question: str, model: str, trials: int, steps: int, wanted: Sequence[AnySettings]
 ) -> dict[str, Any]:
     places = {"here": results.here(), "published": results.PUBLISHED}
-    states = {key: states_of(place, wanted) for key, place in places.items()}
+    states = {key: summary([results.state(p, own) for own in wanted]) for key, p in places.items()}
     about = {"name": name, "question": question, "model": model, "trials": trials, "steps": steps}
     return about | states
-
-
-def states_of(place: Path, wanted: Sequence[AnySettings]) -> str:
-    """The states of results, in words."""
-    return summary([results.state(place, own) for own in wanted])
 
 
 def summary(states: Sequence[str]) -> str:
@@ -74,11 +70,6 @@ def text(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _addresses(wanted: Iterable[AnySettings]) -> set[tuple[Path, str]]:
     return {results.locate(results.here(), own) for own in wanted}
-
-
-def _others(known: set[tuple[Path, str]]) -> list[tuple[Path, str]]:
-    """Addresses of results here that no experiment and no sweep asks for."""
-    return [address for address in results.addresses(results.here()) if address not in known]
 
 
 def _other(path: Path, point: str) -> dict[str, Any]:

@@ -15,8 +15,6 @@ from semantica_lib.settings.schema import NOT_IDENTITY
 from semantica_lib.store.folders import MANIFEST
 from semantica_lib.store.provenance import NUMERICS
 
-NAMED = 5  # of the trials that diverged so many by name: a sweep may have hundreds
-
 
 def asked(own: AnySettings) -> set[tuple[int, bool]]:
     """The trials that settings ask for: (seed, tied)."""
@@ -37,9 +35,7 @@ class Result:
     ``table_gradient`` is ``(trial, measurement, 3)`` at ``gradient_steps`` ``(measurement,)``, 0
     and the powers of 2: of the loss of the step to come, the norm of the gradient that reaches the
     embedding table by the input, that by the output, and the cosine between them. Results of an
-    older version lack some of these.
-
-    Where a trial has diverged, all that is recorded of it is nan.
+    older version lack some of these. Of a trial that has diverged all is nan from then on.
 
     Of a language model the vocabulary is the words that have a synonym, then their synonyms,
     ``words`` ``(word,)``; ``holds`` ``(trial, pair)`` is whether the DH holds for a word and its
@@ -120,12 +116,11 @@ class Result:
     @property
     def divergence(self) -> str:
         """How many trials diverged, which, and when; empty if none did."""
-        found = self.diverged
         each = [
-            f"seed {seed}, {'tied' if tied else 'untied'}, from step {step:,}"
-            for (seed, tied), step in sorted(found.items(), key=lambda one: (not one[0][1], one))
+            f"seed {seed}, {'un' * (not tied)}tied, from step {step:,}"
+            for (seed, tied), step in sorted(self.diverged.items())
         ]
-        told = each[:NAMED] + [f"and {len(each) - NAMED} more"] * (len(each) > NAMED)
+        told = each[:5] + [f"and {len(each) - 5} more"] * (len(each) > 5)
         return f"{len(each)} of {len(self.seed)} trials diverged: {'; '.join(told)}" * bool(each)
 
     def covers(self, own: AnySettings) -> bool:

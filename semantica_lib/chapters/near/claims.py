@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from semantica_lib.analysis.claims import MERGE_MARGIN, STRONG, Side, aim, exploratory
+from semantica_lib.analysis.claims import MERGE_MARGIN, STRONG, Side, aim, claim_of, exploratory
 from semantica_lib.analysis.distances import Pair
 from semantica_lib.analysis.statistics import Claim, finite
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, PLACES, TIED, Place, Point, name_of
@@ -74,14 +72,12 @@ def _claim(
 ) -> Claim:
     """A claim about these points: without values unless all have a result."""
     absent = [words(*key) for key in keys if key not in near.measured]
-    each = [near.measured[key].claim("", "ratio", np.empty(0), tied) for key in keys if not absent]
-    lacks = [one.obstacle for one in each if one.obstacle]
-    if not each:
+    trials = {key: near.measured[key].trials[tied] for key in keys if not absent}
+    lacks = [near.measured[key].lacks((tied,)) for key in trials]
+    if not trials:
         lacks = [f"No result yet of: {'; '.join(absent)}." if keys else "No point tells of it."]
-    values = finite(values if each else ()).astype(bool if measure == "share" else float)
-    about = {"prediction": "none", "obstacle": lacks[0] if lacks else ""} | about
-    about |= {name: sum(getattr(one, name) for one in each) for name in ("failed", "diverged")}
-    return Claim(text, measure=measure, values=values, **about)
+    values = finite(values if trials else ()).astype(bool if measure == "share" else float)
+    return claim_of(trials, next(filter(None, lacks), ""), text, measure, values, *trials, **about)
 
 
 def _merge(

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from semantica_lib.analysis.claims import tie_of
-from semantica_lib.analysis.distances import Table, Trials, synonym_pairs
+from semantica_lib.analysis.distances import Table, Trials, end_of, synonym_pairs
 from semantica_lib.chapters.original import measures
 from semantica_lib.chapters.original.tables import named
 from semantica_lib.datasets.xor import XorTask, xor_task
@@ -110,7 +110,7 @@ def swings(result: Result | None) -> Figure:
 
 
 def _swing(axes: Axes, result: Result, tied: bool, table: Table) -> None:
-    window, turns = measures.window_of(result), measures.turns(result)
+    window, turns = end_of(result), measures.turns(result)
     trials = Trials.of(result, tied, window)
     if window is None or turns is None or not len(trials.seeds):
         style.note(axes, "no full period yet" if window is None else f"no {tie_of(tied)} trials")

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from semantica_lib.analysis.distances import Trials
-from semantica_lib.analysis.statistics import last_period
+from semantica_lib.analysis.distances import Trials, end_of
 from semantica_lib.analysis.theory import Prediction, decay_factor
 from semantica_lib.datasets.xor import SPLITS, XorTask
 from semantica_lib.errors import RequestError, short
@@ -55,13 +54,8 @@ def end_accuracy(result: Result, tied: bool, split: str) -> np.ndarray:
 
     Trials that failed are left out; all are where there is no full period yet.
     """
-    trials = Trials.of(result, tied, window_of(result))
+    trials = Trials.of(result, tied, end_of(result))
     return trials.measured(split, "accuracy").dropna().to_numpy()
-
-
-def window_of(result: Result) -> np.ndarray | None:
-    """Which records lie in the schedule's last full period, ``(record,)``; None without one."""
-    return last_period(result.steps, result.settings.period)
 
 
 def contexts(task: XorTask, sees_order: bool, split: str) -> tuple[int, int]:
@@ -134,7 +128,7 @@ def accepted(dst: Sequence[float]) -> bool:
 
 def turns(result: Result) -> tuple[int, int] | None:
     """Which record of the last full period has the lowest rate, and which the highest."""
-    window = window_of(result)
+    window = end_of(result)
     if window is None:
         return None
     rate = schedule.rate(result.settings, torch.from_numpy(result.steps)).numpy()
@@ -148,7 +142,7 @@ def swing(result: Result, p: Prediction) -> tuple[np.ndarray, np.ndarray]:
     Its range (largest less smallest record) as a share of its mean; and its value at the record
     with the lowest rate over that at the one with the highest. Both are empty without a period.
     """
-    window, found = window_of(result), turns(result)
+    window, found = end_of(result), turns(result)
     if window is None or found is None:
         return np.empty(0), np.empty(0)
     curve = Trials.of(result, p.tied, window).distance(p.table, p.pair)
@@ -173,11 +167,12 @@ def until(result: Result, step: int) -> Result | None:
     if step not in result.steps:
         return None
     keep, manifest = result.steps <= step, result.manifest
-    settings_then = {**manifest["settings"], "steps": step}
+    then = {"settings": {**manifest["settings"], "steps": step}, "steps_done": step}
+    then["diverged"] = [one for one in manifest.get("diverged", ()) if one["step"] <= step]
     measured = None if result.measured_steps is None else result.measured_steps <= step
     return replace(
         result,
-        manifest={**manifest, "settings": settings_then, "steps_done": step, "status": "complete"},
+        manifest={**manifest, **then, "status": "complete"},
         steps=result.steps[keep],
         input_embedding=result.input_embedding[:, keep],
         output_embedding=result.output_embedding[:, keep],

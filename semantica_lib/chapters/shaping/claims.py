@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semantica_lib.analysis.claims import BOTH, Measured, aim, claim_of, exploratory
+from semantica_lib.analysis.claims import BOTH, Measured, aim, exploratory
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping import measures
@@ -63,9 +63,7 @@ def alignment_others(found: Sequence[Nearness], few: Sequence[Nearness]) -> list
 
 
 def _nearer(near: Nearness, text: str, values: np.ndarray) -> Claim:
-    if isinstance(near.of, Measured):
-        return near.of.claim(text, "ratio", values, *BOTH, **NEARER)
-    return claim_of(near.of.trials, near.of.lacks(BOTH), text, "ratio", values, *BOTH, **NEARER)
+    return near.of.claim(text, "ratio", values, *BOTH, **NEARER)
 
 
 def gradient_claims(found: Sequence[Point]) -> list[Claim]:

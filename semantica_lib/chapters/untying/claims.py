@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from semantica_lib.analysis.claims import MERGE_MARGIN, aim, exploratory, more_learn
+from semantica_lib.analysis.claims import MERGE_MARGIN, aim, claim_of, exploratory, more_learn
 from semantica_lib.analysis.distances import synonym_pairs
 from semantica_lib.analysis.exploratory import CLOSE
 from semantica_lib.analysis.statistics import Claim, finite
@@ -59,10 +59,9 @@ def _claim(
     lacks = [way.lacks for way in there if way.lacks]
     if len(there) < len(ways):
         lacks = ["There are no trials of the main experiment to compare with."]
-    about = {"prediction": "none"} | about | ({"obstacle": lacks[0]} if lacks else {})
-    about["failed"] = sum(way.trials.failed for way in there)
-    about["diverged"] = sum(len(way.trials.diverged) for way in there)
-    return Claim(text, measure=measure, values=finite(values), **about)
+    obstacle = [*lacks, about.pop("obstacle", "")][0]
+    trials = {place: way.trials for place, way in enumerate(there)}
+    return claim_of(trials, obstacle, text, measure, finite(values), *trials, **about)
 
 
 def _by_the_clock(way: Way) -> tuple[list[Claim], list[Claim]]:

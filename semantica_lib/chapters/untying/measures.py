@@ -75,9 +75,8 @@ class Way:
         """A metric of the trials that did not diverge, ``(seed, step)`` under these labels."""
         rows = self.result.metrics
         rows = rows[(rows.tied == (self.until > 0)) & (rows.split == split)]
-        return rows[rows.seed.isin(self.trials.seeds)].pivot(
-            index="seed", columns="step", values=quantity
-        )
+        rows = rows[rows.seed.isin(self.trials.seeds)]
+        return rows.pivot(index="seed", columns="step", values=quantity)
 
 
 def ways_of(found: Sequence[Point]) -> list[Way]:
