@@ -54,7 +54,7 @@ class Evidence:
 
     def lacks(self, ties: tuple[bool, ...]) -> str:
         """What the result lacks for a verdict on these ties, and the command to get it."""
-        if not self.complete and not self.lost(ties):
+        if not self.complete:
             return partial(self.settings, self.last)
         return self.unfit(ties) or missing(self.settings, self.trials, ties)
 
