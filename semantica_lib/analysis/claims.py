@@ -74,13 +74,13 @@ class Measured(Evidence):
         super().__init__(result, end_of(result), Trials)
         self.task, self.factor = self.trials[True].task, decay_factor(self.settings, result.steps)
         self.costs = not all(pair.conditionally_equivalent for pair in synonym_pairs(self.task))
-        self.learned = {tied: self._learned(tied) for tied in BOTH}
+        self.learned = {tied: self._learned(trials) for tied, trials in self.trials.items()}
 
-    def _learned(self, tied: bool) -> pd.Series:
+    def _learned(self, trials: Trials) -> pd.Series:
         """Whether each trial learned, by seed; a failed one did not. Empty without a period."""
-        loss = self.trials[tied].measured("train", "loss")
+        loss = trials.measured("train", "loss")
         learned = loss - self.task.ceiling("train")[1] <= LEARNED_NATS
-        return learned if self.window is not None or self.lost((tied,)) else learned[:0]
+        return learned if self.window is not None else learned[:0]
 
     def learners(self, tied: bool) -> np.ndarray:
         """Which trials of a tie, failed ones left out, learned the parity: bool, ``(trial,)``."""

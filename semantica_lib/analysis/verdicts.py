@@ -21,7 +21,7 @@ The interval decides (t of the log ratio, t of a paired difference, Clopper-Pear
   closer, relative to its control pairs, than it began (the 95% interval of that change is under 1);
   more than half of the trials learn (the interval is over 0.5) but not all; or the interval is on
   the predicted side but some trials diverged (became infinite, or no number);
-- ``not reproduced``: it lies on the other side, or trials diverged and no other has a value;
+- ``not reproduced``: it lies on the other side, or no value is left beside trials that diverged;
 - ``inconclusive``: the margin is inside it, or values are missing (the deviation says which).
 
 Primary rows are judged together: ``low`` and ``high`` are at Holm's step-down levels, so a margin

@@ -42,7 +42,7 @@ def distances(result: Result, tied: bool, table: Table) -> Figure:
     for axes, (a, b, holds), colour in zip(panels, pairs, colours, strict=False):
         axes.set_title(f"{a} and {b}: DH {'holds' if holds else 'fails'}")
         if not len(trials.seeds):
-            style.note(axes, f"no {tie_of(tied)} trials")
+            style.note(axes, f"no {tie_of(tied)} trials" + ", all diverged" * bool(trials.diverged))
             continue
         curves = trials.distance(table, (a, b))
         control = control_distance(trials.tables[table], trials.task).mean(0)

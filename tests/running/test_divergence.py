@@ -80,6 +80,10 @@ def test_all_trials_diverge(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     (pair,) = (row for row in rows if row["claim"].startswith("claim 3, tied: 0 and 1"))
     assert (pair["failed"], pair["seeds"], pair["verdict"]) == (2, 0, "not reproduced")
     assert pair["deviation"] == "Fewer than two seeds have a value; diverged trials: 2."
+    claims = [row for row in rows if row["claim"].startswith("claim")]
+    assert {row["verdict"] for row in claims} == {"not reproduced"} and len(claims) == 7
+    learns = [row for row in rows if row["claim"].startswith("the parity is learned")]
+    assert [(row["seeds"], row["pass_share"]) for row in learns] == [(2, 0.0)] * 2
 
 
 def test_one_trial_diverges_and_the_others_are_as_without_it() -> None:
