@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from semantica_lib import cli
 from semantica_lib.analysis.language import Language
+from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.verdicts import verdicts
 from semantica_lib.chapters.language import figures as language
 from semantica_lib.chapters.language import tables as language_facts
 from semantica_lib.chapters.original.measures import until
+from semantica_lib.chapters.sweep.tables import endings
 from semantica_lib.figures import curves, facts, pairs
 from semantica_lib.figures.overview import heat_map, overview
 from semantica_lib.running.run import run, run_all, run_shard
@@ -155,6 +157,9 @@ def test_shards_of_a_sweep_whose_points_diverge_are_collected_as_one_run() -> No
     for one, other in zip(whole, again, strict=True):
         np.testing.assert_array_equal(one.input_embedding, other.input_embedding)
         assert one.metrics.equals(other.metrics) and one.diverged == other.diverged
+    points = [Point({}, own, one) for own, one in zip(wanted, again, strict=True)]
+    cells = endings(points).splitlines()[3].split(" | ")  # of the second point
+    assert f"; {again[1].divergence}" in cells[1] and "0 of 2" in cells  # none of it has learned
     manifests = {str(place): one.manifest for place, one in enumerate(again)}
     sweep = of_sweep("some", manifests, dict.fromkeys(manifests, "a label")) | {"files": {}}
     for key, manifest in manifests.items():

@@ -148,7 +148,8 @@ def _tables(point: Point) -> dict[tuple[bool, str], Trials]:
     if result is None or not isinstance(point.settings, Settings) or not result.steps.size:
         return {}
     found = {tied: _trials(result, tied) for tied in BOTH}
-    return {place: found[place[0]] for place in point.places if len(found[place[0]].seeds)}
+    some = [tied for tied, trials in found.items() if len(trials.seeds) or trials.diverged]
+    return {place: found[place[0]] for place in point.places if place[0] in some}
 
 
 def _trials(result: Result, tied: bool) -> Trials:
