@@ -47,7 +47,7 @@ def made(
     costs: tuple[float, float] = (0.0, 0.05),
     gain: float = 1.0,
     absent: Iterable[tuple[int, bool]] = (),
-    crashed: Iterable[tuple[int, bool]] = (),
+    diverged: Iterable[tuple[int, bool]] = (),
     status: str = "complete",
     **values: Any,
 ) -> Result:
@@ -86,7 +86,7 @@ def made(
         inputs[i] if tied else rows(seed, tied, "output") for i, (seed, tied) in enumerate(trials)
     ])  # fmt: skip
     for index, trial in enumerate(trials):
-        if trial in set(crashed):
+        if trial in set(diverged):
             inputs[index, -1, 0, 0] = np.nan
     names = np.array([*WORDS[:count], *(f"{word}*" for word in WORDS[:count])])
     near = np.array([[*names[-1:], "##s", "|", "[MASK]", "`"]] * len(names))

@@ -66,6 +66,10 @@ class Evidence:
             return f"The {tie} trials of seeds {seeds} are missing; `{command}` trains them."
         return ""
 
+    def lost(self, ties: tuple[bool, ...]) -> bool:
+        """Whether all that there is of one of these ties diverged: no further steps change it."""
+        return any(self.trials[tied].diverged and not len(self.trials[tied].seeds) for tied in ties)
+
     def unfit(self, ties: tuple[bool, ...]) -> str:
         """Why a complete result says nothing of these ties; empty if it does."""
         raise NotImplementedError
@@ -93,7 +97,7 @@ class Measured(Evidence):
 
     def unfit(self, ties: tuple[bool, ...]) -> str:
         own = self.settings
-        if self.window is None:
+        if self.window is None and not self.lost(ties):
             more = f" --set steps={own.period}" * (own.steps < own.period)
             return (
                 f"The records, to step {self.last}, hold no full period of the schedule "
@@ -151,9 +155,10 @@ def claim_of(
     if len(there) < len(of):
         obstacle, values = absent, ()
     values = np.asarray(values, bool if measure == "share" else float)
-    failed = sum(one.trials[tied].failed for one, ties in there for tied in ties)
-    values = values[np.isfinite(values)]
-    return Claim(text, prediction, measure, values, failed=failed, obstacle=obstacle, **rest)
+    trials = [one.trials[tied] for one, ties in there for tied in ties]
+    rest |= {"failed": sum(one.failed for one in trials), "obstacle": obstacle}
+    rest |= {"diverged": sum(len(one.diverged) for one in trials)}
+    return Claim(text, prediction, measure, values[np.isfinite(values)], **rest)
 
 
 def more_learn(text: str, before: pd.Series, after: pd.Series, side: Side = "") -> Claim:

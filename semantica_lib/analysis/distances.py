@@ -122,7 +122,7 @@ def end_of(result: Result) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class OneTie:
-    """The trials of one tie of a result whose tables are finite throughout, by seed.
+    """The trials of one tie of a result that did not diverge, by seed.
 
     Attributes:
         index: ``(trial,)``, which trials of the result they are.
@@ -132,7 +132,7 @@ class OneTie:
         window: ``(record,)`` bool, the records that the run's end is the mean of; None without any.
         metrics: the result's rows of this tie.
         absent: seeds that the result's settings ask for and it has not.
-        crashed: seeds of trials with numbers that are not finite.
+        diverged: seeds of trials with numbers that are not finite.
     """
 
     index: np.ndarray
@@ -142,14 +142,14 @@ class OneTie:
     window: np.ndarray | None
     metrics: pd.DataFrame
     absent: list[int]
-    crashed: list[int]
+    diverged: list[int]
 
     @classmethod
     def of(cls, result: Result, tied: bool, window: np.ndarray | None) -> "OneTie":
         own, present = result.settings, result.tied == tied
         tables = {"input": result.input_embedding, "output": result.output_embedding}
-        finite = np.all([np.isfinite(table).all((1, 2, 3)) for table in tables.values()], 0)
-        index = np.flatnonzero(present & finite)
+        lost = np.isin(result.seed, [seed for seed, tie in result.diverged if tie == tied])
+        index = np.flatnonzero(present & ~lost)
         index = index[np.argsort(result.seed[index])]
         asked = own.seeds if tie_of(tied) in own.ties else ()
         return OneTie(
@@ -160,12 +160,12 @@ class OneTie:
             window=window,
             metrics=result.metrics[result.metrics.tied == tied],
             absent=sorted(set(asked) - set(result.seed[present].tolist())),
-            crashed=sorted(result.seed[present & ~finite].tolist()),
+            diverged=sorted(result.seed[present & lost].tolist()),
         )
 
     @property
     def failed(self) -> int:
-        return len(self.absent) + len(self.crashed)
+        return len(self.absent) + len(self.diverged)
 
     def start(self, curve: np.ndarray) -> np.ndarray:
         """Value at step 0, ``(trial, record)`` to ``(trial,)``; nan if it is not recorded."""
@@ -271,4 +271,4 @@ class Trials(OneTie):
         """A metric's mean over the window, by seed; nan for a trial that failed."""
         rows = self.metrics[self.metrics.split == split]
         means = rows.groupby("seed")[quantity].mean().reindex(self.seeds)
-        return means.reindex(sorted([*self.seeds.tolist(), *self.absent, *self.crashed]))
+        return means.reindex(sorted([*self.seeds.tolist(), *self.absent, *self.diverged]))

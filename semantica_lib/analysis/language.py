@@ -190,4 +190,4 @@ class Language(Evidence):
             f"The run, to step {self.last}, ends before the rate's lowest point, step {half}; "
             f"`{run_command(self.settings)} --set steps={half}` trains one that does not."
         )
-        return why if self.window is None else ""
+        return why if self.window is None and not self.lost(ties) else ""

@@ -161,11 +161,12 @@ class Claim:
     Attributes:
         measure: ratios have a geometric mean, differences a mean, and shares are of booleans.
         side: where the interval must lie, seen from the margin; empty if nothing is predicted.
-        failed: trials without a value, absent or crashed.
+        failed: trials without a value, absent or diverged.
         obstacle: why it cannot be judged, a sentence.
         change: of each distance ratio, how many times its value at step 0; empty if not asked.
         all_pass: reproduced only if every value passes.
         pairs: how many seeds there were, where only those that differ have a value.
+        diverged: how many of the failed trials did, which counts against any prediction.
     """
 
     text: str
@@ -179,6 +180,7 @@ class Claim:
     change: np.ndarray = field(default_factory=lambda: np.empty(0))
     all_pass: bool = False
     pairs: int | None = None
+    diverged: int = 0
 
     @property
     def seeds(self) -> int:
@@ -200,6 +202,8 @@ class Claim:
         """The verdict, by the rules that :mod:`semantica_lib.analysis.verdicts` states."""
         if self.obstacle or not self.side:
             return INCONCLUSIVE if self.obstacle else NO_PREDICTION
+        if self.diverged and not len(self.values) and self.measure != "share":
+            return NOT_REPRODUCED
         below, above = interval.high < self.margin, interval.low > self.margin
         meets, misses = (below, above) if self.side == "under" else (above, below)
         if meets and (self.failed or (self.all_pass and not self.passed.all())):

@@ -20,8 +20,8 @@ The interval decides (t of the log ratio, t of a paired difference, Clopper-Pear
 - ``partly``, one of three: a merge misses its margin (the interval is over it), yet the pair came
   closer, relative to its control pairs, than it began (the 95% interval of that change is under 1);
   more than half of the trials learn (the interval is over 0.5) but not all; or the interval is on
-  the predicted side but some trials crashed;
-- ``not reproduced``: it lies on the other side;
+  the predicted side but some trials diverged (became infinite, or no number);
+- ``not reproduced``: it lies on the other side, or no value is left beside trials that diverged;
 - ``inconclusive``: the margin is inside it, or values are missing (the deviation says which).
 
 Primary rows are judged together: ``low`` and ``high`` are at Holm's step-down levels, so a margin
@@ -168,15 +168,16 @@ def _with_interval(interval: Interval) -> str:
 
 def _deviation(claim: Claim, interval: Interval, verdict: str) -> str:
     """What differs from the prediction, in a sentence; empty if nothing does."""
+    failed = f"; diverged trials: {claim.diverged}" if claim.diverged else ""
+    if claim.failed and not claim.diverged and not claim.obstacle:
+        failed = f"; failed trials: {claim.failed}"
     if claim.obstacle:
-        return claim.obstacle
+        return f"{claim.obstacle.removesuffix('.')}{failed}."
     if verdict in (statistics.REPRODUCED, statistics.CONSISTENT, statistics.NO_PREDICTION):
         return ""
     if np.isnan(interval.low):
-        return "Fewer than two seeds have a value."
-    measured, failed = f"Measured {_with_interval(interval)}", ""
-    if claim.failed:
-        failed = f"; crashed trials: {claim.failed}"
+        return f"Fewer than two seeds have a value{failed}."
+    measured = f"Measured {_with_interval(interval)}"
     if claim.all_pass and verdict == statistics.PARTLY:
         return f"{claim.passed.sum()} of {len(claim.passed)} trials learn{failed}."
     low, high = interval.low - claim.margin, interval.high - claim.margin

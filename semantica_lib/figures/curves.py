@@ -43,7 +43,7 @@ def distances(result: Result, tied: bool, table: Table) -> Figure:
         style.note(panels[0], "no pair of synonyms")
     for axes, (*pair, _), colour in zip(panels, pairs, colours, strict=False):
         if not len(trials.seeds):
-            style.note(axes, f"no {tie_of(tied)} trials")
+            style.note(axes, f"no {tie_of(tied)} trials" + ", all diverged" * bool(trials.diverged))
             continue
         curves = trials.distance(table, tuple(pair))
         control = control_distance(trials.tables[table], trials.task).mean(0)
@@ -158,10 +158,10 @@ def measured_accuracy(
         Steps ``(measurement,)`` at which all were measured, ``(trial, measurement)``, and seeds.
     """
     rows = result.metrics[(result.metrics.tied == tied) & (result.metrics.split == split)]
-    crashed = rows.seed[~np.isfinite(rows[["accuracy", "loss"]]).all(axis=1)].unique()
-    rows = rows[~rows.seed.isin(crashed)]
+    diverged = rows.seed[~np.isfinite(rows[["accuracy", "loss"]]).all(axis=1)].unique()
+    rows = rows[~rows.seed.isin(diverged)]
     wide = rows.pivot(index="seed", columns="step", values="accuracy").dropna(axis="columns")
-    return wide.columns.to_numpy(), wide.to_numpy(), sorted(crashed)
+    return wide.columns.to_numpy(), wide.to_numpy(), sorted(diverged)
 
 
 def _ending(axes: Axes, result: Result, prediction: Prediction, y: float, index: int) -> bool:

@@ -86,11 +86,13 @@ def shown(result: Result) -> str:
     """Which result this is and what it took, as Markdown; that it is partial, where it is."""
     made = facts_of_run(result)
     stale = f" It is stale: {literal(result.stale)}." if result.stale else ""
+    lost = f" **{result.divergence}.** Figures leave them out; they count against every prediction."
+    lost *= bool(result.divergence)
     return (
         f"**The result {made['source']}**: {made['steps']} steps, {made['ties']}, of "
         f"{seeds_of(result)} ({made['seeds']}), "
         f"trained on {made['device']} in "
-        f"{made['duration']} of computing.{stale}{_unfinished(result)}"
+        f"{made['duration']} of computing.{lost}{stale}{_unfinished(result)}"
     )
 
 
@@ -218,6 +220,7 @@ def made_from(sweep: str, found: Mapping[str, Result | None]) -> str:
         if result:
             told = "{seed_count} seeds, {ties}, {steps} steps, {source}; commit {commit}"
             told = told.format(**facts_of_run(result))
+            told += f"; {result.divergence}" * bool(result.divergence)
             told += "" if result.complete else "; partial, so no claim is judged by it"
         lines.append(f"- {label}: {told}.")
     lines.append(f"\n`semantica run {sweep}` trains what is missing and executes this page.")
@@ -257,7 +260,6 @@ def _listed(numbers: list[int]) -> str:
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    hours, minutes_left = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes_left} min"
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -70,17 +70,17 @@ def heat_map(result: Result) -> Figure:
 
     A number is a Euclidean distance: its mean over the schedule's last full period, or the last
     record where there is no period yet, then the arithmetic mean over the seeds that did not
-    crash. All tables share one scale of colours, which goes by the square root of the distance, so
-    that pairs that merged differ from pairs that are merely close.
+    diverge. All tables share one scale of colours, which goes by the square root of the distance,
+    so that pairs that merged differ from pairs that are merely close.
     """
     task, window = xor_task(result.settings), end_of(result)
     used = np.arange(len(result.steps)) == len(result.steps) - 1 if window is None else window
     means, titles = {}, {}
     for name, (tied, table) in TABLES.items():
         trials = Trials.of(result, tied, window)
-        seeds, crashed = len(trials.seeds), len(trials.crashed)
+        seeds, diverged = len(trials.seeds), len(trials.diverged)
         titles[name] = f"{name}: {seeds} seed{'s' * (seeds != 1)}" if seeds else name
-        titles[name] += f", {crashed} crashed" if crashed else ""
+        titles[name] += f", {diverged} diverged" if diverged else ""
         if seeds and used.any():
             means[name] = distances.pairwise(trials.tables[table][:, used]).mean((0, 1))
     highest = max((mean.max() for mean in means.values()), default=0)
@@ -127,9 +127,9 @@ def _lacks(trials: Trials, pairs: list[SynonymPair], name: str) -> str:
     """What there is not to be drawn of a result in the panel of this name."""
     if not pairs:
         return "no pair of synonyms"
-    if not len(trials.seeds) and not trials.crashed:
+    if not len(trials.seeds) and not trials.diverged:
         return f"no {name.partition(',')[0]} trials"
-    counts = {"crashed": len(trials.crashed), "missing": len(trials.absent)}
+    counts = {"diverged": len(trials.diverged), "missing": len(trials.absent)}
     lacks = [f"{count} {what}" for what, count in counts.items() if count]
     return ", ".join(lacks + ["no full period yet"] * (trials.window is None))
 

@@ -117,8 +117,8 @@ def plot(
         raise RequestError(f"tied should be True or False, not {short(tied)}")
     own, tie, trials = result.settings, tie_of(tied), Trials.of(result, bool(tied), None)
     asked = _chosen(xor_task(own), pairs)
-    if trials.crashed and not len(trials.seeds):
-        raise RequestError(f"nothing can be drawn: all {tie} trials of {own.experiment} crashed")
+    if trials.diverged and not len(trials.seeds):
+        raise RequestError(f"nothing can be drawn: all {tie} trials of {own.experiment} diverged")
     if not len(trials.seeds):
         there = " and ".join(sorted({tie_of(one) for one in result.tied})) or "none"
         raise RequestError(f"{own.experiment} has no {tie} trials (there are: {there})")
@@ -126,9 +126,9 @@ def plot(
         Curves(_label(pair, trials.task), trials.steps, trials.distance(table, pair))
         for pair in asked
     ]
-    crashed = [f"{tie}, seed {seed}" for seed in trials.crashed]
+    diverged = [f"{tie}, seed {seed}" for seed in trials.diverged]
     heading = f"{own.experiment}: {'tied' if tied else f'untied, {table}'} table"
-    return _figure(look, drawn, heading, "Euclidean distance", TOP, crashed)
+    return _figure(look, drawn, heading, "Euclidean distance", TOP, diverged)
 
 
 def accuracy(
@@ -152,10 +152,10 @@ def accuracy(
     """
     look = Look(lines, window, limits, palette, title, file)
     _word("split", split, SPLITS)
-    own, drawn, crashed = result.settings, [], []
+    own, drawn, diverged = result.settings, [], []
     for tied in (True, False):
         steps, curves, lost = measured_accuracy(result, tied, split)
-        crashed += [f"{tie_of(tied)}, seed {seed}" for seed in lost]
+        diverged += [f"{tie_of(tied)}, seed {seed}" for seed in lost]
         if curves.size:
             drawn.append(Curves(tie_of(tied), steps, curves))
     if not drawn:
@@ -166,7 +166,7 @@ def accuracy(
     where = "all strings" if measured == "exact" else f"{measured} split"
     heading = f"{own.experiment}: {where}, {count} string{'s' * (count != 1)}"
     best = task.ceiling(measured)[0]
-    return _figure(look, drawn, heading, "accuracy (share)", 1, crashed, best)
+    return _figure(look, drawn, heading, "accuracy (share)", 1, diverged, best)
 
 
 def _figure(
@@ -175,7 +175,7 @@ def _figure(
     heading: str,
     unit: str,
     top: float,
-    crashed: list[str],
+    diverged: list[str],
     ceiling: float | None = None,
 ) -> Figure:
     """One panel of curves; its y axis ends at ``top`` where that holds them all."""
@@ -195,8 +195,8 @@ def _figure(
     if ceiling is not None:
         axes.axhline(ceiling, color=BLACK, linestyle="--", linewidth=1.3)
         keys.append(key("attainable ceiling", linestyle="--"))
-    if crashed:
-        words = textwrap.fill(f"not drawn, crashed: {'; '.join(crashed)}", 30)
+    if diverged:
+        words = textwrap.fill(f"not drawn, diverged: {'; '.join(diverged)}", 30)
         keys.append(key(words, linestyle="none"))
     highest = max(curves.values.max() for curves in drawn)
     usual = 0, top if highest <= top else 1.05 * highest

@@ -272,13 +272,10 @@ def everything(frame: pd.DataFrame) -> str:
     parts = []
     for (experiment, sha), rows in frame.groupby(["experiment", "manifest_sha256"], sort=False):
         rows = rows.drop(columns=["experiment", "notebook", "manifest_sha256"])
-        lines = [[_cell(value) for value in row] for row in rows.itertuples(index=False)]
+        rows = rows.map(lambda value: number(value) if isinstance(value, float) else str(value))
+        lines = rows.to_numpy().tolist()
         parts += [f"**{experiment}** (manifest sha256 {sha[:12]})", markdown_table(rows, lines)]
     return "\n\n".join(parts)
-
-
-def _cell(value: Any) -> str:
-    return number(value) if isinstance(value, float) else str(value)
 
 
 def _measured(row: Any) -> str:

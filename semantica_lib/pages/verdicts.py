@@ -49,13 +49,14 @@ def show(
         if result and (named or result.complete):
             folder = results.folder(results.PUBLISHED, wanted[name]).name
             page = f"experiments/{folder}.ipynb" if folder in catalogue() else ""
-            frames.append(verdicts(result, page))
+            frames.append((verdicts(result, page), result.divergence))
     if not as_json:
-        for frame in frames:
-            print(f"{frame['experiment'][0]}\n\n{to_markdown(frame)}\n")
+        for frame, lost in frames:
+            told = [frame["experiment"][0], *([f"{lost}."] if lost else []), to_markdown(frame)]
+            print("\n\n".join(told) + "\n")
         return
-    # JSON has neither NaN nor infinity: null
-    rows = pd.concat(frames).astype(object).replace([np.nan, np.inf, -np.inf], None)
+    rows = pd.concat([frame for frame, _ in frames]).astype(object)
+    rows = rows.replace([np.nan, np.inf, -np.inf], None)  # JSON has none of them: null
     print(json.dumps(rows.to_dict("records"), indent=1, allow_nan=False))
 
 

@@ -1,6 +1,5 @@
 """Collecting a result from the checkpoints of its groups, once all of them are trained."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from semantica_lib.running.groups import Group
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 from semantica_lib.store import results
 from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
+from semantica_lib.trainers.stacked import NEVER
 
 if TYPE_CHECKING:  # for language models only
     from semantica_lib.datasets.mlm import MlmTask
@@ -57,7 +57,7 @@ def collect(
 def _manifest(
     own: AnySettings, groups: list[Group], trajectory: dict[str, np.ndarray], device: str
 ) -> dict[str, Any]:
-    made, name = provenance(), device_name(device)
+    made, name = provenance() | _diverged(groups), device_name(device)
     trials = zip(trajectory["seed"].tolist(), trajectory["tied"].tolist(), strict=True)
     stacks = [
         {"tied": one.tied, "seeds": list(one.seeds)}
@@ -84,6 +84,22 @@ def _manifest(
         "duration_s": round(sum(stack["seconds"] for stack in stacks), 1),
         "stacks": stacks,
     }
+
+
+def _diverged(groups: list[Group]) -> dict[str, Any]:
+    """What a manifest has of trials that diverged: each with its first step that is not finite.
+
+    Where that would be the step to come, it is the last one: the loss there is not finite.
+    """
+    found = []
+    for group in groups:
+        never = torch.full((len(group.seeds),), NEVER)  # an earlier version does not tell
+        stopped, loss = group.tensors.get("stopped", never), group.tensors["measured"][:, 0, 1]
+        first = group.tensors["measured_steps"][loss.isfinite().long().argmin(0)]
+        steps = (stopped + 1).where((stopped < NEVER) | loss[-1].isfinite(), first).tolist()
+        found += [(*one, step) for one, step in zip(group.trials, steps, strict=True)]
+    lost = [{"seed": s, "tied": t, "step": step} for s, t, step in found if step <= NEVER]
+    return {"diverged": lost} if lost else {}
 
 
 def _words(
@@ -133,17 +149,13 @@ def _joined(groups: list[Group], steps: str, name: str) -> tuple[np.ndarray, np.
 
 def _metrics(groups: list[Group], names: Sequence[str]) -> str:
     """Accuracy and loss of every trial as tidy CSV."""
-    rows = io.StringIO()
-    rows.write("seed,tied,step,split,accuracy,loss\n")
+    rows = ["seed,tied,step,split,accuracy,loss\n"]
     for group in sorted(groups, key=lambda group: (not group.tied, group.seeds)):
-        measured = group.tensors["measured"].tolist()  # (step, split, quantity, trial)
-        for index, (seed, tied) in enumerate(group.trials):
-            for step, splits in zip(
-                group.tensors["measured_steps"].tolist(), measured, strict=True
-            ):
-                for split, (accuracy, loss) in zip(names, splits, strict=True):
-                    rows.write(
-                        f"{seed},{str(tied).lower()},{step},{split},"
-                        f"{accuracy[index]:.6g},{loss[index]:.6g}\n"
-                    )
-    return rows.getvalue()
+        steps, measured = (group.tensors[name] for name in ("measured_steps", "measured"))
+        for (seed, tied), trial in zip(group.trials, measured.permute(3, 0, 1, 2), strict=True):
+            rows += [
+                f"{seed},{str(tied).lower()},{step},{split},{accuracy:.6g},{loss:.6g}\n"
+                for step, splits in zip(steps.tolist(), trial.tolist(), strict=True)
+                for split, (accuracy, loss) in zip(names, splits, strict=True)
+            ]
+    return "".join(rows)

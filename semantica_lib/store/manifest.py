@@ -28,6 +28,12 @@ class Trial(BaseModel):
     tied: bool
 
 
+class Diverged(Trial):
+    """A trial that diverged, and its first step whose numbers are not all finite."""
+
+    step: int
+
+
 class Stacked(BaseModel):
     """A stack that trained some of a result's trials."""
 
@@ -57,6 +63,7 @@ class Manifest(BaseModel):
     duration_s: float
     files: dict[str, str]
     stacks: list[Stacked] = []
+    diverged: list[Diverged] = []
 
 
 class Point(BaseModel):

@@ -35,7 +35,7 @@ class Result:
     ``table_gradient`` is ``(trial, measurement, 3)`` at ``gradient_steps`` ``(measurement,)``, 0
     and the powers of 2: of the loss of the step to come, the norm of the gradient that reaches the
     embedding table by the input, that by the output, and the cosine between them. Results of an
-    older version lack some of these.
+    older version lack some of these. Of a trial that has diverged all is nan from then on.
 
     Of a language model the vocabulary is the words that have a synonym, then their synonyms,
     ``words`` ``(word,)``; ``holds`` ``(trial, pair)`` is whether the DH holds for a word and its
@@ -101,6 +101,28 @@ class Result:
         """Its trials: (seed, tied)."""
         return set(zip(self.seed.tolist(), self.tied.tolist(), strict=True))
 
+    @property
+    def diverged(self) -> dict[tuple[int, bool], int]:
+        """Trials that diverged, (seed, tied), with the step from which on they are not finite.
+
+        Those that the manifest names, and those with a table that is not finite.
+        """
+        finite = np.isfinite(self.input_embedding) & np.isfinite(self.output_embedding)
+        trials = zip(self.seed.tolist(), self.tied.tolist(), finite.all((2, 3)), strict=True)
+        found = {(s, t): int(self.steps[row.argmin()]) for s, t, row in trials if not row.all()}
+        named = self.manifest.get("diverged", ())
+        return found | {(one["seed"], one["tied"]): one["step"] for one in named}
+
+    @property
+    def divergence(self) -> str:
+        """How many trials diverged, which, and when; empty if none did."""
+        each = [
+            f"seed {seed}, {'un' * (not tied)}tied, from step {step:,}"
+            for (seed, tied), step in sorted(self.diverged.items())
+        ]
+        told = each[:5] + [f"and {len(each) - 5} more"] * (len(each) > 5)
+        return f"{len(each)} of {len(self.seed)} trials diverged: {'; '.join(told)}" * bool(each)
+
     def covers(self, own: AnySettings) -> bool:
         """Whether it has every trial that the settings ask for, at their number of steps."""
         return asked(own) <= self.held and self.manifest["steps_done"] >= own.steps
@@ -110,7 +132,8 @@ class Result:
         keep = np.isin(self.seed, seeds)
         changes = {"settings": {**self.manifest["settings"], "seeds": list(seeds)}}
         changes["seeds"] = sorted(set(self.seed[keep].tolist()))
-        changes["trials"] = [t for t in self.manifest["trials"] if t["seed"] in seeds]
+        for name in {"trials", "diverged"} & self.manifest.keys():
+            changes[name] = [one for one in self.manifest[name] if one["seed"] in seeds]
         a_trial = ("seed", "tied", "input_embedding", "output_embedding")
         a_trial += ("hidden_norm", "logit_gap", "table_gradient", "holds", "neighbours")
         arrays = {name: getattr(self, name) for name in a_trial}

@@ -214,7 +214,8 @@ def state(place: Path, own: AnySettings) -> str:
     ``complete as asked: 5 of the experiment's 150,000 steps, 10 trials`` where these settings ask
     for no more; ``partial, at step 20,000 of 500,000, 10 trials``, with ``, complete as asked``
     where no more were asked for then; these with ``; interrupted at step 25,000`` where training
-    goes on, ``(stale: ...)`` and ``(from a tree with uncommitted changes)``; ``damaged: ...``.
+    goes on, ``(1 of 10 trials diverged: ...)``, ``(stale: ...)`` and ``(from a tree with
+    uncommitted changes)``; ``damaged: ...``.
     """
     full = full_steps(own)
     try:
@@ -236,6 +237,7 @@ def state(place: Path, own: AnySettings) -> str:
         words = f"partial, at step {done:,} of {full:,}, {trials} trials{then}"
     if begun - {done}:
         words += f"; interrupted at step {min(begun - {done}):,}"
+    words += f" ({result.divergence})" if result.divergence else ""
     words += f" (stale: {result.stale})" if result.stale else ""
     tree = {True: "with uncommitted changes", None: "that git could not check"}.get(result.dirty)
     return words + f" (from a tree {tree})" * bool(tree)

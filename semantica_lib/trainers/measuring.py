@@ -17,10 +17,7 @@ AT_ONCE = {True: 10_000, False: 1_000_000}
 
 
 def record(stack: Stack, state: State, step: int, steps: int, history: History) -> None:
-    """Add to the history what is due at this step, in a training of ``steps`` steps.
-
-    Of a trial that has diverged all is nan: it was not there to be measured.
-    """
+    """Add to the history what is due at this step of ``steps``; nan of trials that diverged."""
     own, going = stack.settings, (state.stopped == NEVER)[:, None]
     state = replace(state, flat=state.flat.where(going, math.nan))
     if history.due("record_steps", step, own.record_every, steps):

@@ -199,13 +199,12 @@ def train(
     def observe() -> None:
         if not us.is_main_process:
             return
-        seen, lost, now = history.series, stopped < NEVER, torch.tensor(step)
-        if history.due("record_steps", step, own.record_every, steps):
-            tables = math.nan * seen["tables"][-1] if lost else trial.tables()
-            history.add(record_steps=now, tables=tables)
-        if history.due("measured_steps", step, own.validate_every, steps):
-            measured = math.nan * seen["measured"][-1] if lost else trial.measure()
-            history.add(measured_steps=now, measured=measured)
+        tables = "record_steps", own.record_every, "tables", trial.tables
+        measured = "measured_steps", own.validate_every, "measured", trial.measure
+        for series, every, name, made in (tables, measured):
+            if history.due(series, step, every, steps):
+                value = made() if stopped == NEVER else math.nan * history.series[name][-1]
+                history.add(**{series: torch.tensor(step), name: value})
 
     def agreed(step: int, stop: bool) -> bool:
         if us.num_processes == 1:

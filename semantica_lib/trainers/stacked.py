@@ -1,7 +1,7 @@
 """A stack: XOR trials that train together as one program, compiled, their data included."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -25,11 +25,9 @@ NEVER = 2**62  # the step of what does not happen
 class State:
     """A stack of trials between two steps.
 
-    A trial diverges at its first step whose loss, or whose parameters or moments after it, are not
-    all finite. It stops before that step, for good; the others go on as if it were not there.
-    ``stopped`` is how many steps it has done, all of them finite: ``step - 1`` just after the one
-    at which it diverged, and its parameters and moments are those of then. It is NEVER of a trial
-    that has not diverged.
+    A trial diverges at its first step whose loss (of the batch, before the update), parameters or
+    moments are not all finite. That step is not done, nor any after it: ``stopped`` is how many
+    were, and the parameters and moments are as they left them. The others feel nothing of it.
     """
 
     seeds: Tensor  # (trial,)
@@ -38,6 +36,15 @@ class State:
     second: Tensor
     stopped: Tensor  # (trial,) int64: the steps done by a trial that diverged; else NEVER
     step: Tensor  # 0-d: how many are done
+
+    def after(self, losses: Tensor, *made: Tensor) -> "State":
+        """The state that a step leaves which made these parameters and moments."""
+        flat, _, second = made  # of an infinite first moment the parameter is not finite, either
+        finite = losses.isfinite() & (flat.isfinite() & second.isfinite()).all(1)
+        stopped = torch.where(finite, self.stopped, self.stopped.minimum(self.step))
+        going, before = (stopped == NEVER)[:, None], (self.flat, self.first, self.second)
+        kept = (torch.where(going, *pair) for pair in zip(made, before, strict=True))
+        return State(self.seeds, *kept, stopped, self.step + 1)
 
 
 @dataclass(frozen=True)
@@ -205,8 +212,7 @@ class Stack:
             first = torch.lerp(first, gradient, 1 - beta1)
             second = beta2 * second + (1 - beta2) * gradient * gradient
             flat = kept * state.flat - rate * first / (second.sqrt() * scale + own.eps)
-        made = State(state.seeds, flat, first, second, state.stopped, state.step + 1)
-        return _going(state, made, losses), losses
+        return state.after(losses, flat, first, second), losses
 
     def _as_one(self, gradient: Tensor) -> Tensor:
         """The gradient of two tables that are to move as one."""
@@ -247,16 +253,3 @@ class Stack:
             return State(state.seeds, *rest), losses
 
         return call
-
-
-def _going(before: State, after: State, losses: Tensor) -> State:
-    """The state after a step of the trials that go on; of those that diverge the one before it."""
-    # a first moment that is not finite makes such a parameter, too
-    finite = losses.isfinite() & (after.flat.isfinite() & after.second.isfinite()).all(1)
-    stopped = torch.where(finite, before.stopped, before.stopped.minimum(before.step))
-    going = (stopped == NEVER)[:, None]
-    moved = {
-        name: torch.where(going, getattr(after, name), getattr(before, name))
-        for name in ("flat", "first", "second")
-    }
-    return replace(after, stopped=stopped, **moved)

@@ -34,11 +34,8 @@ def train(
     """
     state, history = stack.initial(), History(start or {})
     if start is not None:
-        begun = {
-            **start,
-            "stopped": start.get("stopped", state.stopped),
-        }  # an earlier version's has none
-        state = State(**{name: begun[name].to(stack.device) for name in vars(state)})
+        start = {"stopped": state.stopped, **start}  # one of an earlier version lacks it
+        state = State(**{name: start[name].to(stack.device) for name in vars(state)})
         if "gaps" not in start:  # a checkpoint of an earlier version
             none = torch.full((len(stack.seeds), len(stack.task.synonyms), 3), math.nan)
             history.series["gaps"] = [none] * len(history.series["measured_steps"])

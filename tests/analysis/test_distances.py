@@ -130,7 +130,7 @@ def test_every_two_occurring_bit_symbols_are_one_kind_of_pair(weights: list, one
 
 
 def _result(first: int = 0) -> Result:
-    """Untied seeds 7, 3, 5 (5 crashed), asked for 3, 4, 5, 7; the pair (0, 1) is 1, 2, 4, 6 apart.
+    """Untied seeds 7, 3, 5 (5 diverged), asked for 3, 4, 5, 7; the pair (0, 1) is 1, 2, 4, 6 apart.
 
     The control pairs are all 1, 1, 2, 4 apart, times the seed; the period is the last two records.
     """
@@ -141,8 +141,8 @@ def _result(first: int = 0) -> Result:
     table[..., 0, 0], table[..., 1, 0] = half, -half
     table[..., 2:4, 1] = np.sqrt(control**2 - half**2)[:, None]
     table *= np.array([7, 3, 5])[:, None, None, None]
-    crashed = table.copy()
-    crashed[2, 1, 6, 0] = np.inf
+    diverged = table.copy()
+    diverged[2, 1, 6, 0] = np.inf
     losses = pd.DataFrame(
         [
             (seed, tied, step, split, step + seed * 100 + (split == "exact"), 0.0)
@@ -157,21 +157,21 @@ def _result(first: int = 0) -> Result:
     own = Settings(seeds=(3, 4, 5, 7), ties=("untied",), schedule_period=20)
     manifest = {"settings": own.model_dump(mode="json")}
     return Result(
-        Path(), manifest, steps, np.array([7, 3, 5]), np.zeros(3, bool), table, crashed, losses
+        Path(), manifest, steps, np.array([7, 3, 5]), np.zeros(3, bool), table, diverged, losses
     )
 
 
 WINDOW = np.array([False, False, True, True])
 
 
-def test_trials_by_seed_without_the_crashed_and_with_the_absent_named() -> None:
+def test_trials_by_seed_without_the_diverged_and_with_the_absent_named() -> None:
     trials = Trials.of(_result(), False, WINDOW)
     assert trials.seeds.tolist() == [3, 7]
-    assert (trials.absent, trials.crashed, trials.failed) == ([4], [5], 2)
+    assert (trials.absent, trials.diverged, trials.failed) == ([4], [5], 2)
     np.testing.assert_allclose(trials.distance("input", (0, 1))[:, 0], [3, 7])
     np.testing.assert_allclose(trials.norm("input", (0, 1)), np.outer([3, 7], [0.5, 1, 2, 3]))
     other = Trials.of(_result(), True, WINDOW)
-    assert (len(other.seeds), other.absent, other.crashed) == (0, [], [])
+    assert (len(other.seeds), other.absent, other.diverged) == (0, [], [])
 
 
 def test_the_ratio_is_that_of_the_means() -> None:
@@ -251,7 +251,7 @@ def test_the_logits_reach_at_steps_that_are_recorded_and_measured(bit: int, pair
 
 
 def test_metrics_are_means_over_the_last_period_of_one_split() -> None:
-    """Steps 15, 20, 25, 30 of (10, 30]: mean 22.5; seed 5 crashed and seed 4 never ran."""
+    """Steps 15, 20, 25, 30 of (10, 30]: mean 22.5; seed 5 diverged and seed 4 never ran."""
     trials = Trials.of(_result(), False, WINDOW)
     loss = trials.measured("exact", "loss")
     assert loss.index.tolist() == [3, 4, 5, 7]

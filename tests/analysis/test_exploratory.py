@@ -87,7 +87,7 @@ def test_who_never_converges_counts_as_the_last_step(make: Make) -> None:
 
 
 def test_ties_are_paired_by_seed(make: Make) -> None:
-    """Tied trials in another order, one of them absent, one untied one crashed: four pairs."""
+    """Tied trials in another order, one of them absent, one untied one diverged: four pairs."""
     result = make(lambda seed, tied, *_: _closing_at(seed * (20 if tied else 40)))
     order = np.r_[5, 3, 1, 0, 2, 7:12, 6]  # without the tied trial of seed 5
     mixed = {name: getattr(result, name)[order] for name in ("seed", "tied")}
@@ -387,7 +387,7 @@ def test_across_experiments_names_pairs_where_they_differ(make: Make) -> None:
     assert line.split(" | ")[1] == f"{other}: 0 and 2<br>partly: 1 and 2 |"
 
 
-TABLES = ("normal", "zero", "tiny", "huge", "crashed", "coincide", "constant")
+TABLES = ("normal", "zero", "tiny", "huge", "diverged", "coincide", "constant")
 
 
 @st.composite
@@ -415,7 +415,7 @@ def _stored(draw: st.DrawFn, folder: Path) -> Result:
     table = {
         "normal": rng.normal(size=shape), "zero": np.zeros(shape), "tiny": np.full(shape, 1e-42),
         "huge": 1e38 * rng.normal(size=shape).clip(-3, 3), "coincide": np.ones(shape),
-        "crashed": np.where(rng.random(shape) < 0.02, pick(np.nan, np.inf), 1.0),
+        "diverged": np.where(rng.random(shape) < 0.02, pick(np.nan, np.inf), 1.0),
         "constant": np.broadcast_to(rng.normal(size=shape[2:]), shape),
     }  # fmt: skip
     splits = pick(("exact",), ("train",), ("train", "validation", "test", "exact"))

@@ -301,12 +301,12 @@ def test_loss_is_set_beside_that_of_the_frequencies(make: Make, gain: float, ver
     assert row_of(frame, "what tying costs").estimate == pytest.approx(0.02)
 
 
-def test_trials_that_crashed_are_left_out_and_told(make: Make) -> None:
-    frame = verdicts(make(seeds=TWENTY, crashed=[(42, False), (45, True)]))
+def test_trials_that_diverged_are_left_out_and_told(make: Make) -> None:
+    frame = verdicts(make(seeds=TWENTY, diverged=[(42, False), (45, True)]))
     assert frame.seeds[[0, 5, 7]].tolist() == [19, 19, 18]
     assert frame.failed[[0, 5, 7]].tolist() == [1, 1, 2]
     assert frame.verdict[0] == "partly"
-    assert "crashed trials: 1" in frame.deviation[0]
+    assert "diverged trials: 1" in frame.deviation[0]
 
 
 def test_what_is_missing_is_told_with_the_command_to_get_it(make: Make) -> None:

@@ -59,7 +59,7 @@ def make(tmp_path: Path) -> Make:
         unlearned_ratio: float | None = None,
         accuracy: tuple[float, float] = (0.70, 0.60),
         cell: float = 0.02,
-        crashed: Iterable[tuple[int, bool]] = (),
+        diverged: Iterable[tuple[int, bool]] = (),
         absent: Iterable[tuple[int, bool]] = (),
         status: str = "complete",
         steps: np.ndarray = STEPS,
@@ -96,7 +96,7 @@ def make(tmp_path: Path) -> Make:
         for index, trial in enumerate(trials):
             for table in tables.values():
                 table[index] *= scale[:, None, None] if trial[0] % 2 else 3.0
-                if trial in crashed:
+                if trial in diverged:
                     table[index, -1, 3] = np.nan
         rows = ["seed,tied,step,split,accuracy,loss"] + [
             f"{seed},{str(tied).lower()},{step},{split},"
@@ -108,7 +108,7 @@ def make(tmp_path: Path) -> Make:
             for seed, tied in trials
             for i, step in enumerate(steps)
             for split in ("train", "exact")
-            if (seed, tied) not in crashed
+            if (seed, tied) not in diverged
         ]
         about = {"status": status, "steps_done": int(steps[-1])}
         manifest = manifest_of(settings, trials, **about)
@@ -462,12 +462,12 @@ def test_trials_that_are_absent_are_failed_and_named(make: Make) -> None:
     assert frame.verdict[4] == "reproduced"
 
 
-def test_a_crash_forbids_reproduced_and_is_no_learning(make: Make) -> None:
-    frame = verdicts(make(crashed=[(43, True)]))
+def test_a_diverged_trial_forbids_reproduced_and_is_no_learning(make: Make) -> None:
+    frame = verdicts(make(diverged=[(43, True)]))
     assert frame.failed[[0, 4, 5, LEARN_TIED, ACCURACY]].tolist() == [0, 1, 1, 1, 1]
     assert frame.verdict[[4, 5, LEARN_TIED, ACCURACY]].tolist() == ["partly"] * 4
-    assert frame.deviation[5].endswith("under the margin 0.1; crashed trials: 1.")
-    assert frame.deviation[LEARN_TIED] == "19 of 20 trials learn; crashed trials: 1."
+    assert frame.deviation[5].endswith("under the margin 0.1; diverged trials: 1.")
+    assert frame.deviation[LEARN_TIED] == "19 of 20 trials learn; diverged trials: 1."
     assert frame.seeds[[5, LEARN_TIED]].tolist() == [19, 20]
     assert frame.verdict[0] == "reproduced"
 

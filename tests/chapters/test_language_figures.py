@@ -121,7 +121,7 @@ def test_cosines_may_be_below_0(make_one: Make) -> None:
         ({"synonyms": 0}, []),
         ({"steps": 20, "schedule_period": 1000}, []),
         ({"synonyms": 1, "broken_synonyms": 0}, []),
-        ({"crashed": [(42, True), (43, False)]}, []),
+        ({"diverged": [(42, True), (43, False)]}, []),
     ],
 )
 def test_any_result_can_be_drawn(

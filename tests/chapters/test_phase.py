@@ -137,7 +137,7 @@ def test_a_partial_result_counts_as_none_and_one_missing_point_is_said(tmp_path:
     assert frame.loc["p 0.5, decay 0.1: tied: 0 and 1, predicted to merge"].verdict == "reproduced"
 
 
-def test_older_results_and_single_ties_and_crashed_trials_are_told_apart(tmp_path: Path) -> None:
+def test_older_results_and_single_ties_and_diverged_trials_are_told_apart(tmp_path: Path) -> None:
     old = point(tmp_path, 0.8, 0.0)
     lacks = {"logit_gap": None, "hidden_norm": None, "measured_steps": None}
     old = old._replace(result=replace(old.result, **lacks))
@@ -149,9 +149,9 @@ def test_older_results_and_single_ties_and_crashed_trials_are_told_apart(tmp_pat
     untied = point(tmp_path / "b", 0.8, 0.0)
     (cut,) = phase.plane([untied._replace(result=_of_tie(untied, False))])
     assert cut.cost("loss").isna().all() and cut.ends(TIED).ratio.size == 0
-    crashed = point(tmp_path / "c", 0.8, 0.0)
-    crashed.result.output_embedding[0] = np.nan  # the tied trial of seed 1
-    (spot,) = phase.plane([crashed])
+    diverged = point(tmp_path / "c", 0.8, 0.0)
+    diverged.result.output_embedding[0] = np.nan  # the tied trial of seed 1
+    (spot,) = phase.plane([diverged])
     assert spot.cost("loss").isna().tolist() == [True] + [False] * 5
 
 

@@ -162,7 +162,7 @@ def test_a_language_model_s_tables_are_compared_at_its_last_record(tmp_path: Pat
     assert sum("words alone" in claim.text for claim in claims) == 2
 
 
-def test_crashed_and_missing_trials_are_left_out(tmp_path: Path) -> None:
+def test_diverged_and_missing_trials_are_left_out(tmp_path: Path) -> None:
     one = result(tmp_path, lambda _: 0.8)
     one.output_embedding[np.flatnonzero(~one.tied)[0], 3] = np.nan
     lone = replace(one, **{
@@ -232,7 +232,7 @@ def test_of_other_decays_and_results_without_gradients_nothing_is_claimed(tmp_pa
     assert related([old, other, missing]) == []
 
 
-def test_no_gradient_has_no_share_and_a_crashed_trial_none_at_all(tmp_path: Path) -> None:
+def test_no_gradient_has_no_share_and_a_diverged_trial_none_at_all(tmp_path: Path) -> None:
     one = point(tmp_path, 0.85, lambda s, t, step: (0.0, 0.0, np.nan) if step else (1.0, 1.0, 0.5))
     one.result.input_embedding[0] = np.nan
     got = pulls(one, True)

@@ -245,7 +245,7 @@ def test_who_learns_is_compared_by_seed(tmp_path: Path) -> None:
 
 
 def test_what_is_not_all_there_is_not_judged(tmp_path: Path) -> None:
-    """No main experiment, a partial one, a step of untying between records, a crashed trial."""
+    """No main experiment, a partial one, a step of untying between records, a diverged trial."""
     main, first, _, last = sweep(tmp_path / "all")
     assert rows([main]).empty and rows([]).empty and ways_of([]) == []
     alone = primary_rows(rows([first])).set_index("claim")
@@ -262,9 +262,9 @@ def test_what_is_not_all_there_is_not_judged(tmp_path: Path) -> None:
     between = rows([late(tmp_path, 30, lambda *_: 1.0)]).iloc[0]
     assert between.verdict == INCONCLUSIVE and "not among the records" in between.deviation
     first.result.output_embedding[first.result.seed == 3, -1] = np.nan
-    crashed = primary_rows(rows([main, first, last]))
-    assert crashed.failed.tolist()[:4] == [1, 1, 1, 1] and crashed.seeds.tolist()[:4] == [5] * 4
-    assert set(crashed.verdict[:4]) == {"partly"}
+    diverged = primary_rows(rows([main, first, last]))
+    assert diverged.failed.tolist()[:4] == [1, 1, 1, 1] and diverged.seeds.tolist()[:4] == [5] * 4
+    assert set(diverged.verdict[:4]) == {"partly"}
 
 
 def test_the_main_experiment_is_always_tied_and_always_untied() -> None:

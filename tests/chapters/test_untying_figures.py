@@ -136,7 +136,7 @@ def test_what_the_clock_says_is_told_without_any_result() -> None:
 
 
 def test_pages_stand_with_any_part_of_the_sweep(tmp_path: Path) -> None:
-    """None; the main experiment alone, or untied only; crashed trials; too short; few arrays."""
+    """None; the main experiment alone, or untied only; diverged trials; too short; few arrays."""
     nothing = [missing(until) for until in (None, 20, 100)]
     main, late = point(tmp_path, None), point(tmp_path, 100)
     one_tie = point(tmp_path / "one", None)
@@ -146,12 +146,12 @@ def test_pages_stand_with_any_part_of_the_sweep(tmp_path: Path) -> None:
     metrics = one_tie.result.metrics
     arrays["metrics"] = metrics[~metrics.tied]
     one_tie = one_tie._replace(result=replace(one_tie.result, **arrays))
-    crashed = point(tmp_path / "crashed", 20, lambda *_: np.nan)
+    diverged = point(tmp_path / "diverged", 20, lambda *_: np.nan)
     short = point(tmp_path / "short", 20, schedule_period=500)
     between = point(tmp_path / "between", 30)
     for found in (
         [], nothing, [main, *nothing[1:]], [one_tie], [one_tie, late], [nothing[0], late],
-        [main, crashed, late], [main, short], [main, between, late],
+        [main, diverged, late], [main, short], [main, between, late],
     ):  # fmt: skip
         for draw in (figures.by_step, figures.curves, figures.gaps):
             draw(found).draw_without_rendering()

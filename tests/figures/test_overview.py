@@ -138,7 +138,7 @@ def test_what_cannot_be_drawn_is_named(make: Make) -> None:
     assert notes(tied) == general | {4: "2 missing"}
     assert [len(drawn.get_offsets()) for drawn in points(tied)] == [5, 5]
     for axes in untied:
-        assert notes(axes) == general | {4: "1 crashed, 2 missing"}
+        assert notes(axes) == general | {4: "1 diverged, 2 missing"}
         assert [len(drawn.get_offsets()) for drawn in points(axes)] == [4, 4]
     png(figure)
 
@@ -238,14 +238,14 @@ def test_numbers_can_be_read_on_their_colour(make: Make) -> None:
         assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
-def test_a_heat_map_marks_symbols_never_shown_and_trials_that_crashed(make: Make) -> None:
+def test_a_heat_map_marks_symbols_never_shown_and_trials_that_diverged(make: Make) -> None:
     result = make(zero_dst=[1, 0])
     result.output_embedding[5, 0] = np.inf  # the first untied trial
     figure = overview.heat_map(result)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert [label for label in labels if "never shown" in label] == ["1 (bit 0)\nnever shown"]
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles[1:] == [f"untied, {table}: 4 seeds, 1 crashed" for table in ("input", "output")]
+    assert titles[1:] == [f"untied, {table}: 4 seeds, 1 diverged" for table in ("input", "output")]
     kept = tables(result)[1][1:]
     expected = at_the_end(result, gap(kept, 0, 1)).mean()
     assert figure.axes[2].images[0].get_array()[0, 1] == pytest.approx(expected)

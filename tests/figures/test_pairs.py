@@ -261,7 +261,7 @@ def test_pairs_follow_from_the_distributions(make: Make) -> None:
     assert keys(pairs.plot(single, pairs="control"))[0] == "0 and 1"
 
 
-def test_trials_that_crashed_are_left_out_and_named(make: Make) -> None:
+def test_trials_that_diverged_are_left_out_and_named(make: Make) -> None:
     result = make(seeds=[1, 2, 3])
     result.input_embedding[4, 3] = np.nan  # untied, seed 2
     result.metrics.loc[(result.metrics.seed == 3) & result.metrics.tied, "loss"] = np.nan
@@ -269,12 +269,12 @@ def test_trials_that_crashed_are_left_out_and_named(make: Make) -> None:
     stored = result.input_embedding[[3, 5]]
     np.testing.assert_allclose(curves(figure.axes[0]), gap(stored, 0, 1), rtol=1e-6)
     words = " ".join(keys(figure)[-1].split())
-    assert words == "not drawn, crashed: untied, seed 2"
+    assert words == "not drawn, diverged: untied, seed 2"
     figure = pairs.accuracy(result, lines="seeds")
     assert len(figure.axes[0].lines) == 2 + 3 + 1
-    assert "crashed: tied, seed 3" in " ".join(keys(figure)[-1].split())
+    assert "diverged: tied, seed 3" in " ".join(keys(figure)[-1].split())
     result.input_embedding[3:] = np.nan
-    with pytest.raises(RequestError, match="all untied trials of made crashed"):
+    with pytest.raises(RequestError, match="all untied trials of made diverged"):
         pairs.plot(result)
 
 

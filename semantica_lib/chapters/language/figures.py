@@ -49,7 +49,7 @@ def distances(result: Result, measure: Measure = "distance") -> Figure:
         if ratio:
             axes.axhline(1, color=BLACK, **ONE)
         if not len(trials.seeds):
-            note(axes, f"no {tie_of(tied)} trials")
+            note(axes, f"no {tie_of(tied)} trials" + ", all diverged" * bool(trials.diverged))
             continue
         for kind, (_, look) in looks.items():
             curves = trials.ratio(table, kind) if ratio else trials.means[table, kind, measure]

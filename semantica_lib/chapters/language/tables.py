@@ -54,7 +54,7 @@ def ending(result: Result) -> str:
     """Where the classes of synonyms end in each table: what to take from the figures."""
     measured = Language(result)
     if measured.window is None:
-        return measured.lacks((True, False))
+        return measured.lacks((True, False)) or f"{result.divergence}."
     lines = [f"Synonyms {_end(result)} (geometric mean over seeds):\n"]
     for name in PANELS:
         told = [
@@ -69,7 +69,7 @@ def learning(result: Result) -> str:
     """What tied and untied trials attain, and what tying costs, a few sentences."""
     measured = Language(result)
     if measured.window is None:
-        return measured.lacks((True, False))
+        return measured.lacks((True, False)) or f"{result.divergence}."
     found, kinds = _losses(measured), language.kinds(result.settings)
     costs = [f"{found[f'cost_{KEYS[kind]}']} where {WHERE[kind]}" for kind in kinds]
     return (
@@ -177,7 +177,8 @@ def neighbours(result: Result, words: Sequence[str] | None = None) -> str:
     Raises:
         RequestError: a word that has no synonym in this result.
     """
-    names, first = result.words.tolist(), np.flatnonzero(result.seed == result.seed.min())
+    names, seed = result.words.tolist(), int(result.seed.min())
+    first = np.flatnonzero(result.seed == seed)
     count, holds, lines = len(names) // 2, result.holds[first[0]], []
     if words is None:
         words = [names[i] for kind in (holds, ~holds) for i in np.flatnonzero(kind)[:SHOWN]]
@@ -188,7 +189,7 @@ def neighbours(result: Result, words: Sequence[str] | None = None) -> str:
         synonym = names[(place + count) % (2 * count)]
         line = [_code(word), "holds" if holds[place % count] else "broken"]
         for tied, table in (TABLES[name] for name in PANELS):
-            trial = first[result.tied[first] == tied]
+            trial = first[(result.tied[first] == tied) & ((seed, tied) not in result.diverged)]
             near = result.neighbours[trial, int(table == "output"), place].ravel().tolist()
             told = [f"**{_code(one)}**" if one == synonym else _code(one) for one in near]
             line.append(" ".join(told) or NONE)

@@ -82,7 +82,8 @@ def semantic_distance(task: XorTask, pair: Pair) -> Distance:
     for tokens, cell in joint.items():
         for rest, symbol in zip(rests, pair, strict=True):
             if symbol in tokens:  # one of so many places holds it
-                rest[_without(tokens, symbol)] += cell.sum() * tokens.count(symbol)
+                at = tokens.index(symbol)
+                rest[tokens[:at] + tokens[at + 1 :]] += cell.sum() * tokens.count(symbol)
     total, result = [rest.total() for rest in rests], np.zeros(2)
     for rest in rests[0]:
         first, second = (joint[tuple(sorted((*rest, symbol)))] for symbol in pair)
@@ -120,11 +121,6 @@ def company(task: XorTask, pair: Pair) -> Company:
         suggested = tuple(float(np.log(b) - np.log(a)) for a, b in told)
     variation = _apart(*(both / both.sum(1, keepdims=True)))[0]
     return Company(variation, float(ratios.min()), float(ratios.max()), suggested)
-
-
-def _without(tokens: tuple[int, ...], symbol: int) -> tuple[int, ...]:
-    at = tokens.index(symbol)
-    return tokens[:at] + tokens[at + 1 :]
 
 
 def _apart(p: np.ndarray, q: np.ndarray) -> tuple[float, float]:

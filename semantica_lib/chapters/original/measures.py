@@ -140,11 +140,12 @@ def until(result: Result, step: int) -> Result | None:
     if step not in result.steps:
         return None
     keep, manifest = result.steps <= step, result.manifest
-    settings_then = {**manifest["settings"], "steps": step}
+    then = {"settings": {**manifest["settings"], "steps": step}, "steps_done": step}
+    then["diverged"] = [one for one in manifest.get("diverged", ()) if one["step"] <= step]
     measured = None if result.measured_steps is None else result.measured_steps <= step
     return replace(
         result,
-        manifest={**manifest, "settings": settings_then, "steps_done": step, "status": "complete"},
+        manifest={**manifest, **then, "status": "complete"},
         steps=result.steps[keep],
         input_embedding=result.input_embedding[:, keep],
         output_embedding=result.output_embedding[:, keep],

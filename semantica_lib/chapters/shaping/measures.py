@@ -42,7 +42,7 @@ class Nearness:
 
     Attributes:
         of: what judges claims on the result.
-        seeds: ``(seed,)``, those that have both trials, neither crashed.
+        seeds: ``(seed,)``, those that have both trials, neither diverged.
         steps: ``(record,)``.
         window: ``(record,)`` bool, the records that the run's end is the mean of; None without any.
         rows: ``(row,)``, the symbols or words that are compared, by their place in the table.
@@ -150,7 +150,7 @@ def ratios(near: Nearness, others: bool, per_chance: bool = False) -> np.ndarray
 
 
 class Pulls(NamedTuple):
-    """The gradients of the trials of one tie, those that crashed left out: ``(seed, step)`` each.
+    """The gradients of the trials of one tie, those that diverged left out: ``(seed, step)`` each.
 
     Measured while training (:class:`semantica_lib.store.results.Result`), at step 0 and the powers
     of 2. Of untied trials the same numbers are those of the two tables' own gradients. The

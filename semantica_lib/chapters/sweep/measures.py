@@ -114,7 +114,7 @@ def attained(found: Sequence[Point]) -> pd.DataFrame:
     for index, tied, table, trials in _tables(found):
         if table == "output":
             continue  # told with the input table of the same trials
-        seeds = sorted({*trials.seeds.tolist(), *trials.crashed})
+        seeds = sorted({*trials.seeds.tolist(), *trials.diverged})
         loss = trials.measured("train", "loss").reindex(seeds)
         learned = loss - trials.task.ceiling("train")[1] <= LEARNED_NATS
         accuracy = trials.measured("exact", "accuracy").reindex(seeds)
@@ -147,7 +147,7 @@ def _tables(found: Sequence[Point]) -> Iterator[tuple[int, bool, Table, Trials]]
             continue
         by_tie = {tied: _trials(result, tied) for tied in BOTH}
         for tied, table in found[index].places:
-            if len(by_tie[tied].seeds):
+            if len(by_tie[tied].seeds) or by_tie[tied].diverged:
                 yield index, tied, table, by_tie[tied]
 
 

@@ -78,4 +78,5 @@ def state(point: Point, failure: str = "") -> str:
         told += f" (asked for: {own.steps:,} steps, {len(own.seeds)} seeds)"
     if end_of(result) is None:
         told += ", no full period of the schedule"
+    told += f"; {result.divergence}" * bool(result.divergence)
     return told + f"; stale: {literal(result.stale)}" * bool(result.stale)

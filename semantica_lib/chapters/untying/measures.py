@@ -73,7 +73,7 @@ class Way:
         return clock(self.measured.settings, self.trials.steps)
 
     def values(self, split: str, quantity: str) -> pd.DataFrame:
-        """A metric of the trials that did not crash, ``(seed, step)`` under these labels."""
+        """A metric of the trials that did not diverge, ``(seed, step)`` under these labels."""
         rows = self.result.metrics
         rows = rows[(rows.tied == self.tied) & (rows.split == split)]
         return rows.pivot(index="seed", columns="step", values=quantity).loc[self.trials.seeds]
@@ -87,7 +87,7 @@ def ways_of(found: Sequence[Point]) -> list[Way]:
             measured = Judged(result)
             untils = [own.untie_at] if own.untie_at else [0, np.inf]
             ways += [Way(until, measured, result) for until in untils]
-    there = [way for way in ways if len(way.trials.seeds) + len(way.trials.crashed)]
+    there = [way for way in ways if len(way.trials.seeds) + len(way.trials.diverged)]
     return sorted(there, key=lambda way: way.until)
 
 
