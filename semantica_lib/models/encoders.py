@@ -14,10 +14,14 @@ from semantica_lib.models.dropout import Dropout
 from semantica_lib.models.stack import INPUT, OUTPUT, plain_parameters
 from semantica_lib.settings.xor import Settings
 
+LOADED: dict[str, ModuleType] = {}  # by architecture; others are not imported
+
 
 def _module(own: Settings) -> ModuleType:
     """Of the encoder that the settings choose, named as its architecture."""
-    return import_module(f"semantica_lib.models.{own.architecture}")
+    if own.architecture not in LOADED:  # never in a compiled step: drawing weights comes first
+        LOADED[own.architecture] = import_module(f"semantica_lib.models.{own.architecture}")
+    return LOADED[own.architecture]
 
 
 def initial(own: Settings, vocabulary: int, seed: int) -> dict[str, Tensor]:
