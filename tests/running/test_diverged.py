@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,19 @@ def test_all_trials_diverge(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     assert {row["verdict"] for row in claims} == {"not reproduced"} and len(claims) == 7
     learns = [row for row in rows if row["claim"].startswith("the parity is learned")]
     assert [(row["seeds"], row["pass_share"]) for row in learns] == [(2, 0.0)] * 2
+
+
+def test_more_steps_are_not_asked_for_where_all_diverged() -> None:
+    """Of a run too short to judge by, which of others is said; of a partial one it still is."""
+    short = settings(SMALL | {"ties": ["untied"], "schedule_period": 1_000})
+    lost = short.model_copy(update={"learning_rate": 1e20})
+    told = {own.learning_rate: verdicts(run(own)).iloc[0] for own in (short, lost)}
+    assert "hold no full period" in told[short.learning_rate].deviation
+    assert told[1e20].verdict == "not reproduced" and "full period" not in told[1e20].deviation
+    result = run(lost)
+    partial = replace(result, manifest={**result.manifest, "status": "partial"})
+    row = verdicts(partial).iloc[0]
+    assert row.verdict == "inconclusive" and row.deviation.endswith("; diverged trials: 2.")
 
 
 def test_one_trial_diverges_and_the_others_are_as_without_it() -> None:

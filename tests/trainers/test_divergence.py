@@ -4,6 +4,7 @@ Compiled, ``test_stacked.py`` has it.
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,6 +64,21 @@ def test_a_trial_stops_before_the_first_step_of_torch_that_is_not_finite(
         if "in_proj_bias" not in name and "tokenwise_layer.fc1.bias" not in name:  # see there
             size = value.abs().max().item()
             torch.testing.assert_close(views[name][0], value, rtol=0, atol=1e-6 * size, msg=name)
+
+
+def test_any_one_number_that_is_not_finite_stops_its_trial_alone() -> None:
+    """Of the loss, of the parameters, of either moment; and what has stopped stays so."""
+    stack = Stack(settings(SHORT), range(6), False)
+    before = replace(stack.initial(), step=torch.tensor(7))
+    before.stopped[5] = 3
+    losses, *made = torch.zeros(6), *(torch.ones_like(before.flat) for _ in range(3))
+    losses[1], made[0][2, -1], made[2][3, 0] = math.inf, math.nan, math.inf
+    made[0][4, 1] = -math.inf
+    after = before.after(losses, *made)
+    assert after.stopped.tolist() == [NEVER, 7, 7, 7, 7, 3] and after.step == 8
+    for name, one in zip(("flat", "first", "second"), made, strict=True):
+        assert torch.equal(getattr(after, name)[0], one[0])
+        assert torch.equal(getattr(after, name)[1:], getattr(before, name)[1:])
 
 
 def one_among(rate: float) -> list[Settings]:
