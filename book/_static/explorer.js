@@ -4,6 +4,7 @@
 	"use strict";
 
 	const SIDE = 220; // a panel's width in units of its own; the page scales it
+	const TALL = 212; // height of the plane, whose axes have one scale
 	const LOW = 160; // height of the curves
 	const EDGE = { left: 42, right: 8, top: 8, bottom: 34 };
 	const FRAME = 130; // ms
@@ -82,12 +83,12 @@
 
 	/* A table's symbols in the plane: draws them at a record. */
 	function plane(parent, data) {
-		const root = add(parent, "svg", { viewBox: `0 0 ${SIDE} ${SIDE}`, role: "img", "aria-label": "symbols in the plane" });
+		const root = add(parent, "svg", { viewBox: `0 0 ${SIDE} ${TALL}`, role: "img", "aria-label": "symbols in the plane" });
 		const lines = add(root, "g", { class: "grid" });
-		const axes = ["translate(131 216)", "translate(11 97) rotate(-90)"].map((transform) =>
+		const axes = ["translate(127 208)", "translate(11 93) rotate(-90)"].map((transform) =>
 			add(root, "text", { transform, "text-anchor": "middle" })
 		);
-		const box = { x: EDGE.left, y: EDGE.top, width: 170, height: 178 };
+		const box = { x: EDGE.left, y: EDGE.top, width: 170, height: 170 };
 		const inside = add(root, "svg", { ...box, viewBox: Object.values(box).join(" ") }); // which cuts
 		const trails = data.symbols.map((one) => add(inside, "path", { class: `trail ${one.dh}` }));
 		const links = data.pairs.map((pair) => add(inside, "path", { class: `link ${dh(pair)}` }));
@@ -114,7 +115,7 @@
 			const [cx, cy] = close ? [0, 0] : [(left + right) / 2, (low + high) / 2];
 			const x = scale(cx - half, cx + half, box.x, box.x + box.width);
 			const y = scale(cy - half, cy + half, box.y + box.height, box.y);
-			grid(lines, SIDE, x, y, ticks(cx - half, cx + half), ticks(cy - half, cy + half));
+			grid(lines, TALL, x, y, ticks(cx - half, cx + half), ticks(cy - half, cy + half));
 			axes.forEach((axis, k) => (axis.textContent = `axis ${k + 1}: ${panel.shares[k] ?? 0}% of variance`));
 			const way = (symbol) => ways.slice(0, record + 1).map((all) => [x(all[symbol][0]), y(all[symbol][1])]);
 			const now = data.symbols.map((_, i) => way(i)[record]);
