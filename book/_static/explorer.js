@@ -1,5 +1,5 @@
-/* The moving figure: each .semantica-explorer on the page is drawn from the data that it holds
-	 (semantica_lib/figures/explorer.py). Where this script does not run its still figure stays. */
+/* The moving figure: draws each .semantica-explorer from the data that it holds
+	 (semantica_lib/figures/explorer.py). Without this script its still figure stays. */
 (function () {
 	"use strict";
 

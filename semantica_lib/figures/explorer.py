@@ -36,6 +36,10 @@ ALT = (
     "the tied, the untied input and the untied output table; below, on a logarithmic scale, the "
     "distance of each pair of synonyms over the steps beside the control pairs' and the decay clock"
 )
+CLOSE_UP = (
+    "Close-up: from the middle of the bits' symbols, scaled at every step so that a control pair's "
+    "distance is 1."
+)
 
 
 def explorer(result: Result) -> HTML:
@@ -46,13 +50,14 @@ def explorer(result: Result) -> HTML:
     with rc_context({"svg.hashsalt": "explorer"}):  # the same data give the same bytes
         buffer = io.StringIO()
         still(found).savefig(buffer, format="svg", metadata={"Date": None})
-    drawn = re.sub(r"(?<=\.\d)\d+(?=\s)", "", buffer.getvalue())  # tenths of a point will do
+    point = re.compile(r"^([LM] \S+\.\d)\d* (\S+\.\d)\d* $", re.MULTILINE)
+    drawn = point.sub(r"\1 \2", buffer.getvalue())  # tenths of a point will do
     image = base64.b64encode(drawn.encode()).decode()
     packed = json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")
     return HTML(
         '<div class="semantica-explorer"><div class="still">'
         f'<img src="data:image/svg+xml;base64,{image}" alt="{ALT}"></div>'
-        f"<p>{'</p><p>'.join(map(escape, _legend(found)))}</p>"
+        f'<p>{"</p><p>".join(map(escape, _legend(found)))}</p><p class="live">{CLOSE_UP}</p>'
         f'<script type="application/json">{packed}</script></div>'
     )
 
@@ -149,8 +154,7 @@ def _legend(found: dict[str, Any]) -> tuple[str, str]:
         f"Squares write bit 0: {', '.join(names['zero'])}; circles write bit 1: "
         f"{', '.join(names['one'])} (in brackets: the symbol's number in the text); triangles are "
         "the two parities, the diamond is the mask. Blue: synonyms for which the DH holds; orange: "
-        "those for which it fails. Close-up: from the middle of the bits' symbols, scaled at every "
-        "step so that a control pair's distance is 1.",
+        "those for which it fails.",
         "Curves: solid, the distance of two synonyms; dashed, the decay clock from the same start; "
         f"grey, the control pairs' median, and dotted {found['margin']:.2f} of it, under which a "
         "pair has merged.",
@@ -174,11 +178,14 @@ def still(found: dict[str, Any]) -> Figure:
 
 
 def _plane(axes: Axes, rows: np.ndarray, found: dict[str, Any]) -> None:
-    for symbol, way in zip(found["symbols"], rows.swapaxes(0, 1), strict=True):
+    for i, (symbol, way) in enumerate(zip(found["symbols"], rows.swapaxes(0, 1), strict=True)):
         colour = LOOKS[symbol["dh"] == "holds"][0] if symbol["dh"] else GREY
         axes.plot(*way.T, color=colour, linewidth=0.6, alpha=0.5)
         axes.plot(*way[-1], MARKS[symbol["kind"]], color=colour, markersize=6)
-        axes.annotate(symbol["name"], way[-1], (4, 3), textcoords="offset points", fontsize=8)
+        if symbol["kind"] in ("zero", "one"):
+            side, aligned = ((-5, "right"), (5, "left"))[i % 2]  # of synonyms that have merged
+            look = {"textcoords": "offset points", "fontsize": 9, "ha": aligned, "va": "center"}
+            axes.annotate(symbol["name"], way[-1], (side, 0), **look)
     axes.set_aspect("equal", "datalim")
 
 
