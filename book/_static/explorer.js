@@ -16,7 +16,7 @@
 		odd: "M0 6L6-5H-6Z",
 		mask: "M0-6L6 0L0 6L-6 0Z",
 	};
-	// Names of synonyms stand on different sides of their marks, to be read when these have merged.
+	// Names of synonyms stand on different sides, to be read when their marks are one.
 	const RIGHT = { x: 9, y: 5, "text-anchor": "start" };
 	const LEFT = { x: -9, y: 5, "text-anchor": "end" };
 	const ABOVE = { y: -9, "text-anchor": "middle" };
@@ -37,7 +37,7 @@
 	const path = (places) => "M" + places.map((place) => place.map((n) => n.toFixed(1)).join(" ")).join("L");
 	const scale = (low, high, from, to) => (value) => from + ((value - low) / (high - low || 1)) * (to - from);
 
-	/* Round numbers between two, about four. */
+	/* About four round numbers. */
 	function ticks(low, high) {
 		const ten = 10 ** Math.floor(Math.log10((high - low) / 4));
 		const step = [1, 2, 5, 10].map((n) => n * ten).find((n) => n >= (high - low) / 4);
@@ -136,7 +136,7 @@
 		};
 	}
 
-	/* The pairs' distances over the steps, on a logarithmic axis: draws them and marks a record. */
+	/* The pairs' distances over the steps: draws them and marks a record. */
 	function curves(parent, data, go) {
 		const named = { role: "img", "aria-label": "distances over the steps", class: "curves" };
 		const root = add(parent, "svg", { viewBox: `0 0 ${SIDE} ${LOW}`, ...named });
@@ -166,7 +166,7 @@
 			const logs = curves.flatMap(([values]) => values.map(Math.log10));
 			const [low, high] = [Math.min(...logs) - 0.1, Math.max(...logs) + 0.1];
 			const y = (value) => scale(low, high, LOW - EDGE.bottom, EDGE.top)(Math.log10(value));
-			const every = Math.ceil((high - low) / 4); // powers of ten between ticks
+			const every = Math.ceil((high - low) / 4); // power has a tick
 			const powers = ticks(low, high).filter((n) => n % every === 0).map((n) => Number(`1e${n}`));
 			grid(lines, LOW, x, y, [0, last / 2, last], powers, (n) => (n < 10000 ? n : `${n / 1000}k`));
 			add(lines, "text", { x: 126, y: LOW - 4, "text-anchor": "middle" }, "step");
@@ -218,7 +218,7 @@
 				foot.textContent = told(data, panel, record);
 			});
 		}
-		/* Stop, show a record, and say it to who does not see it once it stays. */
+		/* Stop, show a record and say it. */
 		function go(record) {
 			clearInterval(timer);
 			timer = 0;

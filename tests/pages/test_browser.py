@@ -233,6 +233,15 @@ def test_a_phone_shows_all_without_a_sideways_scroll(turn: Any, name: str) -> No
     for part in page.locator(f"{FIGURE} :is(button, input, select, svg[role])").all():
         box = part.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"]
+    # the controls stand over the figure, and stay in sight while one scrolls through it
+    top = "one => scrollTo(0, scrollY + one.getBoundingClientRect().top - {})"
+    figure, controls = page.locator(FIGURE), page.locator(f"{FIGURE} .controls")
+    figure.evaluate(top.format(120))
+    above, head = controls.bounding_box(), page.locator(f"{FIGURE} .head").first.bounding_box()
+    assert above["y"] == pytest.approx(120, abs=1)
+    assert above["y"] + above["height"] <= head["y"]
+    figure.evaluate(top.format(-300))
+    assert controls.bounding_box()["y"] == pytest.approx(56, abs=1)
     page.locator("[name=play]").tap()
     assert page.locator("[name=play]").text_content() == "Pause"
     page.locator(f"{FIGURE} svg.curves").nth(1).tap()  # which shows the step that is meant
