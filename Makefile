@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 
 # "ok", else what is wrong with it; old enough syntax for any Python to answer
 verdict = $(shell $(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
 	print("ok" if (3, 11) <= v <= (3, 13) else "is %d.%d" % v)' 2>/dev/null || echo "does not run")
 
-.PHONY: help env book test test-long test-faults paper bench readme clean
+.PHONY: help env book test test-long test-book test-faults paper bench readme clean
 
 help: ## print these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -34,6 +35,11 @@ test: env ## lint and the everyday tests, about 5 minutes on 2 cores
 
 test-long: env ## the tests that take longer
 	$(BIN)/python -m pytest -m long
+
+test-book: env ## what moves on the book's pages, in Chromium
+	$(if $(CHROMIUM),,$(error Chromium is needed, of your system's packages or CHROMIUM=its path))
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[browser]'
+	CHROMIUM='$(CHROMIUM)' $(BIN)/python -m pytest tests/pages/test_browser.py
 
 test-faults: env ## kill, cut, damage and take away what runs, more than 700 times
 	$(BIN)/python -m pytest -m faults

@@ -19,7 +19,7 @@ from semantica_lib.pages import book
 
 # Told nothing by a make that runs these tests.
 OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-TARGETS = ("env", "book", "test", "test-long", "paper", "bench", "readme", "clean")
+TARGETS = ("env", "book", "test", "test-long", "test-book", "paper", "bench", "readme", "clean")
 
 
 def requirements(lines: list[str]) -> list[Requirement]:

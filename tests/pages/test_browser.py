@@ -1,0 +1,296 @@
+"""The moving figure in Chromium, on pages of the book opened as files: `make test-book`."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import nbformat
+import pytest
+
+from semantica_lib.figures.explorer import explorer
+from semantica_lib.files import ROOT
+from semantica_lib.store import results
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright is not installed: `make test-book` installs it"
+)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+if not CHROMIUM:
+    pytest.skip("no Chromium is found", allow_module_level=True)
+
+MAIN = "transformer-small"
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+FIGURE = ".semantica-explorer.ready"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A book of two pages that show the published main result: its own, and one that quotes it."""
+    book = tmp_path_factory.mktemp("book")
+    for name in ("_config.yml", "references.bib", "_static", "vendored"):
+        copy = shutil.copytree if (ROOT / "book" / name).is_dir() else shutil.copy
+        copy(ROOT / "book" / name, book / name)
+    (book / "_toc.yml").write_text(f"format: jb-book\nroot: intro\nchapters:\n- file: {MAIN}\n")
+    quoted = f"```{{glue}} explorer\n:doc: {MAIN}.ipynb\n```"
+    (book / "intro.md").write_text(f"# A book\n\nBefore it.\n\n{quoted}\n\nBehind it.\n")
+    result = results.load(results.PUBLISHED / MAIN)
+    assert result
+    html, prefix = explorer(result).data, "application/papermill.record/"
+    glued = {"scrapbook": {"name": "explorer", "mime_prefix": prefix}}
+    v4 = nbformat.v4
+    shown = v4.new_output("display_data", {"text/html": html, "text/plain": ""})
+    data = {f"{prefix}text/html": html, f"{prefix}text/plain": ""}
+    kept = v4.new_output("display_data", data, metadata=glued)
+    cells = [v4.new_markdown_cell("# The main experiment")]
+    hidden = {"tags": ["remove-input"]}
+    cells += [v4.new_code_cell("x", metadata=hidden, outputs=[output]) for output in (shown, kept)]
+    nbformat.write(v4.new_notebook(cells=cells), book / f"{MAIN}.ipynb")
+    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(book), "-W", "-n"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return book / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def turn(browser: Any, site: Path) -> Iterator[Any]:
+    """Opens a page offline; it must ask for nothing outside, and tell no error."""
+    wrong, contexts = [], []
+
+    def is_here(url: str) -> bool:
+        file = Path(url2pathname(urlsplit(url).path))
+        return url.startswith("data:") or (site in file.parents and file.is_file())
+
+    def turned(page: str = MAIN, **options: Any) -> Any:
+        context = browser.new_context(offline=True, **({"viewport": DESK} | options))
+        contexts.append(context)
+        opened = context.new_page()
+        opened.on("console", lambda m: m.type in ("error", "warning") and wrong.append(m.text))
+        opened.on("pageerror", lambda error: wrong.append(str(error)))
+        opened.on("request", lambda request: is_here(request.url) or wrong.append(request.url))
+        opened.goto((site / f"{page}.html").as_uri())
+        return opened
+
+    yield turned
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def stored(page: Any) -> dict[str, Any]:
+    """The data that the page holds."""
+    return json.loads(page.locator(".semantica-explorer script").text_content())
+
+
+def marks(page: Any, panel: int) -> list[list[float]]:
+    """Where the symbols are drawn in a panel, in its own units."""
+    drawn = page.locator(f"{FIGURE} section").nth(panel).locator("[data-symbol]")
+    styles = drawn.evaluate_all("all => all.map(one => one.style.transform)")
+    return [[float(n) for n in re.findall(r"-?[\d.]+", style)] for style in styles]
+
+
+def widest(rows: list[list[int]]) -> int:
+    """How far the places of all records reach, along the axis along which they reach furthest."""
+    alongs = [[n for row in rows for n in row[axis::2]] for axis in (0, 1)]
+    return max(max(along) - min(along) for along in alongs)
+
+
+def at(page: Any, record: int) -> None:
+    page.locator("input[type=range][name=step]").fill(str(record))
+
+
+@pytest.mark.parametrize("name", ["intro", MAIN])
+def test_the_slider_moves_the_symbols_along_the_trajectory(turn: Any, name: str) -> None:
+    page = turn(name)
+    data = stored(page)
+    assert page.locator(f"{FIGURE} [data-symbol]").count() == 3 * len(data["symbols"])
+    axes = page.locator(f"{FIGURE} .grid").first
+    before = axes.inner_html()
+    for record in (0, 20, len(data["steps"]) - 1):
+        at(page, record)
+        step = f"{data['steps'][record]:,}"
+        assert page.locator("output").text_content() == step
+        told = page.locator("[name=step]").get_attribute("aria-valuetext")
+        assert told == f"{step} of 150,000"
+        for index, panel in enumerate(data["trials"][0]["panels"]):
+            row = panel["rows"][record]
+            rows = list(zip(row[::2], row[1::2], strict=True))
+            (x0, y0), (a0, b0) = marks(page, index)[0], rows[0]
+            scale = 170 / (1.16 * widest(panel["rows"]))  # one for both axes, at every step
+            for (x, y), (a, b) in zip(marks(page, index), rows, strict=True):
+                assert x - x0 == pytest.approx(scale * (a - a0), abs=0.21)
+                assert y0 - y == pytest.approx(scale * (b - b0), abs=0.21)
+    assert axes.inner_html() == before
+    shares = data["trials"][0]["panels"][0]["shares"]
+    words = page.locator(f"{FIGURE} svg").first.text_content()
+    assert all(f"axis {k}: {share}% of variance" in words for k, share in enumerate(shares, 1))
+
+
+def test_play_goes_on_until_it_is_paused_or_at_the_end(turn: Any) -> None:
+    page = turn()
+    slider, play = page.locator("[name=step]"), page.locator("button[name=play]")
+    last = slider.input_value()
+    play.click()  # at the end: begins anew
+    page.wait_for_function("document.querySelector('[name=step]').value === '3'")
+    assert play.text_content() == "Pause"
+    play.click()
+    assert play.text_content() == "Play"
+    rests = slider.input_value()
+    page.wait_for_timeout(400)
+    assert slider.input_value() == rests != last
+    at(page, int(last) - 3)
+    play.click()
+    page.wait_for_function(f"document.querySelector('[name=step]').value === '{last}'")
+    page.wait_for_function("document.querySelector('[name=play]').textContent === 'Play'")
+
+
+def test_the_keyboard_alone_will_do(turn: Any) -> None:
+    page = turn()
+    play, last = page.locator("[name=play]"), int(page.locator("[name=step]").input_value())
+    play.focus()
+    page.keyboard.press("Space")
+    assert play.text_content() == "Pause"
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.name") == "step"
+    for key, place in (("End", last), ("ArrowLeft", last - 1), ("Home", 0), ("ArrowRight", 1)):
+        page.keyboard.press(key)
+        assert int(page.locator("[name=step]").input_value()) == place
+    before = marks(page, 0)
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    assert page.locator("[name=seed]").evaluate("one => one.selectedOptions[0].text") == "43"
+    assert marks(page, 0) != before
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    assert page.locator("[name=close]").is_checked()
+
+
+def test_who_does_not_see_is_told(turn: Any) -> None:
+    page = turn()
+    at(page, 0)
+    status = page.locator(f"{FIGURE} [aria-live=polite]")
+    page.wait_for_function("document.querySelector('[aria-live=polite]').textContent.length > 99")
+    data = stored(page)
+    panel = data["trials"][0]["panels"][2]
+    share = panel["distances"][0][0] / panel["control"][0]
+    told = status.text_content().replace("\u2060", "").replace("\xa0", " ")
+    assert told.startswith("Step 0.")
+    pair = f"A–B {panel['distances'][0][0]:.2g} ({share:.2g})"
+    assert pair in told.partition("Untied: output: ")[2]
+    for image in page.locator(f"{FIGURE} svg[role=img]").all():
+        assert image.get_attribute("aria-label")
+
+
+def test_close_up_keeps_a_control_pair_s_distance(turn: Any) -> None:
+    page = turn()
+    page.locator("[name=close]").check()
+    data = stored(page)
+    for record in (0, len(data["steps"]) - 1):
+        at(page, record)
+        for index, panel in enumerate(data["trials"][0]["panels"]):
+            row = [n / data["unit"] / panel["control"][record] for n in panel["rows"][record]]
+            (ax, ay), (bx, by) = marks(page, index)[:2]
+            scale = 170 / 2.5
+            assert bx - ax == pytest.approx(scale * (row[2] - row[0]), abs=0.21)
+            assert ay - by == pytest.approx(scale * (row[3] - row[1]), abs=0.21)
+
+
+def test_a_pull_over_the_curves_moves_the_step(turn: Any) -> None:
+    page = turn()
+    box = page.locator(f"{FIGURE} svg.curves").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 1, box["y"] + 20)
+    page.mouse.up()
+    assert page.locator("[name=step]").input_value() == "0"
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+    assert page.locator("[name=step]").input_value() == "0"
+    marker = page.locator(f"{FIGURE} .marker").first.get_attribute("d")
+    assert marker.startswith("M42 ")
+
+
+@pytest.mark.parametrize("name", ["intro", MAIN])
+def test_a_phone_shows_all_without_a_sideways_scroll(turn: Any, name: str) -> None:
+    page = turn(name, viewport=PHONE, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    for part in page.locator(f"{FIGURE} :is(button, input, select, svg[role])").all():
+        box = part.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"]
+    # the controls stand over the figure, and stay in sight while one scrolls through it
+    top = "one => scrollTo(0, scrollY + one.getBoundingClientRect().top - {})"
+    figure, controls = page.locator(FIGURE), page.locator(f"{FIGURE} .controls")
+    figure.evaluate(top.format(120))
+    above, head = controls.bounding_box(), page.locator(f"{FIGURE} .head").first.bounding_box()
+    assert above["y"] == pytest.approx(120, abs=1)
+    assert above["y"] + above["height"] <= head["y"]
+    figure.evaluate(top.format(-300))
+    assert controls.bounding_box()["y"] == pytest.approx(56, abs=1)
+    page.locator("[name=play]").tap()
+    assert page.locator("[name=play]").text_content() == "Pause"
+    page.locator(f"{FIGURE} svg.curves").nth(1).tap()  # which shows the step that is meant
+    assert page.locator("[name=play]").text_content() == "Play"
+    assert 20 < int(page.locator("[name=step]").input_value()) < 50
+
+
+def test_the_dark_page_has_a_dark_figure_whose_text_reads(turn: Any) -> None:
+    seen = {}
+    for scheme in ("light", "dark"):
+        page = turn(color_scheme=scheme)
+        assert page.locator("html").get_attribute("data-theme") == scheme
+        shade = (
+            "one => [getComputedStyle(one).fill, getComputedStyle(document.body).backgroundColor]"
+        )
+        for what in ("text", ".symbol.holds path", ".symbol.fails path", ".symbol text"):
+            colours = page.locator(f"{FIGURE} svg {what}").first.evaluate(shade)
+            seen[scheme, what] = [luminance(colour) for colour in colours]
+            light, dark = sorted(seen[scheme, what], reverse=True)
+            least = 4.5 if "text" in what else 3  # WCAG 2.1, 1.4.3 and 1.4.11
+            assert (light + 0.05) / (dark + 0.05) >= least, (scheme, what)
+    assert seen["light", "text"][0] < 0.2 < 0.5 < seen["dark", "text"][0]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of ``rgb(...)``, by WCAG."""
+    parts = [int(n) / 255 for n in re.findall(r"\d+", colour)[:3]]
+    linear = [n / 12.92 if n <= 0.04045 else ((n + 0.055) / 1.055) ** 2.4 for n in parts]
+    return sum(weight * n for weight, n in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_print_and_a_page_without_scripts_have_the_still_figure(turn: Any) -> None:
+    page = turn()
+    still = page.locator(".semantica-explorer .still img")
+    assert not still.is_visible()
+    page.emulate_media(media="print")
+    assert still.is_visible()
+    assert not any(part.is_visible() for part in page.locator(f"{FIGURE} .live").all())
+    assert still.evaluate("one => one.naturalWidth") > 300
+    plain = turn(java_script_enabled=False)
+    assert plain.locator(".semantica-explorer .still img").is_visible()
+    assert not plain.locator(".semantica-explorer .live").is_visible()
+
+
+def test_reduced_motion_shows_few_still_pictures(turn: Any) -> None:
+    moved = "one => getComputedStyle(one).transitionDuration"
+    for motion, duration in (("no-preference", "0.13s"), ("reduce", "0s")):
+        page = turn(reduced_motion=motion)
+        page.locator("[name=play]").click()
+        assert page.locator(f"{FIGURE} .symbol").first.evaluate(moved) == duration
+    page.wait_for_function("document.querySelector('[name=step]').value > 5")
+    assert page.locator("[name=step]").input_value() == "7"  # a twelfth of the way at once
