@@ -19,43 +19,60 @@ OPTIMIZERS = ("adamw", "adam", "sgd")
 MOST_BITS = 8  # three bits hold how often a symbol is shown, eight how often it is hidden
 MOST_SYMBOLS = 7
 WIDEST = 16  # features, of rows and between the maps: more are slow to compile
+WIDEST_LSTM, LOOKED_UP = 32, 8
 FACTORS = 25_000  # trials times steps of a call, whose factors are made at once
 ARRAYS = (
     "flat", "first", "second", "stopped", "seeds", "untie_at", "limits", "strings", "codes",
-    "joint", "factors", "decay", "losses",
+    "joint", "factors", "decay", "losses", "memory",
 )  # fmt: skip
 NUMBERS = ("step", "steps", "trials", "string_count", "cases", "tables")
 
 
 def serves(stack: Stack) -> bool:
-    """Whether the kernel has the shape of this stack."""
+    """Whether there is a kernel of the shape of this stack."""
     own, task = stack.settings, stack.task
-    return (
+    common = (
         stack.device == "cpu"
-        and own.architecture == "transformer"
-        and (own.layers, own.heads, own.dropout, own.batch_size) == (1, 1, 0, None)
-        and max(own.embedding_size, own.feedforward_size) <= WIDEST
+        and own.batch_size is None
         and own.bits <= MOST_BITS
-        and task.symbols <= MOST_SYMBOLS
         and min(len(task.zero_dst), len(task.one_dst)) > 0
-        and not (stack.traits.thresholds == streams.WORD - 1).any()  # see `draw` in the source
+        and not (stack.traits.thresholds == streams.WORD - 1).any()  # see `draw` in job.h
+    )
+    if own.architecture == "transformer":
+        return (
+            common
+            and (own.layers, own.heads, own.dropout) == (1, 1, 0)
+            and max(own.embedding_size, own.feedforward_size) <= WIDEST
+            and task.symbols <= MOST_SYMBOLS
+        )
+    return (
+        common
+        and own.architecture == "lstm"
+        and own.expectation == "sampled"
+        and max(own.embedding_size, own.hidden_size) <= WIDEST_LSTM
+        and task.vocabulary <= LOOKED_UP
     )
 
 
 def shape(stack: Stack) -> dict[str, int]:
     """The constants that the kernel is compiled with for a stack."""
     own, task = stack.settings, stack.task
-    return {
+    constants = {
         "FEATURES": own.embedding_size,
-        "INNER": own.feedforward_size,
         "BIT_SYMBOLS": task.symbols,
         "ZERO_SYMBOLS": len(task.zero_dst),
         "BITS": own.bits,
         "LYING": int(any(one.near_synonym for one in stack.each)),
-        "EXACT": int(stack.whole is not None),
-        "RELU": int(own.activation == "relu"),
         "OPTIMIZER": OPTIMIZERS.index(own.optimizer),
     } | ({"DOUBLE": 1} if stack.dtype == torch.float64 else {})
+    if own.architecture == "lstm":
+        directions = 1 + own.bidirectional
+        return constants | {"HIDDEN": own.hidden_size, "LAYERS": own.layers, "DIRECTIONS": directions}
+    return constants | {
+        "INNER": own.feedforward_size,
+        "EXACT": int(stack.whole is not None),
+        "RELU": int(own.activation == "relu"),
+    }
 
 
 class Kernel:
@@ -71,8 +88,9 @@ class Kernel:
 
     def __init__(self, stack: Stack, flags: Sequence[str] = HERE) -> None:
         self.stack, task, traits = stack, stack.task, stack.traits
-        self.library = library("transformer.cpp", shape(stack), flags)
+        self.library = library(f"{stack.settings.architecture}.cpp", shape(stack), flags)
         self.library.instructions.restype = ctypes.c_char_p
+        self.library.memory.restype = ctypes.c_int64
         self.name = f"kernel, {self.library.instructions().decode()}"
         self.most = max(1, FACTORS // len(stack.seeds))
         weights = 2 ** torch.arange(stack.strings.shape[1])
@@ -85,6 +103,7 @@ class Kernel:
             "strings": _words(stack.strings @ weights),
             "codes": _words(codes),
             "joint": none if stack.whole is None else traits.joint.contiguous(),
+            "memory": torch.empty(self.library.memory(), dtype=torch.uint8),
             "decay": traits.scales[:, 2].to(stack.dtype).contiguous(),
         }
 

@@ -37,6 +37,7 @@ INLINE U all_u(uint32_t x) { return x - U{}; }
 INLINE V max(V a, V b) { return a > b ? a : b; }
 INLINE U min(U a, U b) { return a < b ? a : b; }
 INLINE V to_real(U a) { return __builtin_convertvector((I)a, V); }
+INLINE M same(U a, uint32_t b) { return __builtin_convertvector((I)(a == b), M); }
 INLINE M negative(U a) { return __builtin_convertvector((I)a, M) < 0; }
 
 // look_up: of the first eight numbers of a table.
@@ -161,6 +162,28 @@ INLINE V normal(V u, V& density) {
   return u < 0.f ? tail : 1.f - tail;
 }
 #endif
+
+INLINE V sigmoid(V x) { return reciprocal(1 + exp(-x)); }
+
+INLINE V look_up(const Real (&table)[16], U at) {
+#ifdef DOUBLE
+  V found;
+  for (int l = 0; l < LANES; l++) found[l] = table[at[l]];
+  return found;
+#else
+  return (V)look_up((const uint32_t (&)[16])table, at);
+#endif
+}
+// The sum of a vector's numbers: half to half until there is one.
+template <int N = LANES> INLINE Real total(const Real* x) {
+  if constexpr (N == 1) return *x;
+  else {
+    typedef Real Half __attribute__((vector_size(sizeof(Real) * N / 2)));
+    Half sum = *(const Half*)x + *(const Half*)(x + N / 2);
+    return total<N / 2>((const Real*)&sum);
+  }
+}
+INLINE Real total(V x) { return total<LANES>((const Real*)&x); }
 
 INLINE V logarithm(V x) {
   V y;
