@@ -1,8 +1,9 @@
-"""The kernel: a stack's steps in C++, for the stacks whose shape it has.
+"""The kernels: a stack's steps in C++, for the stacks whose shape one has.
 
-``native/transformer.cpp`` computes what :class:`~semantica_lib.trainers.stacked.Stack` defines, of
-a transformer of one layer and one head without dropout; a stack it does not serve trains by the
-general path. The schedule stays that of the stack: the kernel is given each step's factors.
+The sources in ``native/`` compute what :class:`~semantica_lib.trainers.stacked.Stack` defines:
+``transformer.cpp`` of a transformer of one layer and one head without dropout, ``lstm.cpp`` of any
+LSTM that draws its batches. A stack that none serves trains by the general path. The schedule stays
+that of the stack: a kernel is given each step's factors.
 """
 
 import ctypes
@@ -16,11 +17,12 @@ from semantica_lib.trainers.building import HERE, library
 from semantica_lib.trainers.stacked import Stack, State
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
-MOST_BITS = 8  # three bits hold how often a symbol is shown, eight how often it is hidden
-MOST_SYMBOLS = 7
-WIDEST = 16  # features, of rows and between the maps: more are slow to compile
-WIDEST_LSTM, LOOKED_UP = 32, 8
+MOST_BITS = 8  # transformer: three bits hold how often a symbol is shown, eight how often hidden
+MOST_SYMBOLS = {"transformer": 7, "lstm": 5}  # lstm: eight with parity and mask, to be looked up
+WIDEST = {"transformer": 16, "lstm": 32}  # features: of more, slow to compile; not measured
+UNITS = 4  # lstm: of so many the gates fill a vector
 FACTORS = 25_000  # trials times steps of a call, whose factors are made at once
+MOVED = 20_000_000  # parameters times steps of a call, which then takes about a second
 ARRAYS = (
     "flat", "first", "second", "stopped", "seeds", "untie_at", "limits", "strings", "codes",
     "joint", "factors", "decay", "losses", "memory",
@@ -31,26 +33,22 @@ NUMBERS = ("step", "steps", "trials", "string_count", "cases", "tables")
 def serves(stack: Stack) -> bool:
     """Whether there is a kernel of the shape of this stack."""
     own, task = stack.settings, stack.task
-    common = (
-        stack.device == "cpu"
+    if own.architecture == "transformer":
+        sizes = own.embedding_size, own.feedforward_size
+        fits = (own.layers, own.heads, own.dropout) == (1, 1, 0) and own.bits <= MOST_BITS
+    elif own.architecture == "lstm":
+        sizes = own.embedding_size, own.hidden_size
+        fits = own.hidden_size % UNITS == 0 and stack.whole is None
+    else:
+        return False
+    return (
+        fits
+        and stack.device == "cpu"
         and own.batch_size is None
-        and own.bits <= MOST_BITS
+        and max(sizes) <= WIDEST[own.architecture]
+        and task.symbols <= MOST_SYMBOLS[own.architecture]
         and min(len(task.zero_dst), len(task.one_dst)) > 0
         and not (stack.traits.thresholds == streams.WORD - 1).any()  # see `draw` in job.h
-    )
-    if own.architecture == "transformer":
-        return (
-            common
-            and (own.layers, own.heads, own.dropout) == (1, 1, 0)
-            and max(own.embedding_size, own.feedforward_size) <= WIDEST
-            and task.symbols <= MOST_SYMBOLS
-        )
-    return (
-        common
-        and own.architecture == "lstm"
-        and own.expectation == "sampled"
-        and max(own.embedding_size, own.hidden_size) <= WIDEST_LSTM
-        and task.vocabulary <= LOOKED_UP
     )
 
 
@@ -64,15 +62,16 @@ def shape(stack: Stack) -> dict[str, int]:
         "BITS": own.bits,
         "LYING": int(any(one.near_synonym for one in stack.each)),
         "OPTIMIZER": OPTIMIZERS.index(own.optimizer),
-    } | ({"DOUBLE": 1} if stack.dtype == torch.float64 else {})
-    if own.architecture == "lstm":
-        directions = 1 + own.bidirectional
-        return constants | {"HIDDEN": own.hidden_size, "LAYERS": own.layers, "DIRECTIONS": directions}
-    return constants | {
-        "INNER": own.feedforward_size,
-        "EXACT": int(stack.whole is not None),
-        "RELU": int(own.activation == "relu"),
     }
+    if own.architecture == "transformer":
+        constants["INNER"] = own.feedforward_size
+        constants["EXACT"] = int(stack.whole is not None)
+        constants["RELU"] = int(own.activation == "relu")
+    else:
+        constants["HIDDEN"] = own.hidden_size
+        constants["LAYERS"] = own.layers
+        constants["DIRECTIONS"] = 1 + own.bidirectional
+    return constants | ({"DOUBLE": 1} if stack.dtype == torch.float64 else {})
 
 
 class Kernel:
@@ -92,7 +91,7 @@ class Kernel:
         self.library.instructions.restype = ctypes.c_char_p
         self.library.memory.restype = ctypes.c_int64
         self.name = f"kernel, {self.library.instructions().decode()}"
-        self.most = max(1, FACTORS // len(stack.seeds))
+        self.most = max(1, min(FACTORS, MOVED // stack.layout.size) // len(stack.seeds))
         weights = 2 ** torch.arange(stack.strings.shape[1])
         none = torch.zeros(0, dtype=stack.dtype)
         codes = none if stack.whole is None else _codes(stack.whole.tokens[0], task.symbols)

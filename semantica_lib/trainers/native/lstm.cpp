@@ -9,45 +9,47 @@
 
 constexpr int E = FEATURES, H = HIDDEN, L = LAYERS, D = DIRECTIONS, T = BITS + 1;
 constexpr int G = 4 * H, X = D * H;  // gates of a direction; what a layer gives to the next
-#ifndef TOGETHER_
-#define TOGETHER_ 2
-#endif
-constexpr int TOGETHER = TOGETHER_;        // groups of strings that pass through a layer side by side
-constexpr int WRITTEN = K + 1;       // symbols that the place of a bit may show: the mask is the last
+static_assert(G % LANES == 0, "gates fill vectors");
 
-template <int IN> struct Way { Real input[G][IN], state[G][H], bias_input[G], bias_state[G]; };
-struct alignas(sizeof(V)) Parameters {  // in the order of the stack's buffer, but for the output table
-  Real input[S][E], head[E][X], head_bias[E];
-  Way<E> first[D];  // layer
+template <int IN> struct Way { Real input[IN][G], state[H][G], bias_input[G], bias_state[G]; };
+struct alignas(sizeof(V)) Parameters {
+  Way<E> first[D];  // layer; the gates in PyTorch's order: to enter, to keep, new, to show
   Way<X> other[L - 1][D];
-  Real output[S][E];
+  Real input[S][E], output[S][E], head[E][X], head_bias[E];
 };
-constexpr int TABLE = S * E, ALL = __builtin_offsetof(Parameters, output) / sizeof(Real) + TABLE;
 constexpr int VECTORS = sizeof(Parameters) / sizeof(V);
 
-// Gradients, not yet summed over the lanes; of the first layer's input by symbol.
-template <int IN> struct WaySums { V input[G][IN], state[G][H], bias[G]; };
-struct Sums {
-  V output[S][E], head[E][X], head_bias[E];
-  struct { V written[G][WRITTEN], parity[G][2], state[G][H]; } first[D];
-  WaySums<X> other[L - 1][D];
-};
+// Calls `use` with each parameter, in the order of the stack's buffer.
+template <class Use> INLINE void each(Parameters& p, int64_t tables, Use use) {
+  const auto row = [&](Real* x, int count) { for (int i = 0; i < count; i++) use(x[i]); };
+  const auto column = [&](Real (*W)[G], int r, int count) { for (int i = 0; i < count; i++) use(W[i][r]); };
+  const auto way = [&](auto& own, int inputs) {
+    for (int r = 0; r < G; r++) column(own.input, r, inputs);
+    for (int r = 0; r < G; r++) column(own.state, r, H);
+    row(own.bias_input, G), row(own.bias_state, G);
+  };
+  row(p.input[0], S * E);
+  if (tables == 2) row(p.output[0], S * E);
+  row(p.head[0], E * X), row(p.head_bias, E);
+  for (int d = 0; d < D; d++) way(p.first[d], E);
+  for (int l = 0; l < L - 1; l++) for (int d = 0; d < D; d++) way(p.other[l][d], X);
+}
 
 struct Group {  // LANES strings of a batch
   U token[T], target, place;
   int low, high;  // masked places
 };
-struct Cell { V gates[4][H], c[H], tanh_c[H]; };  // to enter, to keep, new, to show: PyTorch's order
-
+// What a step of a direction leaves. On the way back the gates' gradients take their place, and are
+// transposed: LANES gates of each string.
+struct Cell { V gates[G], c[H], tanh_c[H]; };
 struct Work {  // all that a trial is worked on with
+  Parameters state[2][3], gradient;  // parameters and moments before a step and after it
   Strings strings[GROUPS];
-  Group drawn[GROUPS], groups[GROUPS + TOGETHER];
-  V h[L][TOGETHER][T][X], shown[TOGETHER][T][WRITTEN];
-  Cell cells[L][D][TOGETHER][T];      // on the way back gradients take the place of the gates
-  V dh[2][TOGETHER][T][X], none[H];  // of a layer's output and of the one below
-  Sums sums;
-  Real table[D][G][16];  // what the first layer gets from each symbol
-  Parameters state[2][3], gradient;   // before and after a step; parameters and moments
+  Group drawn[GROUPS], sorted[GROUPS];
+  Real given[D][G][16], by_symbol[D][S][G];  // what a symbol gives to the first layer's gates; its gradient
+  V h[L][T][X], dh[2][T][X], none[H];        // dh: of a layer's output, and of the one below
+  Cell cells[L][D][T];
+  V output[S][E], head[E][X], head_bias[E];  // gradients, not yet summed over the strings
 };
 
 // The greatest divisor of n that is at most so large.
@@ -55,171 +57,158 @@ constexpr int part(int n, int most) {
   while (n % most) most--;
   return most;
 }
-constexpr int REGISTERS = LANES == 16 ? 24 : 12;  // for sums
+constexpr int SUMS = LANES == 16 ? 16 : 8;  // that registers hold
 
 // ------------------------------------------------------------------ the batch
 
 constexpr uint32_t itself(int symbol) { return symbol; }
 
-// Draws a trial's batch, sorted by the masked place; returns how many groups it fills.
-static void gather(Work& work, const Job& job, int trial, uint64_t step) {
-  int next[BITS + 1] = {};  // string with that masked place
+// Draws a trial's batch, and sorts it by the masked place.
+APART void gather(Work& o, const Job& job, int trial, uint64_t step) {
+  int next[BITS + 1] = {};  // where the next string with that masked place goes
   for (int s = 0; s < job.string_count; s += LANES) {
-    const Strings& own = work.strings[s / LANES];
-    Group& o = work.drawn[s / LANES];
-    o.place = draw<itself>(o.token, own, job, trial, step);
+    const Strings& own = o.strings[s / LANES];
+    Group& group = o.drawn[s / LANES];
+    group.place = draw<itself>(group.token, own, job, trial, step);
     for (int k = 0; k < BITS; k++) {
-      o.target = o.place == uint32_t(k) ? o.token[k] : o.target;
-      o.token[k] = o.place == uint32_t(k) ? all_u(MASK) : o.token[k];
+      group.target = group.place == uint32_t(k) ? group.token[k] : group.target;
+      group.token[k] = group.place == uint32_t(k) ? all_u(MASK) : group.token[k];
     }
-    o.token[BITS] = own.odd + EVEN;
-    for (int l = 0; l < LANES && s + l < job.string_count; l++) next[o.place[l] + 1]++;
+    group.token[BITS] = own.odd + EVEN;
+    for (int l = 0; l < LANES && s + l < job.string_count; l++) next[group.place[l] + 1]++;
   }
   for (int place = 0; place < BITS; place++) next[place + 1] += next[place];
-  for (Group& o : work.groups) o.low = BITS, o.high = 0;
+  for (Group& group : o.sorted) group.low = BITS, group.high = 0;
   for (int s = 0; s < job.string_count; s++) {
-    const uint32_t* from = (uint32_t*)&work.drawn[s / LANES] + s % LANES;
+    const uint32_t* from = (uint32_t*)&o.drawn[s / LANES] + s % LANES;
     const int place = from[(T + 1) * LANES], at = next[place]++;
-    Group& o = work.groups[at / LANES];
-    for (int i = 0; i < T + 2; i++) ((uint32_t*)&o)[i * LANES + at % LANES] = from[i * LANES];
-    o.low = place < o.low ? place : o.low, o.high = place > o.high ? place : o.high;
+    Group& to = o.sorted[at / LANES];
+    for (int i = 0; i < T + 2; i++) ((uint32_t*)&to)[i * LANES + at % LANES] = from[i * LANES];
+    to.low = place < to.low ? place : to.low, to.high = place > to.high ? place : to.high;
   }
 }
 
-// ------------------------------------------------------------------ a layer
+// ------------------------------------------------------------------ a layer, forward and back
 
-// The places of a layer's direction: from the first by steps of `by` to before the end.
+// The places of a direction: from the first by steps of `by` to the last.
 struct Path {
-  int first, by, end;
-  Path(int layer, int d, const Group& own) : first(d ? T - 1 : 0), by(d ? -1 : 1), end(d ? -1 : T) {
-    if (layer == L - 1 || D == 1) end = d ? own.low - 1 : own.high + 1;
+  int first, by, last;
+  Path(int layer, int d, const Group& group) : first(d ? BITS : 0), by(d ? -1 : 1), last(d ? 0 : BITS) {
+    if (layer == L - 1 || D == 1) last = d ? group.low : group.high;
   }
 };
-
-template <int l> INLINE auto& way(const Parameters& p, int d) {
-  if constexpr (l) return p.other[l - 1][d];
-  else return p.first[d];
+template <bool FIRST, class P> INLINE auto& way(P& p, int l, int d) {
+  if constexpr (FIRST) return p.first[d];
+  else return p.other[l - 1][d];
 }
 
-// y[q][i] += the rows q H + k + i of W, times x
-template <int B, int C> INLINE void times(V (&y)[4][B], const Real (*W)[C], int k, const V* x) {
-  for (int c = 0; c < C; c++) for (int q = 0; q < 4; q++) for (int i = 0; i < B; i++) y[q][i] += W[q * H + k + i][c] * x[c];
+// y[q] += W' x for B units' gates of each kind q, which begin at row q H of W'
+template <int B, int C> INLINE void times(V (&y)[4][B], const Real (*W)[G], const V* x) {
+  for (int c = 0; c < C; c++) for (int q = 0; q < 4; q++) for (int i = 0; i < B; i++) y[q][i] += W[c][q * H + i] * x[c];
 }
-// x += W' y
-template <int C> INLINE void transposed(V* x, const Real (*W)[C], const V* y) {
-  constexpr int B = part(C, REGISTERS);
+// x += W y
+template <int C> INLINE void back(V* x, const Real (*W)[G], const V* y) {
+  constexpr int B = part(C, SUMS);
   for (int c = 0; c < C; c += B) {
     V sum[B];
-    for (int j = 0; j < B; j++) sum[j] = x[c + j];
-    for (int r = 0; r < G; r++) for (int j = 0; j < B; j++) sum[j] += W[r][c + j] * y[r];
-    for (int j = 0; j < B; j++) x[c + j] = sum[j];
+    for (int i = 0; i < B; i++) sum[i] = x[c + i];
+    for (int r = 0; r < G; r++) for (int i = 0; i < B; i++) sum[i] += W[c + i][r] * y[r];
+    for (int i = 0; i < B; i++) x[c + i] = sum[i];
   }
 }
-#ifndef BR_
-#define BR_ 4
-#define BC_ 5
-#endif
-// W += the sum of a b' over a list of pairs
-template <int R, int C> INLINE void outer(V (*W)[C], const V* const* a, const V* const* b, int pairs) {
-  constexpr int Y = part(C, BC_), B = part(R, BR_);
-  for (int r = 0; r < R; r += B) for (int c = 0; c < C; c += Y) {
-    V sum[B][Y];
-    for (int i = 0; i < B; i++) for (int j = 0; j < Y; j++) sum[i][j] = W[r + i][c + j];
-    for (int n = 0; n < pairs; n++) for (int i = 0; i < B; i++) for (int j = 0; j < Y; j++) sum[i][j] += a[n][r + i] * b[n][c + j];
-    for (int i = 0; i < B; i++) for (int j = 0; j < Y; j++) W[r + i][c + j] = sum[i][j];
+// W += the sum of x y' over places and strings; y is transposed
+template <int C> APART void outer(Real (*W)[G], const V* const* x, const V* const* y, int places, int strings) {
+  constexpr int R = part(G / LANES, 2), B = part(C, SUMS / R);
+  for (int r = 0; r < G / LANES; r += R) for (int c = 0; c < C; c += B) {
+    V sum[B][R];
+    for (int i = 0; i < B; i++) for (int j = 0; j < R; j++) sum[i][j] = ((V*)W[c + i])[r + j];
+    for (int t = 0; t < places; t++) for (int s = 0; s < strings; s++)
+      for (int i = 0; i < B; i++) for (int j = 0; j < R; j++) sum[i][j] += ((Real*)&x[t][c + i])[s] * y[t][(r + j) * LANES + s];
+    for (int i = 0; i < B; i++) for (int j = 0; j < R; j++) ((V*)W[c + i])[r + j] = sum[i][j];
   }
 }
-INLINE V tanh(V x) { return 2 * sigmoid(2 * x) - 1; }
 
-template <int l> static void forward(const Parameters& p, Work& o, const Group* groups) {
-  constexpr int B = part(H, REGISTERS / 4 > 4 ? 4 : REGISTERS / 4);
-  for (int d = 0; d < D; d++) for (int n = 0; n < TOGETHER; n++) {
-    const Path path(l, d, groups[n]);
-    const auto& own = way<l>(p, d);
-    for (int t = path.first; t != path.end; t += path.by) {
-      Cell& cell = o.cells[l][d][n][t];
-      const V* before = o.cells[l][d][n][t - path.by].c;
+// i, f, o = sigmoid(W x + U h' + b), g = tanh(...), c = i g + f c', h = o tanh(c), with the place
+// before marked by a dash.
+template <bool FIRST> APART void forward(const Parameters& p, Work& o, const Group& group, int l) {
+  constexpr int B = part(H, SUMS / 4);
+  for (int d = 0; d < D; d++) {
+    const Path path(l, d, group);
+    const auto& own = way<FIRST>(p, l, d);
+    for (int t = path.first;; t += path.by) {
+      Cell& cell = o.cells[l][d][t];
+      const V* past = o.h[l][t - path.by] + d * H;
       for (int k = 0; k < H; k += B) {
         V a[4][B];
         for (int q = 0; q < 4; q++) for (int i = 0; i < B; i++) {
           const int r = q * H + k + i;
-          a[q][i] = l ? all(own.bias_input[r] + own.bias_state[r]) : look_up(o.table[d][r], groups[n].token[t]);
+          a[q][i] = FIRST ? look_up(o.given[d][r], group.token[t]) : all(own.bias_input[r] + own.bias_state[r]);
         }
-        if constexpr (l) times<B, X>(a, own.input, k, o.h[l - 1][n][t]);
-        if (t != path.first) times<B, H>(a, own.state, k, o.h[l][n][t - path.by] + d * H);
+        if (!FIRST) times<B, X>(a, (const Real(*)[G])&own.input[0][k], o.h[l - 1][t]);
+        if (t != path.first) times<B, H>(a, (const Real(*)[G])&own.state[0][k], past);
         for (int i = 0; i < B; i++) {
           V enter = sigmoid(a[0][i]), keep = sigmoid(a[1][i]), fresh = tanh(a[2][i]), show = sigmoid(a[3][i]);
           V c = enter * fresh;
-          if (t != path.first) c += keep * before[k + i];
-          V tanh_c = tanh(c);
-          cell.gates[0][k + i] = enter, cell.gates[1][k + i] = keep, cell.gates[2][k + i] = fresh, cell.gates[3][k + i] = show;
+          if (t != path.first) c += keep * o.cells[l][d][t - path.by].c[k + i];
+          V tanh_c = tanh(c), *gates = cell.gates + k + i;
+          gates[0] = enter, gates[H] = keep, gates[2 * H] = fresh, gates[3 * H] = show;
           cell.c[k + i] = c, cell.tanh_c[k + i] = tanh_c;
-          o.h[l][n][t][d * H + k + i] = show * tanh_c;
+          o.h[l][t][d * H + k + i] = show * tanh_c;
         }
       }
+      if (t == path.last) break;
     }
   }
 }
 
-template <int l> static void backward(const Parameters& p, Work& o, const Group* groups) {
+// The same from the end to the beginning.
+template <bool FIRST> APART void backward(const Parameters& p, Work& o, const Group& group, int l, int strings) {
   auto &above = o.dh[l % 2], &below = o.dh[(l + 1) % 2];
-  if (l) for (auto& group : below) for (auto& place : group) for (V& x : place) x = V{};
+  if (!FIRST) for (auto& place : below) for (V& x : place) x = V{};
   for (int d = 0; d < D; d++) {
-    const auto& own = way<l>(p, d);
-    const V *all_a[TOGETHER * T], *all_x[TOGETHER * T], *a[TOGETHER * T], *past[TOGETHER * T], *end_a[TOGETHER], *end_x[TOGETHER];
-    int pairs = 0, later = 0, ends = 0;
-    for (int n = 0; n < TOGETHER; n++) {
-      const Path path(l, d, groups[n]);
-      V dc[H] = {}, back[H] = {};
-      for (int t = path.end - path.by;; t -= path.by) {
-        Cell& cell = o.cells[l][d][n][t];
-        auto& gates = cell.gates;
-        const V* before = t == path.first ? o.none : o.cells[l][d][n][t - path.by].c;
-        for (int k = 0; k < H; k++) {
-          V enter = gates[0][k], keep = gates[1][k], fresh = gates[2][k], show = gates[3][k], tanh_c = cell.tanh_c[k];
-          V dh = above[n][t][d * H + k] + back[k];
-          V c = dc[k] + dh * show * (1 - tanh_c * tanh_c);
-          gates[0][k] = c * fresh * enter * (1 - enter);
-          gates[1][k] = c * before[k] * keep * (1 - keep);
-          gates[2][k] = c * enter * (1 - fresh * fresh);
-          gates[3][k] = dh * tanh_c * show * (1 - show);
-          dc[k] = c * keep, back[k] = V{};
-        }
-        if (l || t < BITS) all_a[pairs] = gates[0], all_x[pairs++] = l ? o.h[l ? l - 1 : 0][n][t] : o.shown[n][t];
-        else end_a[ends] = gates[0], end_x[ends++] = o.shown[n][t];
-        if constexpr (l) transposed<X>(below[n][t], own.input, gates[0]);
-        if (t == path.first) break;
-        a[later] = gates[0], past[later++] = o.h[l][n][t - path.by] + d * H;
-        transposed<H>(back, own.state, gates[0]);
+    const Path path(l, d, group);
+    const auto& own = way<FIRST>(p, l, d);
+    auto& g = way<FIRST>(o.gradient, l, d);
+    const V *input[T], *past[T], *da[T];  // of the places, from the last
+    int places = 0;
+    V dc[H] = {}, dpast[H] = {};
+    for (int t = path.last;; t -= path.by) {
+      Cell& cell = o.cells[l][d][t];
+      V* gates = cell.gates;
+      const V* before = t == path.first ? o.none : o.cells[l][d][t - path.by].c;
+      for (int k = 0; k < H; k++) {
+        V enter = gates[k], keep = gates[H + k], fresh = gates[2 * H + k], show = gates[3 * H + k];
+        V dh = above[t][d * H + k] + dpast[k], c = dc[k] + dh * show * (1 - cell.tanh_c[k] * cell.tanh_c[k]);
+        gates[k] = c * fresh * enter * (1 - enter);
+        gates[H + k] = c * before[k] * keep * (1 - keep);
+        gates[2 * H + k] = c * enter * (1 - fresh * fresh);
+        gates[3 * H + k] = dh * cell.tanh_c[k] * show * (1 - show);
+        dc[k] = c * keep, dpast[k] = V{};
       }
+      if constexpr (!FIRST) back<X>(below[t], own.input, gates), input[places] = o.h[l - 1][t];
+      if (t != path.first) back<H>(dpast, own.state, gates), past[places] = o.h[l][t - path.by] + d * H;
+      for (int r = 0; r < G; r += LANES) transpose(gates + r);
+      da[places++] = gates;
+      if (FIRST) for (int s = 0; s < strings; s++) for (int r = 0; r < G / LANES; r++)
+        ((V*)o.by_symbol[d][group.token[t][s]])[r] += gates[r * LANES + s];
+      if (t == path.first) break;
     }
-    if constexpr (l) {
-      auto& sums = o.sums.other[l - 1][d];
-      outer<G, X>(sums.input, all_a, all_x, pairs);
-      outer<G, H>(sums.state, a, past, later);
-      for (int r = 0; r < G; r++) {
-        V sum = sums.bias[r];
-        for (int n = 0; n < pairs; n++) sum += all_a[n][r];
-        sums.bias[r] = sum;
-      }
-    } else {
-      auto& sums = o.sums.first[d];
-      outer<G, WRITTEN>(sums.written, all_a, all_x, pairs);
-      outer<G, 2>(sums.parity, end_a, end_x, ends);
-      outer<G, H>(sums.state, a, past, later);
+    outer<H>(g.state, past, da, places - 1, strings);
+    if constexpr (!FIRST) {
+      outer<X>(g.input, input, da, places, strings);
+      for (int t = 0; t < places; t++) for (int s = 0; s < strings; s++) for (int r = 0; r < G / LANES; r++)
+        ((V*)g.bias_input)[r] += da[t][r * LANES + s];
     }
   }
 }
 
-// ------------------------------------------------------------------ a step
-
-// From the last layer's states at the masked place to the loss, and back; of the group that passes as number n.
-INLINE V head(const Parameters& p, Work& o, const Group& own, int n, int present, Real share, bool with_loss) {
-  V weight, is[T], last[X] = {}, f[E], logit[S], dl[S], top, sum = V{}, df[E] = {}, dlast[X] = {}, loss = V{};
-  for (int l = 0; l < LANES; l++) weight[l] = l < present ? share : 0;
-  for (int t = own.low; t <= own.high; t++) {
-    is[t] = same(own.place, t) ? all(1) : V{};
-    for (int k = 0; k < X; k++) last[k] += is[t] * o.h[L - 1][n][t][k];
+// From the last layer's states at the masked place to the loss, and back.
+APART V head(const Parameters& p, Work& o, const Group& group, int strings, Real share, bool with_loss) {
+  V weight, is[T], last[X] = {}, f[E], logit[S], top, dl[S], sum = V{}, df[E] = {}, dlast[X] = {}, whole, loss = V{};
+  for (int s = 0; s < LANES; s++) weight[s] = s < strings ? share : 0;
+  for (int t = group.low; t <= group.high; t++) {
+    is[t] = same(group.place, t) ? all(1) : V{};
+    for (int k = 0; k < X; k++) last[k] += is[t] * o.h[L - 1][t][k];
   }
   for (int i = 0; i < E; i++) {
     f[i] = all(p.head_bias[i]);
@@ -231,117 +220,114 @@ INLINE V head(const Parameters& p, Work& o, const Group& own, int n, int present
     top = j ? max(top, logit[j]) : logit[j];
   }
   for (int j = 0; j < S; j++) dl[j] = exp(logit[j] - top), sum += dl[j];
-  V scale = weight * reciprocal(sum), whole = V{};
   if (with_loss) whole = top + logarithm(sum);
+  V scale = weight * reciprocal(sum);
   for (int j = 0; j < S; j++) {
-    V hit = same(own.target, j) ? weight : V{};
+    V hit = same(group.target, j) ? weight : V{};
     if (with_loss) loss += hit * (whole - logit[j]);
     dl[j] = dl[j] * scale - hit;
-    for (int i = 0; i < E; i++) o.sums.output[j][i] += dl[j] * f[i], df[i] += p.output[j][i] * dl[j];
+    for (int i = 0; i < E; i++) o.output[j][i] += dl[j] * f[i], df[i] += p.output[j][i] * dl[j];
   }
   for (int i = 0; i < E; i++) {
-    o.sums.head_bias[i] += df[i];
-    for (int k = 0; k < X; k++) o.sums.head[i][k] += df[i] * last[k], dlast[k] += p.head[i][k] * df[i];
+    o.head_bias[i] += df[i];
+    for (int k = 0; k < X; k++) o.head[i][k] += df[i] * last[k], dlast[k] += p.head[i][k] * df[i];
   }
   for (int t = 0; t < T; t++) for (int k = 0; k < X; k++)
-    o.dh[(L - 1) % 2][n][t][k] = own.low <= t && t <= own.high ? is[t] * dlast[k] : V{};
+    o.dh[(L - 1) % 2][t][k] = group.low <= t && t <= group.high ? is[t] * dlast[k] : V{};
   return loss;
 }
 
-template <int l = 0> static void up(const Parameters& p, Work& o, const Group* groups) {
-  forward<l>(p, o, groups);
-  if constexpr (l + 1 < L) up<l + 1>(p, o, groups);
-}
-template <int l = L - 1> static void down(const Parameters& p, Work& o, const Group* groups) {
-  backward<l>(p, o, groups);
-  if constexpr (l) down<l - 1>(p, o, groups);
-}
+// ------------------------------------------------------------------ steps
+
+template <class A> INLINE void zero(A& x) { for (Real* at = (Real*)&x; at < (Real*)(&x + 1); at++) *at = 0; }
 
 // The gradient of the mean cross-entropy, which is returned.
-static Real gradient(const Parameters& p, Parameters& g, Work& o, int strings, bool with_loss) {
-  for (int d = 0; d < D; d++) for (int r = 0; r < G; r++) for (int j = 0; j < S; j++) {
-    Real& sum = o.table[d][r][j];
-    sum = p.first[d].bias_input[r] + p.first[d].bias_state[r];
-    for (int i = 0; i < E; i++) sum += p.first[d].input[r][i] * p.input[j][i];
+APART Real gradient(const Parameters& p, Work& o, int strings, bool with_loss) {
+  Parameters& g = o.gradient;
+  zero(g), zero(o.by_symbol), zero(o.output), zero(o.head), zero(o.head_bias);
+  for (int d = 0; d < D; d++) for (int j = 0; j < S; j++) for (int r = 0; r < G; r++) {
+    Real sum = p.first[d].bias_input[r] + p.first[d].bias_state[r];
+    for (int i = 0; i < E; i++) sum += p.first[d].input[i][r] * p.input[j][i];
+    o.given[d][r][j] = sum;
   }
-  for (int i = 0; i < sizeof(Sums) / sizeof(V); i++) ((V*)&o.sums)[i] = V{};
   V loss = V{};
-  for (int from = 0; from * LANES < strings; from += TOGETHER) {
-    const Group* groups = o.groups + from;
-    for (int n = 0; n < TOGETHER; n++) for (int t = 0; t < T; t++) for (int j = 0; j < WRITTEN; j++)
-      o.shown[n][t][j] = same(groups[n].token[t], t == BITS ? EVEN + j : j < K ? j : MASK) ? all(1) : V{};
-    up(p, o, groups);
-    for (int n = 0; n < TOGETHER; n++) loss += head(p, o, groups[n], n, strings - (from + n) * LANES, Real(1) / strings, with_loss);
-    down(p, o, groups);
+  for (int s = 0; s < strings; s += LANES) {
+    const Group& group = o.sorted[s / LANES];
+    const int present = strings - s < LANES ? strings - s : LANES;
+    forward<true>(p, o, group, 0);
+    for (int l = 1; l < L; l++) forward<false>(p, o, group, l);
+    loss += head(p, o, group, present, Real(1) / strings, with_loss);
+    for (int l = L - 1; l > 0; l--) backward<false>(p, o, group, l, present);
+    backward<true>(p, o, group, 0, present);
   }
-  const auto sum = [](Real* to, const V* from, int count) { for (int i = 0; i < count; i++) to[i] = total(from[i]); };
-  sum(g.output[0], o.sums.output[0], S * E);
-  sum(g.head[0], o.sums.head[0], E * X + E);
-  for (int i = 0; i < TABLE; i++) g.input[0][i] = 0;
+  for (int j = 0; j < S; j++) for (int i = 0; i < E; i++) g.output[j][i] = total(o.output[j][i]);
+  for (int i = 0; i < E; i++) {
+    g.head_bias[i] = total(o.head_bias[i]);
+    for (int k = 0; k < X; k++) g.head[i][k] = total(o.head[i][k]);
+  }
   for (int d = 0; d < D; d++) {
-    sum(g.first[d].state[0], o.sums.first[d].state[0], G * H);
-    for (int r = 0; r < G; r++) {
-      Real* input = g.first[d].input[r], &bias = g.first[d].bias_input[r];
-      bias = 0;
-      for (int i = 0; i < E; i++) input[i] = 0;
-      for (int j = 0; j < S; j++) {
-        Real share = total(j == MASK ? o.sums.first[d].written[r][K] : j < K ? o.sums.first[d].written[r][j] : o.sums.first[d].parity[r][j - K]);
-        bias += share;
-        for (int i = 0; i < E; i++) input[i] += share * p.input[j][i], g.input[j][i] += share * p.first[d].input[r][i];
+    for (int j = 0; j < S; j++) {
+      const V* da = (V*)o.by_symbol[d][j];
+      for (int r = 0; r < G / LANES; r++) ((V*)g.first[d].bias_input)[r] += da[r];
+      for (int i = 0; i < E; i++) {
+        V sum = V{};
+        for (int r = 0; r < G / LANES; r++) {
+          ((V*)g.first[d].input[i])[r] += p.input[j][i] * da[r];
+          sum += ((V*)p.first[d].input[i])[r] * da[r];
+        }
+        g.input[j][i] += total(sum);
       }
-      g.first[d].bias_state[r] = bias;
     }
-    for (int l = 0; l < L - 1; l++) {
-      sum(g.other[l][d].input[0], o.sums.other[l][d].input[0], G * X + G * H + G);
-      for (int r = 0; r < G; r++) g.other[l][d].bias_state[r] = g.other[l][d].bias_input[r];
-    }
+    const auto same_bias = [](auto& own) { for (int r = 0; r < G; r++) own.bias_state[r] = own.bias_input[r]; };
+    same_bias(g.first[d]);
+    for (int l = 0; l < L - 1; l++) same_bias(g.other[l][d]);
   }
   return total(loss);
 }
 
 // All steps of one trial.
 static void train_one(const Job& job, int trial, Work& o) {
-  const int size = ALL - (job.tables == 1 ? TABLE : 0);
+  Parameters *now = o.state[0], *next = o.state[1], &g = o.gradient;
+  int64_t size = 0;
+  each(g, job.tables, [&](Real&) { size++; });
   Real* buffers[3] = {job.flat + trial * size, job.first + trial * size, job.second + trial * size};
-  Parameters (*now)[3] = &o.state[0], (*next)[3] = &o.state[1];
+  zero(o.state);
   for (int part = 0; part < 3; part++) {
-    Real* to = (Real*)&(*now)[part];
-    for (int i = 0; i < VECTORS * LANES; i++) to[i] = 0;
-    for (int i = 0; i < size; i++) to[place(i, job.tables, ALL, TABLE)] = buffers[part][i];
-    if (job.tables == 1) for (int i = 0; i < TABLE; i++) to[ALL - TABLE + i] = to[i];
+    const Real* from = buffers[part];
+    each(now[part], job.tables, [&](Real& x) { x = *from++; });
+    if (job.tables == 1) for (int i = 0; i < S * E; i++) now[part].output[0][i] = now[part].input[0][i];
   }
-  Parameters& g = o.gradient;
   int64_t& stopped = job.stopped[trial];
   const V decay = all(job.decay[trial]);
   for (int64_t step = job.step, end = job.step + job.steps; step < end; step++) {
-    if (stopped >= 0 && step + 1 < end) continue;
+    if (stopped >= 0 && step + 1 < end) continue;  // only the loss is left to tell
     gather(o, job, trial, step);
-    job.losses[trial] = gradient((*now)[0], g, o, job.string_count, step + 1 == end);
-    if (job.tables == 1 || step < job.untie_at[trial]) for (int i = 0; i < TABLE; i++)
-      g.input[0][i] = g.output[0][i] = g.input[0][i] + g.output[0][i];
+    job.losses[trial] = gradient(*now, o, job.string_count, step + 1 == end);
+    if (job.tables == 1 || step < job.untie_at[trial])
+      for (int i = 0; i < S * E; i++) g.input[0][i] = g.output[0][i] = g.input[0][i] + g.output[0][i];
     const Real* factors = job.factors + ((step - job.step) * job.trials + trial) * 3;
     V zero = V{};
     for (int i = 0; i < VECTORS; i++) {
-      V moved[3];
-      for (int part = 0; part < 3; part++) moved[part] = ((V*)&(*now)[part])[i];
-      move(moved[0], moved[1], moved[2], ((V*)&g)[i], all(factors[0]), all(factors[1]), all(factors[2]), decay, job);
-      for (int part = 0; part < 3; part++) ((V*)&(*next)[part])[i] = moved[part];
-      zero += 0 * moved[0];
+      V w = ((V*)&now[0])[i], m = ((V*)&now[1])[i], v = ((V*)&now[2])[i];
+      move(w, m, v, ((V*)&g)[i], all(factors[0]), all(factors[1]), all(factors[2]), decay, job);
+      ((V*)&next[0])[i] = w, ((V*)&next[1])[i] = m, ((V*)&next[2])[i] = v;
+      zero += 0 * w;
     }
     if (stopped < 0 && total(zero) == 0) {
-      auto* before = now;
+      Parameters* before = now;
       now = next, next = before;
     } else if (stopped < 0) stopped = step;
   }
-  for (int part = 0; part < 3; part++) for (int i = 0; i < size; i++)
-    buffers[part][i] = ((Real*)&(*now)[part])[place(i, job.tables, ALL, TABLE)];
+  for (int part = 0; part < 3; part++) {
+    Real* to = buffers[part];
+    each(now[part], job.tables, [&](Real& x) { *to++ = x; });
+  }
 }
 
 INLINE Work& work(const Job& job) {
   Work& o = *(Work*)(((uintptr_t)job.memory + sizeof(V) - 1) / sizeof(V) * sizeof(V));
-  for (uint32_t* at = (uint32_t*)o.groups; at < (uint32_t*)(o.groups + GROUPS + TOGETHER); at++) *at = 0;
-  for (V& zero : o.none) zero = V{};
-  for (uint32_t* at = (uint32_t*)&o.gradient; at < (uint32_t*)(&o.gradient + 1); at++) *at = 0;
+  zero(o.none);
+  for (uint32_t* at = (uint32_t*)o.drawn; at < (uint32_t*)(o.sorted + GROUPS); at++) *at = 0;  // also of strings that are not
   read(o.strings, job);
   return o;
 }
@@ -355,7 +341,8 @@ extern "C" void train(const Job* job) {
 extern "C" void drawn(const Job* job, uint32_t* rows) {
   Work& o = work(*job);
   gather(o, *job, 0, job->step);
-  for (int s = 0; s < job->string_count; s++) for (int i = 0; i < T + 1; i++) *rows++ = ((uint32_t*)&o.groups[s / LANES])[i * LANES + s % LANES];
+  for (int s = 0; s < job->string_count; s++) for (int i = 0; i < T + 1; i++)
+    *rows++ = ((uint32_t*)&o.sorted[s / LANES])[i * LANES + s % LANES];
 }
 extern "C" int64_t memory() { return sizeof(Work) + sizeof(V); }
 extern "C" const char* instructions() { return INSTRUCTIONS; }
