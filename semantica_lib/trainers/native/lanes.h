@@ -1,4 +1,4 @@
-// A vector of trials: V holds one real number of each of LANES trials, U one whole number.
+// A vector of trials, or of strings: V holds one real number of each of LANES, U one whole number.
 //
 // Arithmetic is the compiler's own (vector extensions of GCC and Clang). Only what these lack is
 // spelled out here, for AVX-512, AVX2 and, slower, for any machine; all else is free of intrinsics.
@@ -35,17 +35,18 @@ typedef int I __attribute__((vector_size(4 * LANES)));
 
 INLINE V all(Real x) { return x - V{}; }
 INLINE U all_u(uint32_t x) { return x - U{}; }
-INLINE V max(V a, V b) { return a > b ? a : b; }
 INLINE U min(U a, U b) { return a < b ? a : b; }
 INLINE V to_real(U a) { return __builtin_convertvector((I)a, V); }
 INLINE M same(U a, uint32_t b) { return __builtin_convertvector((I)(a == b), M); }
 INLINE M negative(U a) { return __builtin_convertvector((I)a, M) < 0; }
 
-// look_up: of the first eight numbers of a table.
+// look_up: of the first eight numbers of a table. max and min: what is not a number in b stays.
 #if LANES == 16 && defined(__AVX512F__)
 #define INSTRUCTIONS "AVX-512"
 #include <immintrin.h>
 INLINE V reciprocal(V x) { V r = (V)_mm512_rcp14_ps((__m512)x); return r * (2.f - x * r); }
+INLINE V max(V a, V b) { return (V)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE V min(V a, V b) { return (V)_mm512_min_ps((__m512)a, (__m512)b); }
 INLINE V root(V x) { return (V)_mm512_sqrt_ps((__m512)x); }
 INLINE V inverse_root(V x) {
   V r = (V)_mm512_rsqrt14_ps((__m512)x);
@@ -103,6 +104,8 @@ INLINE int compress(uint32_t* to, U words, U present) {
   return count;
 }
 #if defined(__AVX2__) && LANES == 8 && !defined(DOUBLE)
+INLINE V max(V a, V b) { return (V)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE V min(V a, V b) { return (V)_mm256_min_ps((__m256)a, (__m256)b); }
 INLINE V root(V x) { return (V)_mm256_sqrt_ps((__m256)x); }
 INLINE V reciprocal(V x) {
   V r = (V)_mm256_rcp_ps((__m256)x);
@@ -115,6 +118,8 @@ INLINE V inverse_root(V x) {
 }
 INLINE V rounded(V x) { return (V)_mm256_round_ps((__m256)x, 8); }
 #else
+INLINE V max(V a, V b) { return a > b ? a : b; }
+INLINE V min(V a, V b) { return a < b ? a : b; }
 INLINE V reciprocal(V x) { return 1 / x; }
 INLINE V root(V x) {
   V y;
@@ -125,10 +130,7 @@ INLINE V inverse_root(V x) { return 1 / root(x); }
 INLINE V rounded(V x) { V shift = all(12582912); return (x + shift) - shift; }
 #endif
 #ifndef DOUBLE
-INLINE V times_two_to(V x, V n) {  // by at least 2^-126, at most 2^127
-  n = n < -126.f ? all(-126.f) : n < 127.f ? n : all(127.f);
-  return x * (V)((__builtin_convertvector(n, I) + 127) << 23);
-}
+INLINE V times_two_to(V x, V n) { return x * (V)((__builtin_convertvector(n, I) + 127) << 23); }
 #endif
 #endif
 
@@ -146,8 +148,9 @@ INLINE V normal(V u, V& density) {
   return y;
 }
 #else
-// 2^n 2^r with |r| at most a half; the polynomial is within 1e-7 of 2^r.
+// 2^n 2^r with |r| at most a half; the polynomial is within 1e-7 of 2^r. At least e^-87, at most e^87.
 INLINE V exp(V x) {
+  x = min(all(87), max(all(-87), x));
   V n = rounded(x * 1.44269504f), r = x * 1.44269504f - n, p = all(1.32647e-3f);
   p = p * r + 9.67151e-3f; p = p * r + 5.550734e-2f; p = p * r + 0.24022242f; p = p * r + 0.69314698f;
   return times_two_to(p * r + 1.f, n);

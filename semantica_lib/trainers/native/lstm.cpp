@@ -46,7 +46,8 @@ struct Work {  // all that a trial is worked on with
   Parameters state[2][3], gradient;  // parameters and moments before a step and after it
   Strings strings[GROUPS];
   Group drawn[GROUPS], sorted[GROUPS];
-  Real given[D][G][16], by_symbol[D][S][G];  // what a symbol gives to the first layer's gates; its gradient
+  // What each symbol gives to the first layer's gates, and that gradient.
+  alignas(sizeof(V)) Real given[D][G][16], by_symbol[D][S][G];
   V h[L][T][X], dh[2][T][X], none[H];        // dh: of a layer's output, and of the one below
   Cell cells[L][D][T];
   V output[S][E], head[E][X], head_bias[E];  // gradients, not yet summed over the strings
@@ -137,7 +138,6 @@ template <bool FIRST> APART void forward(const Parameters& p, Work& o, const Gro
     const auto& own = way<FIRST>(p, l, d);
     for (int t = path.first;; t += path.by) {
       Cell& cell = o.cells[l][d][t];
-      const V* past = o.h[l][t - path.by] + d * H;
       for (int k = 0; k < H; k += B) {
         V a[4][B];
         for (int q = 0; q < 4; q++) for (int i = 0; i < B; i++) {
@@ -145,7 +145,7 @@ template <bool FIRST> APART void forward(const Parameters& p, Work& o, const Gro
           a[q][i] = FIRST ? look_up(o.given[d][r], group.token[t]) : all(own.bias_input[r] + own.bias_state[r]);
         }
         if (!FIRST) times<B, X>(a, (const Real(*)[G])&own.input[0][k], o.h[l - 1][t]);
-        if (t != path.first) times<B, H>(a, (const Real(*)[G])&own.state[0][k], past);
+        if (t != path.first) times<B, H>(a, (const Real(*)[G])&own.state[0][k], o.h[l][t - path.by] + d * H);
         for (int i = 0; i < B; i++) {
           V enter = sigmoid(a[0][i]), keep = sigmoid(a[1][i]), fresh = tanh(a[2][i]), show = sigmoid(a[3][i]);
           V c = enter * fresh;
