@@ -56,21 +56,16 @@ def shape(stack: Stack) -> dict[str, int]:
     """The constants that the kernel is compiled with for a stack."""
     own, task = stack.settings, stack.task
     constants = {
-        "FEATURES": own.embedding_size,
-        "BIT_SYMBOLS": task.symbols,
-        "ZERO_SYMBOLS": len(task.zero_dst),
-        "BITS": own.bits,
+        "FEATURES": own.embedding_size, "BITS": own.bits, "BIT_SYMBOLS": task.symbols,
+        "ZERO_SYMBOLS": len(task.zero_dst), "OPTIMIZER": OPTIMIZERS.index(own.optimizer),
         "LYING": int(any(one.near_synonym for one in stack.each)),
-        "OPTIMIZER": OPTIMIZERS.index(own.optimizer),
-    }
+    }  # fmt: skip
     if own.architecture == "transformer":
-        constants["INNER"] = own.feedforward_size
-        constants["EXACT"] = int(stack.whole is not None)
-        constants["RELU"] = int(own.activation == "relu")
+        constants |= {"INNER": own.feedforward_size, "RELU": int(own.activation == "relu")}
+        constants |= {"EXACT": int(stack.whole is not None)}
     else:
-        constants["HIDDEN"] = own.hidden_size
-        constants["LAYERS"] = own.layers
-        constants["DIRECTIONS"] = 1 + own.bidirectional
+        constants |= {"HIDDEN": own.hidden_size, "LAYERS": own.layers}
+        constants |= {"DIRECTIONS": 1 + own.bidirectional}
     return constants | ({"DOUBLE": 1} if stack.dtype == torch.float64 else {})
 
 
