@@ -30,9 +30,7 @@ class NotBuilt(Exception):
 
 
 def library(source: str, shape: Mapping[str, int], flags: Sequence[str] = HERE) -> ctypes.CDLL:
-    """A source of ``trainers/native``, compiled for a shape and loaded.
-
-    It is kept by all that it depends on: sources, shape, flags and processor.
+    """A source of ``trainers/native``, compiled for a shape, kept for this processor, and loaded.
 
     Args:
         shape: the constants that it is compiled with.

@@ -1,8 +1,9 @@
-"""The kernel: a stack's steps in C++, for the stacks whose shape it has.
+"""The kernels: a stack's steps in C++, for the stacks whose shape one has.
 
-``native/transformer.cpp`` computes what :class:`~semantica_lib.trainers.stacked.Stack` defines, of
-a transformer of one layer and one head without dropout; a stack it does not serve trains by the
-general path. The schedule stays that of the stack: the kernel is given each step's factors.
+The sources in ``native/`` compute what :class:`~semantica_lib.trainers.stacked.Stack` defines:
+``transformer.cpp`` of a transformer of one layer and one head without dropout, ``lstm.cpp`` of any
+LSTM that draws its batches. A stack that none serves trains by the general path. The schedule stays
+that of the stack: a kernel is given each step's factors.
 """
 
 import ctypes
@@ -16,46 +17,56 @@ from semantica_lib.trainers.building import HERE, library
 from semantica_lib.trainers.stacked import Stack, State
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
-MOST_BITS = 8  # three bits hold how often a symbol is shown, eight how often it is hidden
-MOST_SYMBOLS = 7
-WIDEST = 16  # features, of rows and between the maps: more are slow to compile
+MOST_BITS = 8  # transformer: three bits hold how often a symbol is shown, eight how often hidden
+MOST_SYMBOLS = {"transformer": 7, "lstm": 5}  # lstm: eight with parity and mask, to be looked up
+WIDEST = {"transformer": 16, "lstm": 32}  # features: of more, slow to compile; not measured
+UNITS = 4  # lstm: of so many the gates fill a vector
 FACTORS = 25_000  # trials times steps of a call, whose factors are made at once
+MOVED = 20_000_000  # parameters times steps of a call, which then takes about a second
 ARRAYS = (
     "flat", "first", "second", "stopped", "seeds", "untie_at", "limits", "strings", "codes",
-    "joint", "factors", "decay", "losses",
+    "joint", "factors", "decay", "losses", "memory",
 )  # fmt: skip
 NUMBERS = ("step", "steps", "trials", "string_count", "cases", "tables")
 
 
 def serves(stack: Stack) -> bool:
-    """Whether the kernel has the shape of this stack."""
+    """Whether there is a kernel of the shape of this stack."""
     own, task = stack.settings, stack.task
+    if own.architecture == "transformer":
+        sizes = own.embedding_size, own.feedforward_size
+        fits = (own.layers, own.heads, own.dropout) == (1, 1, 0) and own.bits <= MOST_BITS
+    elif own.architecture == "lstm":
+        sizes = own.embedding_size, own.hidden_size
+        fits = own.hidden_size % UNITS == 0 and stack.whole is None
+    else:
+        return False
     return (
-        stack.device == "cpu"
-        and own.architecture == "transformer"
-        and (own.layers, own.heads, own.dropout, own.batch_size) == (1, 1, 0, None)
-        and max(own.embedding_size, own.feedforward_size) <= WIDEST
-        and own.bits <= MOST_BITS
-        and task.symbols <= MOST_SYMBOLS
+        fits
+        and stack.device == "cpu"
+        and own.batch_size is None
+        and max(sizes) <= WIDEST[own.architecture]
+        and task.symbols <= MOST_SYMBOLS[own.architecture]
         and min(len(task.zero_dst), len(task.one_dst)) > 0
-        and not (stack.traits.thresholds == streams.WORD - 1).any()  # see `draw` in the source
+        and not (stack.traits.thresholds == streams.WORD - 1).any()  # see `draw` in job.h
     )
 
 
 def shape(stack: Stack) -> dict[str, int]:
     """The constants that the kernel is compiled with for a stack."""
     own, task = stack.settings, stack.task
-    return {
-        "FEATURES": own.embedding_size,
-        "INNER": own.feedforward_size,
-        "BIT_SYMBOLS": task.symbols,
-        "ZERO_SYMBOLS": len(task.zero_dst),
-        "BITS": own.bits,
+    constants = {
+        "FEATURES": own.embedding_size, "BITS": own.bits, "BIT_SYMBOLS": task.symbols,
+        "ZERO_SYMBOLS": len(task.zero_dst), "OPTIMIZER": OPTIMIZERS.index(own.optimizer),
         "LYING": int(any(one.near_synonym for one in stack.each)),
-        "EXACT": int(stack.whole is not None),
-        "RELU": int(own.activation == "relu"),
-        "OPTIMIZER": OPTIMIZERS.index(own.optimizer),
-    } | ({"DOUBLE": 1} if stack.dtype == torch.float64 else {})
+    }  # fmt: skip
+    if own.architecture == "transformer":
+        constants |= {"INNER": own.feedforward_size, "RELU": int(own.activation == "relu")}
+        constants |= {"EXACT": int(stack.whole is not None)}
+    else:
+        constants |= {"HIDDEN": own.hidden_size, "LAYERS": own.layers}
+        constants |= {"DIRECTIONS": 1 + own.bidirectional}
+    return constants | ({"DOUBLE": 1} if stack.dtype == torch.float64 else {})
 
 
 class Kernel:
@@ -71,10 +82,11 @@ class Kernel:
 
     def __init__(self, stack: Stack, flags: Sequence[str] = HERE) -> None:
         self.stack, task, traits = stack, stack.task, stack.traits
-        self.library = library("transformer.cpp", shape(stack), flags)
+        self.library = library(f"{stack.settings.architecture}.cpp", shape(stack), flags)
         self.library.instructions.restype = ctypes.c_char_p
+        self.library.memory.restype = ctypes.c_int64
         self.name = f"kernel, {self.library.instructions().decode()}"
-        self.most = max(1, FACTORS // len(stack.seeds))
+        self.most = max(1, min(FACTORS, MOVED // stack.layout.size) // len(stack.seeds))
         weights = 2 ** torch.arange(stack.strings.shape[1])
         none = torch.zeros(0, dtype=stack.dtype)
         codes = none if stack.whole is None else _codes(stack.whole.tokens[0], task.symbols)
@@ -85,14 +97,14 @@ class Kernel:
             "strings": _words(stack.strings @ weights),
             "codes": _words(codes),
             "joint": none if stack.whole is None else traits.joint.contiguous(),
+            "memory": torch.empty(self.library.memory(), dtype=torch.uint8),
             "decay": traits.scales[:, 2].to(stack.dtype).contiguous(),
         }
 
     def advance(self, state: State, count: int) -> tuple[State, Tensor]:
         """The state so many steps on, and the losses before the last of them, ``(trial,)``."""
         step = int(state.step)
-        changed = "flat", "first", "second", "stopped"
-        moved = {name: getattr(state, name).clone() for name in changed}
+        moved = {name: getattr(state, name).clone() for name in ARRAYS[:4]}
         losses = torch.empty(len(state.seeds), dtype=self.stack.dtype)
         job = self._job(step, count, losses=losses, **moved)
         self.library.train(ctypes.byref(job))
@@ -100,9 +112,8 @@ class Kernel:
 
     def _job(self, step: int, count: int, **arrays: Tensor) -> ctypes.Structure:
         """What a call is given, laid out as the source has it."""
-        stack, trials = self.stack, len(self.stack.seeds)
-        steps = torch.arange(step, step + count)[:, None]
-        factors = stack.factors(steps, stack.traits).expand(-1, trials, -1).contiguous()
+        stack, trials, steps = self.stack, len(self.stack.seeds), torch.arange(step, step + count)
+        factors = stack.factors(steps[:, None], stack.traits).expand(-1, trials, -1).contiguous()
         arrays = self.data | arrays | {"factors": factors}
         cases, tables = self.data["codes"].numel(), 1 if stack.layout.tied else 2
         numbers = step, count, trials, len(stack.strings), cases, tables

@@ -1,4 +1,4 @@
-// A vector of trials: V holds one real number of each of LANES trials, U one whole number.
+// A vector of trials, or of strings: V holds one real number of each of LANES, U one whole number.
 //
 // Arithmetic is the compiler's own (vector extensions of GCC and Clang). Only what these lack is
 // spelled out here, for AVX-512, AVX2 and, slower, for any machine; all else is free of intrinsics.
@@ -31,19 +31,22 @@ typedef Bits M __attribute__((vector_size(sizeof(Bits) * LANES)));  // of compar
 typedef uint32_t U __attribute__((vector_size(4 * LANES)));
 typedef int I __attribute__((vector_size(4 * LANES)));
 #define INLINE static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline))  // with registers of its own
 
 INLINE V all(Real x) { return x - V{}; }
 INLINE U all_u(uint32_t x) { return x - U{}; }
-INLINE V max(V a, V b) { return a > b ? a : b; }
 INLINE U min(U a, U b) { return a < b ? a : b; }
 INLINE V to_real(U a) { return __builtin_convertvector((I)a, V); }
+INLINE M same(U a, uint32_t b) { return __builtin_convertvector((I)(a == b), M); }
 INLINE M negative(U a) { return __builtin_convertvector((I)a, M) < 0; }
 
-// look_up: of the first eight numbers of a table.
+// look_up: of the first eight numbers of a table. max and min: what is not a number in b stays.
 #if LANES == 16 && defined(__AVX512F__)
 #define INSTRUCTIONS "AVX-512"
 #include <immintrin.h>
 INLINE V reciprocal(V x) { V r = (V)_mm512_rcp14_ps((__m512)x); return r * (2.f - x * r); }
+INLINE V max(V a, V b) { return (V)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE V min(V a, V b) { return (V)_mm512_min_ps((__m512)a, (__m512)b); }
 INLINE V root(V x) { return (V)_mm512_sqrt_ps((__m512)x); }
 INLINE V inverse_root(V x) {
   V r = (V)_mm512_rsqrt14_ps((__m512)x);
@@ -101,6 +104,8 @@ INLINE int compress(uint32_t* to, U words, U present) {
   return count;
 }
 #if defined(__AVX2__) && LANES == 8 && !defined(DOUBLE)
+INLINE V max(V a, V b) { return (V)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE V min(V a, V b) { return (V)_mm256_min_ps((__m256)a, (__m256)b); }
 INLINE V root(V x) { return (V)_mm256_sqrt_ps((__m256)x); }
 INLINE V reciprocal(V x) {
   V r = (V)_mm256_rcp_ps((__m256)x);
@@ -113,6 +118,8 @@ INLINE V inverse_root(V x) {
 }
 INLINE V rounded(V x) { return (V)_mm256_round_ps((__m256)x, 8); }
 #else
+INLINE V max(V a, V b) { return a > b ? a : b; }
+INLINE V min(V a, V b) { return a < b ? a : b; }
 INLINE V reciprocal(V x) { return 1 / x; }
 INLINE V root(V x) {
   V y;
@@ -141,15 +148,12 @@ INLINE V normal(V u, V& density) {
   return y;
 }
 #else
-// 2^n e^r with |r| at most half of log 2, by a polynomial for e^r (Cephes); at least e^-87.
+// 2^n 2^r with |r| at most a half; the polynomial is within 1e-7 of 2^r. At least e^-87, at most e^87.
 INLINE V exp(V x) {
-  x = max(x, all(-87.f));
-  V n = rounded(x * 1.44269504f);
-  V r = x - n * 0.693359375f + n * 2.12194440e-4f;
-  V p = all(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f; p = p * r + 8.3334519073e-3f; p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f; p = p * r + 5.0000001201e-1f;
-  return times_two_to(p * r * r + r + 1.f, n);
+  x = min(all(87), max(all(-87), x));
+  V n = rounded(x * 1.44269504f), r = x * 1.44269504f - n, p = all(1.32647e-3f);
+  p = p * r + 9.67151e-3f; p = p * r + 5.550734e-2f; p = p * r + 0.24022242f; p = p * r + 0.69314698f;
+  return times_two_to(p * r + 1.f, n);
 }
 // The normal distribution function (Abramowitz & Stegun 7.1.26, error 1.5e-7), and its density.
 INLINE V normal(V u, V& density) {
@@ -161,6 +165,53 @@ INLINE V normal(V u, V& density) {
   return u < 0.f ? tail : 1.f - tail;
 }
 #endif
+
+INLINE V sigmoid(V x) { return 1 / (1 + exp(-x)); }
+INLINE V tanh(V x) { return 2 / (1 + exp(-2 * x)) - 1; }
+
+INLINE V look_up(const Real (&table)[16], U at) {
+#ifdef DOUBLE
+  V found;
+  for (int l = 0; l < LANES; l++) found[l] = table[at[l]];
+  return found;
+#else
+  return (V)look_up((const uint32_t (&)[16])table, at);
+#endif
+}
+// The first halves of two vectors number by number in turn, and their second halves.
+INLINE void interleave(V a, V b, V& first, V& second) {
+#if LANES == 16 && defined(__AVX512F__) && !defined(DOUBLE)
+  const __m512i at = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  first = (V)_mm512_permutex2var_ps((__m512)a, at, (__m512)b);
+  second = (V)_mm512_permutex2var_ps((__m512)a, _mm512_add_epi32(at, _mm512_set1_epi32(8)), (__m512)b);
+#elif LANES == 8 && defined(__AVX2__) && !defined(DOUBLE)
+  __m256 low = _mm256_unpacklo_ps((__m256)a, (__m256)b), high = _mm256_unpackhi_ps((__m256)a, (__m256)b);
+  first = (V)_mm256_permute2f128_ps(low, high, 0x20), second = (V)_mm256_permute2f128_ps(low, high, 0x31);
+#else
+  for (int l = 0; l < LANES / 2; l++) {
+    first[2 * l] = a[l], first[2 * l + 1] = b[l];
+    second[2 * l] = a[LANES / 2 + l], second[2 * l + 1] = b[LANES / 2 + l];
+  }
+#endif
+}
+// Rows become columns. Each turn moves the first bit of a number's place, (row, column), to its end.
+INLINE void transpose(V* rows) {
+  for (int turn = 1; turn < LANES; turn *= 2) {
+    V turned[LANES];
+    for (int i = 0; i < LANES / 2; i++) interleave(rows[i], rows[i + LANES / 2], turned[2 * i], turned[2 * i + 1]);
+    for (int i = 0; i < LANES; i++) rows[i] = turned[i];
+  }
+}
+// The sum of a vector's numbers: half to half until there is one.
+template <int N = LANES> INLINE Real total(const Real* x) {
+  if constexpr (N == 1) return *x;
+  else {
+    typedef Real Half __attribute__((vector_size(sizeof(Real) * N / 2)));
+    Half sum = *(const Half*)x + *(const Half*)(x + N / 2);
+    return total<N / 2>((const Real*)&sum);
+  }
+}
+INLINE Real total(V x) { return total<LANES>((const Real*)&x); }
 
 INLINE V logarithm(V x) {
   V y;

@@ -5,12 +5,10 @@
 // how often each symbol is shown, and the parity. Strings that show the same context are computed
 // once, and the symbols that they hide are counted.
 //
-// Compiled for one shape: FEATURES, INNER (of the feed-forward part), BIT_SYMBOLS, ZERO_SYMBOLS,
-// BITS, LYING, EXACT, RELU, OPTIMIZER (0 AdamW, 1 Adam, 2 SGD).
-#include "lanes.h"
+// Compiled for one shape: FEATURES, INNER (of the feed-forward part), EXACT, RELU, and the job's.
+#include "job.h"
 
-constexpr int D = FEATURES, F = INNER, K = BIT_SYMBOLS, S = K + 3, EVEN = K, ODD = K + 1, MASK = K + 2;
-constexpr int THRESHOLDS = LYING ? K - 1 : (K - ZERO_SYMBOLS > ZERO_SYMBOLS ? K - ZERO_SYMBOLS : ZERO_SYMBOLS) - 1;
+constexpr int D = FEATURES, F = INNER;
 constexpr int SHOWN = BITS - 1;      // symbols of bits beside the masked one
 constexpr int PLANES = (K + 3) / 4;  // words that hold a count of 8 bits for each symbol
 constexpr int TOGETHER = 2;          // contexts that pass through the layer side by side
@@ -24,24 +22,6 @@ struct Parameters {  // in the order of the stack's buffer, but for the output t
   V output[S][D];
 };
 constexpr int ALL = sizeof(Parameters) / sizeof(V), TABLE = S * D;
-
-struct Job {  // what a call is to do; arrays are row by row
-  Real *flat, *first, *second;  // (trial, parameter): input, [output], the rest; and its moments
-  int64_t* stopped;             // (trial,): the steps done by a trial that diverged; else NEVER, 2^62
-  const uint32_t* seeds;        // (trial,)
-  const int64_t* untie_at;      // (trial,): until which step two tables move as one
-  const uint32_t* limits;       // (trial, bit, threshold)
-  const uint32_t* strings;      // (string,): the training strings' numbers
-  const uint32_t* codes;        // (case,): with EXACT, the contexts
-  const Real* joint;            // (trial, symbol, case): with EXACT, how likely each hides a symbol
-  const Real* factors;          // (step, trial, 3): kept, rate, scale of the second moment's root
-  const Real* decay;            // (trial,): with Adam, what joins the gradient
-  Real* losses;                 // (trial,): before the last of the steps
-  int64_t step, steps;          // the first one's number; how many
-  int64_t trials, string_count, cases;
-  int64_t tables;               // 1: tied, the output table is not in the buffer; else 2
-  Real beta1, beta2, eps;
-};
 
 // ------------------------------------------------------------------ contexts
 
@@ -87,48 +67,19 @@ struct Batch {  // the contexts of each trial, each once, with what they hide
 #endif
 };
 
-// LANES training strings side by side, and how each of their bits may be written.
-struct Strings {
-  U number, odd, one[BITS];  // all bits set where a bit is 1
-  explicit Strings(const uint32_t* numbers, int count) {
-    for (int l = 0; l < LANES; l++) number[l] = numbers[l < count ? l : count - 1];
-    odd = U{};
-    for (int k = 0; k < BITS; k++) one[k] = -(number >> k & 1), odd ^= one[k] & 1;
-  }
-};
-
-// How the symbol behind so many thresholds is counted: a one in its three bits, its number above.
+// A symbol, counted: a one in its three bits, and its number above.
 constexpr uint32_t NUMBER = 24;
-constexpr uint32_t written(int bit, int passed) {
-  int from = !LYING && bit ? ZERO_SYMBOLS : 0, count = LYING ? K : bit ? K - ZERO_SYMBOLS : ZERO_SYMBOLS;
-  int symbol = from + (passed < count ? passed : count - 1);
-  return 1u << 3 * symbol | uint32_t(symbol) << NUMBER;
-}
+constexpr uint32_t counted(int symbol) { return 1u << 3 * symbol | uint32_t(symbol) << NUMBER; }
 
-// The batch of the trial in this lane: as XorTask.draw, bit for bit.
-INLINE void draw(Batch& batch, int lane, const Strings* strings, const Job& job, int trial, uint64_t step) {
+// The batch of the trial in this lane.
+INLINE void gather(Batch& batch, int lane, const Strings* strings, const Job& job, int trial, uint64_t step) {
   alignas(64) uint32_t seen[PLANES][ROOM] = {}, at[LANES];
-  const uint32_t* limits = job.limits + trial * 2 * THRESHOLDS;
-  U low = all_u(uint32_t(step)), high = all_u(uint32_t(step >> 32)), key = all_u(job.seeds[trial]);
   for (int s = 0; s < job.string_count; s += LANES) {
     const Strings& own = strings[s / LANES];
-    U words[(BITS + 4) / 4 * 4];
-    for (int block = 0; block < (BITS + 4) / 4; block++) {
-      Words w = philox(own.number, all_u(block), low, high, key, U{});
-      for (int i = 0; i < 4; i++) words[4 * block + i] = w.word[i];
-    }
-    U place, unused, shown = U{}, hidden = U{};
-    multiply(words[BITS], BITS, place, unused);
+    U symbols[BITS], place = draw<counted>(symbols, own, job, trial, step), shown = U{}, hidden = U{};
     for (int k = 0; k < BITS; k++) {
-      U symbol = own.one[k] ? all_u(written(1, 0)) : all_u(written(0, 0));
-      U word = min(words[k], all_u(0xFFFFFFFEu));  // so that a limit of 2^32 - 1 is never reached
-      for (int t = 0; t < THRESHOLDS; t++) {
-        U limit = own.one[k] ? all_u(limits[THRESHOLDS + t]) : all_u(limits[t]);
-        U next = own.one[k] ? all_u(written(1, t + 1)) : all_u(written(0, t + 1));
-        symbol = word >= limit ? next : symbol;
-      }
-      shown += symbol;
-      hidden = place == uint32_t(k) ? symbol : hidden;
+      shown += symbols[k];
+      hidden = place == uint32_t(k) ? symbols[k] : hidden;
     }
     U sums = (shown - hidden) * SUMS, number = own.odd * uint32_t(EVEN_CONTEXTS);
     for (int j = 0; j < K - 1; j++) number += look_up(contexts.share[j], sums >> 3 * j & 7);
@@ -350,9 +301,6 @@ INLINE V of_trials(const Real* values, int trials, int apart) {
   return found;
 }
 
-// Where number i of the buffer lies among the Parameters.
-INLINE int place(int i, int tables) { return i < TABLE || tables == 1 ? i : i < 2 * TABLE ? i - TABLE + ALL - TABLE : i - TABLE; }
-
 // One step of the optimizer; returns zero, but what is no number where something is not finite.
 INLINE V update(Block& block, Parameters& g, const Job& job, const V* factors, V decay, M joined) {
   for (int j = 0; j < S; j++) for (int i = 0; i < D; i++) {
@@ -360,18 +308,8 @@ INLINE V update(Block& block, Parameters& g, const Job& job, const V* factors, V
     a = joined ? both : a, b = joined ? both : b;
   }
   V *w = (V*)&block.now, *m = (V*)&block.first, *v = (V*)&block.second, *d = (V*)&g, zero = V{};
-  V kept = factors[0], rate = factors[1], scale = factors[2];
   for (int i = 0; i < ALL; i++) {
-#if OPTIMIZER == 2
-    w[i] = kept * w[i] - rate * d[i];
-#else
-#if OPTIMIZER == 1
-    d[i] += decay * w[i];
-#endif
-    m[i] += (d[i] - m[i]) * (1 - job.beta1);
-    v[i] = job.beta2 * v[i] + (1 - job.beta2) * d[i] * d[i];
-    w[i] = kept * w[i] - rate * m[i] * reciprocal(root(v[i]) * scale + job.eps);
-#endif
+    move(w[i], m[i], v[i], d[i], factors[0], factors[1], factors[2], decay, job);
     zero += 0 * (w[i] + v[i]);
   }
   return zero;
@@ -386,7 +324,7 @@ static void train_block(const Job& job, int at, const Strings* strings) {
   Real* buffers[3] = {job.flat, job.first, job.second};
   Parameters* parts[3] = {&block.now, &block.first, &block.second};
   for (int part = 0; part < 3; part++) {
-    for (int i = 0; i < size; i++) ((V*)parts[part])[place(i, job.tables)] = of_trials(buffers[part] + at * size + i, trials, size);
+    for (int i = 0; i < size; i++) ((V*)parts[part])[place(i, job.tables, ALL, TABLE)] = of_trials(buffers[part] + at * size + i, trials, size);
     if (job.tables == 1) for (int i = 0; i < TABLE; i++) ((V*)parts[part])[ALL - TABLE + i] = ((V*)parts[part])[i];
   }
   Batch batch;
@@ -409,7 +347,7 @@ static void train_block(const Job& job, int at, const Strings* strings) {
 #if !EXACT
     batch.cases = 0;
     for (auto& plane : batch.hides) for (U& hits : plane) hits = U{};
-    for (int l = 0; l < trials; l++) draw(batch, l, strings, job, at + l, step);
+    for (int l = 0; l < trials; l++) gather(batch, l, strings, job, at + l, step);
 #endif
     V here = gradient(block.now, g, batch, Real(1) / job.string_count, step + 1 == end);
     V factors[3];
@@ -430,16 +368,13 @@ static void train_block(const Job& job, int at, const Strings* strings) {
       for (int i = 0; i < 3 * ALL; i++) ((V*)&block)[i][l] = ((V*)&before)[i][l];
   }
   for (int part = 0; part < 3; part++) for (int i = 0; i < size; i++) for (int l = 0; l < trials; l++)
-    buffers[part][(at + l) * size + i] = ((V*)parts[part])[place(i, job.tables)][l];
+    buffers[part][(at + l) * size + i] = ((V*)parts[part])[place(i, job.tables, ALL, TABLE)][l];
   for (int l = 0; l < trials; l++) job.losses[at + l] = loss[l];
 }
 
-constexpr int GROUPS = ((1 << BITS) + LANES - 1) / LANES;  // of strings
-
 extern "C" void train(const Job* job) {
-  alignas(Strings) unsigned char memory[GROUPS * sizeof(Strings)];
-  Strings* strings = (Strings*)memory;
-  for (int s = 0; s < job->string_count; s += LANES) strings[s / LANES] = Strings(job->strings + s, job->string_count - s);
+  Strings strings[GROUPS];
+  read(strings, *job);
   for (int at = 0; at < job->trials; at += LANES) train_block(*job, at, strings);
 }
 
@@ -449,12 +384,11 @@ extern "C" int drawn(const Job* job, uint32_t* codes, uint32_t* hides) {
 #if EXACT
   return 0;
 #else
-  alignas(Strings) unsigned char memory[GROUPS * sizeof(Strings)];
-  Strings* strings = (Strings*)memory;
-  for (int s = 0; s < job->string_count; s += LANES) strings[s / LANES] = Strings(job->strings + s, job->string_count - s);
+  Strings strings[GROUPS];
+  read(strings, *job);
   Batch batch;
   batch.cases = 0;
-  draw(batch, 0, strings, *job, 0, job->step);
+  gather(batch, 0, strings, *job, 0, job->step);
   for (int c = 0; c < batch.cases; c++) {
     codes[c] = batch.codes[c][0];
     for (int plane = 0; plane < PLANES; plane++) hides[plane * ROOM + c] = batch.hides[plane][c][0];
@@ -462,5 +396,6 @@ extern "C" int drawn(const Job* job, uint32_t* codes, uint32_t* hides) {
   return batch.cases;
 #endif
 }
+extern "C" int64_t memory() { return 0; }
 extern "C" int room() { return ROOM; }
 extern "C" const char* instructions() { return INSTRUCTIONS; }
