@@ -1,5 +1,6 @@
 """The book: which notebooks it has, and building it from them."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import nbformat
 
 from semantica_lib.errors import RequestError, literal
 from semantica_lib.files import ROOT, write_whole
+from semantica_lib.pages.kernels import become, server
 from semantica_lib.pages.notebooks import (
     NOTEBOOKS,
     PARAMETERS,
@@ -102,13 +104,19 @@ def _stub(page: Page) -> nbformat.NotebookNode:
 
 def _execute_all(wanted: Sequence[Page], at_once: int) -> None:
     """Execute pages side by side: in processes, papermill's ``cwd`` being global."""
-    count = min(len(wanted), at_once)
-    pool, failures = ProcessPoolExecutor(count, get_context("spawn")), []
+    count, failures = min(len(wanted), at_once), []
+    warm = server(page.source for page in wanted)
+    # a process that has executed a page has threads: none is forked from it
+    pool = ProcessPoolExecutor(
+        count, warm or get_context("spawn"), become, (dict(os.environ),),
+        max_tasks_per_child=1 if warm else None,
+    )  # fmt: skip
     tell = partial(print, file=sys.stderr, flush=True)
     tell(f"executing {len(wanted)} notebooks, {count} at a time")
     try:
         running = {
-            pool.submit(execute, *page[:3], train=False, key=key_of(page)): page for page in wanted
+            pool.submit(execute, *page[:3], False, key_of(page), bool(warm)): page
+            for page in wanted
         }
         for number, done in enumerate(as_completed(running), 1):
             name, error = running[done].target.name, done.exception()
