@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 
 from semantica_lib.errors import RequestError, literal
-from semantica_lib.files import ROOT, write_whole
+from semantica_lib.files import ROOT, digest, write_whole
 from semantica_lib.pages.kernels import become, server
 from semantica_lib.pages.notebooks import (
     NOTEBOOKS,
@@ -56,7 +56,8 @@ def build_book(at_once: int) -> Path:
     """Execute the book's notebooks on stored results and render it, warnings taken as errors.
 
     Notebooks whose sources and results are as they were at their last execution are not executed
-    again. A page without a result says so, and how to get it.
+    again, and what is rendered of them as they are is not rendered again. A page without a result
+    says so, and how to get it.
 
     Args:
         at_once: notebooks at a time.
@@ -82,11 +83,20 @@ def build_book(at_once: int) -> Path:
             wanted.append(page)
     if wanted:
         _execute_all(wanted, at_once)
+    build = BOOK / "_build"
+    sources = (path for path in sorted(BOOK.rglob("*")) if build not in path.parents)
+    files = [path for path in sources if path.is_file()]
+    index, mark = build / "html" / "index.html", build / "rendered"
+    rendered = digest([ROOT / "constraints.txt", *files])
+    if index.exists() and mark.exists() and mark.read_text() == rendered:
+        return index
+    mark.unlink(missing_ok=True)  # should this be stopped
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(BOOK), "--all"]
     done = subprocess.run([*command, "-W", "-n", "--keep-going"], check=False)
     if done.returncode:
         raise NotebookError("building the book failed: see the warnings above")
-    return BOOK / "_build" / "html" / "index.html"
+    write_whole(mark, rendered.encode())
+    return index
 
 
 def _stub(page: Page) -> nbformat.NotebookNode:

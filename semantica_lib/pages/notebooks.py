@@ -1,6 +1,5 @@
 """Executing notebooks with papermill."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ import papermill
 from papermill.exceptions import PapermillException
 
 from semantica_lib.errors import literal
-from semantica_lib.files import ROOT, write_whole
+from semantica_lib.files import ROOT, digest, write_whole
 from semantica_lib.pages.kernels import KERNEL, SHOWN, own_kernel
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings, catalogue, find
 from semantica_lib.settings.sweeps import file_of, read, sweeps
@@ -247,7 +246,6 @@ def current(page: Page) -> bool:
 
 def key_of(page: Page) -> str:
     """A digest of all that an executed notebook depends on."""
-    digest = hashlib.sha256(json.dumps(page.parameters, sort_keys=True).encode())
     code = sorted((ROOT / "semantica_lib").rglob("*.py"))
     files = [page.source, ROOT / "constraints.txt", *code, *sorted(page.files)]
     if page.shows is None:
@@ -257,6 +255,4 @@ def key_of(page: Page) -> str:
             files += sorted(place.glob(f"*/{results.MANIFEST}"))
     for own in map(find, page.shows or ()):
         files += [catalogue()[own.experiment], *_manifests(own)]
-    for file in files:
-        digest.update(str(file).encode() + (file.read_bytes() if file.exists() else b"absent"))
-    return digest.hexdigest()
+    return digest(files, json.dumps(page.parameters, sort_keys=True))
