@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from functools import partial
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -123,15 +124,16 @@ def _execute_all(wanted: Sequence[Page], at_once: int) -> None:
     )  # fmt: skip
     tell = partial(print, file=sys.stderr, flush=True)
     tell(f"executing {len(wanted)} notebooks, {count} at a time")
-    try:
-        running = {
-            pool.submit(execute, *page[:3], False, key_of(page), bool(warm)): page
-            for page in wanted
-        }
-        for number, done in enumerate(as_completed(running), 1):
-            name, error = running[done].target.name, done.exception()
-            tell(f"{number} of {len(wanted)}: {name} {'failed' if error else 'executed'}")
-            failures += [str(error)] if error else []
+    ahead, running, number = iter(wanted), {}, 0
+    try:  # no more are submitted than run: what is submitted is begun, even after Ctrl-C
+        while number < len(wanted):
+            for page in islice(ahead, count - len(running)):
+                told = *page[:3], False, key_of(page), bool(warm)
+                running[pool.submit(execute, *told)] = page
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                name, error, number = running.pop(done).target.name, done.exception(), number + 1
+                tell(f"{number} of {len(wanted)}: {name} {'failed' if error else 'executed'}")
+                failures += [str(error)] if error else []
     finally:  # stopped by Ctrl-C, none is begun any more
         pool.shutdown(cancel_futures=True)
     if failures:

@@ -9,6 +9,7 @@ forked from a server that has imported all; what the page then does is seen by n
 
 import ast
 import os
+import random
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -127,6 +128,8 @@ class _Kernel(ForkProcess):
         self.start()
 
     def run(self) -> None:
+        import torch
+
         self.tell.close()
         os.setsid()  # Ctrl-C is for the process that executes the notebook
         try:
@@ -135,7 +138,8 @@ class _Kernel(ForkProcess):
             return
         os.chdir(cwd)
         become(environment)
-        np.random.seed()  # Python's own generator sees to itself
+        for generator in (random, np.random, torch.default_generator):
+            generator.seed()  # else every kernel draws the same
         IPKernelApp.launch_instance(arguments)
 
     def poll(self) -> int | None:
