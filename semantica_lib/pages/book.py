@@ -4,10 +4,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from functools import partial
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import nbformat
@@ -114,26 +112,26 @@ def _stub(page: Page) -> nbformat.NotebookNode:
 
 
 def _execute_all(wanted: Sequence[Page], at_once: int) -> None:
-    """Execute pages side by side: in processes, papermill's ``cwd`` being global."""
+    """Execute pages side by side, each in a process of its own: if it dies, the others go on."""
     count, failures = min(len(wanted), at_once), []
-    warm = server(page.source for page in wanted)
-    # a process that has executed a page has threads: none is forked from it
-    pool = ProcessPoolExecutor(
-        count, warm or get_context("spawn"), become, (dict(os.environ),),
-        max_tasks_per_child=1 if warm else None,
-    )  # fmt: skip
+    context, fork = server(page.source for page in wanted)
+    environment = dict(os.environ)
     tell = partial(print, file=sys.stderr, flush=True)
     tell(f"executing {len(wanted)} notebooks, {count} at a time")
-    ahead, running, number = iter(wanted), {}, 0
-    try:  # no more are submitted than run: what is submitted is begun, even after Ctrl-C
-        while number < len(wanted):
-            for page in islice(ahead, count - len(running)):
-                told = *page[:3], False, key_of(page), bool(warm)
-                running[pool.submit(execute, *told)] = page
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                name, error, number = running.pop(done).target.name, done.exception(), number + 1
-                tell(f"{number} of {len(wanted)}: {name} {'failed' if error else 'executed'}")
-                failures += [str(error)] if error else []
+
+    def executed(page: Page) -> None:
+        with ProcessPoolExecutor(1, context, become, (environment,)) as process:
+            process.submit(execute, *page[:3], False, key_of(page), fork).result()
+
+    pool = ThreadPoolExecutor(count)
+    try:
+        running = {pool.submit(executed, page): page for page in wanted}
+        for number, done in enumerate(as_completed(running), 1):
+            name, error = running[done].target.name, done.exception()
+            tell(f"{number} of {len(wanted)}: {name} {'failed' if error else 'executed'}")
+            if error:
+                known = isinstance(error, NotebookError)
+                failures.append(str(error) if known else f"{name} failed: {error!r}")
     finally:  # stopped by Ctrl-C, none is begun any more
         pool.shutdown(cancel_futures=True)
     if failures:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 from multiprocessing import Pipe, forkserver, get_context
-from multiprocessing.context import ForkProcess, ForkServerContext
+from multiprocessing.context import BaseContext, ForkProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -78,20 +78,22 @@ def own_kernel(variables: dict[str, str], fork: bool = False) -> Iterator[None]:
                 Forked.waiting.join()
 
 
-def server(notebooks: Iterable[Path]) -> ForkServerContext | None:
-    """Processes that have imported what notebooks import; None where it is not safe to fork them.
+def server(notebooks: Iterable[Path]) -> tuple[BaseContext, bool]:
+    """How to start processes that execute notebooks, and whether their kernels may be forked.
 
-    That is the case on macOS, whose own libraries start threads, and with a GPU.
+    If so, all that the notebooks import is imported once. Not with a GPU, which no process that is
+    forked may have touched, nor on macOS, whose own libraries start threads.
     """
     import torch  # takes seconds: only where it is needed
 
-    if sys.platform != "linux" or torch.cuda.is_available():
-        return None
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["semantica_lib.pages.book", *sorted(_imported(notebooks))])
+    if sys.platform != "linux":
+        return get_context("spawn"), False
+    fork, context = not torch.cuda.is_available(), get_context("forkserver")
+    inside = sorted(_imported(notebooks)) if fork else []
+    context.set_forkserver_preload(["semantica_lib.pages.book", *inside])
     with patch.dict(os.environ, WARM):
         forkserver.ensure_running()
-    return context
+    return context, fork
 
 
 def become(environment: Mapping[str, str]) -> None:

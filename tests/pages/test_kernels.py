@@ -1,5 +1,6 @@
 """The book's pages share a process that has imported all, and nothing else."""
 
+import contextlib
 import json
 import os
 import re
@@ -80,21 +81,30 @@ def test_a_page_sees_nothing_of_another_and_all_that_an_ordinary_kernel_sees(
     assert ordinary["cwd"] == str(ROOT) and ordinary["session"]
 
 
-def test_a_kernel_that_dies_is_told_and_the_other_pages_come(
+def test_a_process_that_dies_is_told_and_the_other_pages_come(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     dies = page(tmp_path, "dies", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    mark = tmp_path / "kernel"
+    kills = page(
+        tmp_path, "kills", "import os, signal, time\nfrom pathlib import Path\n"
+        f"Path({str(mark)!r}).write_text(str(os.getpid()))\n"
+        "os.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)",
+    )  # fmt: skip
     raises, good = page(tmp_path, "raises", "1 / 0"), page(tmp_path, "good", "6 * 7")
     with pytest.raises(notebooks.NotebookError) as caught:
-        book._execute_all([dies, raises, good], 2)
+        book._execute_all([dies, kills, raises, good], 2)
     words = str(caught.value)
     assert "dies.ipynb failed: Kernel died" in words
+    assert "kills.ipynb failed: BrokenProcessPool(" in words
     assert "raises.ipynb failed: ZeroDivisionError: division by zero" in words
     assert nbformat.read(good.target, 4).cells[1].outputs[0].data["text/plain"] == "42"
-    progress = re.findall(r"^\d of 3: (.*)$", capfd.readouterr().err, re.MULTILINE)
+    progress = re.findall(r"^\d of 4: (.*)$", capfd.readouterr().err, re.MULTILINE)
     assert sorted(progress) == [
-        "dies.ipynb failed", "good.ipynb executed", "raises.ipynb failed",
+        "dies.ipynb failed", "good.ipynb executed", "kills.ipynb failed", "raises.ipynb failed",
     ]  # fmt: skip
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(mark.read_text())).wait(30)
 
 
 BOOK = """\
