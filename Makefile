@@ -14,7 +14,7 @@ verdict = $(shell $(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
 help: ## print these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
-env: $(COMPLETE) ## create .venv with the packages of the lock; does nothing when it is current
+env: $(COMPLETE) ## create .venv with all packages of the lock; does nothing when it is current
 
 # A mark is set last: without the first one an environment is taken for half made, and begun anew.
 $(INSTALLED): constraints.txt pyproject.toml
