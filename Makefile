@@ -1,7 +1,9 @@
 # Everything runs in .venv, made from the lock. Another Python for it: make env PYTHON=python3.12
 PYTHON ?= python3
 BIN := .venv/bin
+# Marks in .venv: what the book needs is installed; so is what the tests need.
 INSTALLED := .venv/.installed
+COMPLETE := .venv/.complete
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 
 # "ok", else what is wrong with it; old enough syntax for any Python to answer
@@ -13,18 +15,24 @@ verdict = $(shell $(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
 help: ## print these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
-env: $(INSTALLED) ## create .venv with the packages of the lock; does nothing when it is current
+env: $(COMPLETE) ## create .venv with all packages of the lock; does nothing when it is current
 
-# The mark is set last: without it an environment is taken for half made, and begun anew.
+# A mark is set last: without the first one an environment is taken for half made, and begun anew.
 $(INSTALLED): constraints.txt pyproject.toml
 	$(if $(filter ok,$(verdict)),,$(error Python 3.11 to 3.13 is needed, $(PYTHON) $(verdict): set PYTHON=))
 	@test -e $@ || $(PYTHON) -m venv --clear .venv
 	@rm -f $@
-	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e .
 	$(BIN)/python -m pip check
 	@touch $@
 
-book: env ## train the main experiment if not done here yet, and build book/_build/html/index.html
+$(COMPLETE): $(INSTALLED)
+	@rm -f $(INSTALLED)
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip check
+	@touch $(INSTALLED) $@
+
+book: $(INSTALLED) ## train the main experiment if not done here yet, and build book/_build/html/index.html
 	$(BIN)/semantica book
 
 test: env ## lint and the everyday tests, about 5 minutes on 2 cores
@@ -44,14 +52,14 @@ test-book: env ## what moves on the book's pages, in Chromium
 test-faults: env ## kill, cut, damage and take away what runs, more than 700 times
 	$(BIN)/python -m pytest -m faults
 
-paper: env ## train every experiment anew at paper scale (hours), then build the book
+paper: $(INSTALLED) ## train every experiment anew at paper scale (hours), then build the book
 	$(BIN)/semantica run --fresh notebooks/experiments/*.yaml
 	$(BIN)/semantica book
 
 bench: env ## speed of training beside a plain PyTorch loop; writes book/results/bench.json
 	$(BIN)/python tests/benchmarks/bench.py
 
-readme: env ## rewrite the figures and tables of README.md from the published results
+readme: $(INSTALLED) ## rewrite the figures and tables of README.md from the published results
 	$(BIN)/semantica readme
 
 clean: ## remove what was built (book/_build, book/experiments); results stay

@@ -1,9 +1,10 @@
 """Where the project lies, files that are whole or absent, and folders for compiled code."""
 
 import errno
+import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -26,6 +27,14 @@ def naming_links(path: Path) -> Iterator[None]:
                 told = f"{link} is a link to {os.readlink(link)}, which is not there"
                 raise FileNotFoundError(errno.ENOENT, told) from error
         raise
+
+
+def digest(files: Iterable[Path], of: str = "") -> str:
+    """A sha256 of files, their paths and whether they are there, and of a text."""
+    found = hashlib.sha256(of.encode())
+    for file in files:
+        found.update(str(file).encode() + (file.read_bytes() if file.exists() else b"absent"))
+    return found.hexdigest()
 
 
 def write_whole(path: Path, data: bytes) -> None:

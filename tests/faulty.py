@@ -219,7 +219,7 @@ def _book(place: Path) -> None:
     book.BOOK, book.EXECUTED = place, place / "experiments"
     page = notebooks.Page(place.parent / "page.ipynb", book.EXECUTED / "page.ipynb", {})
     book.pages = lambda: [page]
-    book._execute_all = lambda wanted: [
+    book._execute_all = lambda wanted, _: [
         notebooks.execute(*one[:3], train=False, key=notebooks.key_of(one)) for one in wanted
     ]
     book.build_book(2)

@@ -1,10 +1,18 @@
 """One list of versions everywhere, a Makefile that explains itself, and no trace of a machine."""
 
+import ast
+import json
 import os
 import re
 import subprocess
+import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import (
+    Distribution,
+    PackageNotFoundError,
+    distribution,
+    packages_distributions,
+)
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +58,9 @@ def test_lock_is_exact_and_holds_every_direct_dependency():
     assert not {canonicalize_name(entry.name) for entry in DIRECT} - set(LOCK)
 
 
-def test_this_environment_is_the_lock():
-    """Every package that the project needs here, however indirectly, at the locked version."""
-    wanted, seen, wrong = list(DIRECT), set(), []
+def needed(direct: list[Requirement]) -> dict[str, Distribution | None]:
+    """Every package that is needed here, however indirectly; None: it is not installed."""
+    wanted, seen, found = list(direct), set(), {}
     while wanted:
         need = wanted.pop()
         key = canonicalize_name(need.name), frozenset(need.extras)
@@ -60,18 +68,24 @@ def test_this_environment_is_the_lock():
             continue
         seen.add(key)
         try:
-            found = distribution(need.name)
+            found[key[0]] = distribution(need.name)
         except PackageNotFoundError:
-            wrong.append(f"{need.name} is not installed")
+            found[key[0]] = None
             continue
-        lock = LOCK.get(key[0])
-        if lock is None or not lock.specifier.contains(found.version, prereleases=True):
-            wrong.append(f"{need.name} {found.version}, locked: {lock}")
-        for line in found.requires or []:
+        for line in found[key[0]].requires or []:
             further = Requirement(line)
             extras = ("", *need.extras)
             if not further.marker or any(further.marker.evaluate({"extra": e}) for e in extras):
                 wanted.append(further)
+    return found
+
+
+def test_this_environment_is_the_lock():
+    wrong = []
+    for name, found in needed(DIRECT).items():
+        lock = LOCK.get(name)
+        if not (found and lock and lock.specifier.contains(found.version, prereleases=True)):
+            wrong.append(f"{name} {found and found.version}, locked: {lock}")
     assert not wrong
 
 
@@ -147,6 +161,67 @@ def test_an_unfit_python_is_refused_in_one_line(tmp_path):
     assert len(done.stderr.splitlines()) == 1
     assert "Python 3.11 to 3.13 is needed" in done.stderr and "is 3.9" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+FAKE = """\
+#!/bin/sh
+case "$*" in
+*sys.version_info*) echo ok ;;
+"-m venv"*)
+    rm -rf .venv; mkdir -p .venv/bin
+    cp "$0" .venv/bin/python; cp "$0" .venv/bin/semantica; echo venv >> told ;;
+*) echo "$*" >> told; [ ! -e broken ] || case "$*" in *dev*) exit 1 ;; esac ;;
+esac
+"""
+
+
+def test_the_book_needs_less_than_the_tests_and_each_is_installed_once(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(FAKE)
+    python.chmod(0o755)
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    for name in ("constraints.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+
+    def told(target: str, code: int = 0) -> list[str]:
+        (tmp_path / "told").write_text("")
+        done = run("make", "-s", target, f"PYTHON={python}", cwd=tmp_path)
+        assert done.returncode == code, done.stderr
+        lines = (tmp_path / "told").read_text().splitlines()
+        return [line.removeprefix("-m pip install -c constraints.txt ") for line in lines]
+
+    less, more = ["-e .", "-m pip check"], ["-e .[dev]", "-m pip check"]
+    assert told("book") == ["venv", *less, "book"]
+    assert told("book") == ["book"]
+    assert told("env") == more
+    assert told("env") == []
+    assert told("book") == ["book"]
+    (tmp_path / "constraints.txt").touch()  # another lock
+    assert told("book") == [*less, "book"]
+    (tmp_path / "broken").touch()
+    assert told("env", 2) == ["-e .[dev]"]
+    (tmp_path / "broken").unlink()
+    assert told("book") == ["venv", *less, "book"]  # what is half made is begun anew
+    assert told("env") == more
+
+
+def test_the_library_and_the_notebooks_import_what_the_book_has():
+    """What is imported at all comes with the book's packages, not with those of the tests."""
+    has = needed(requirements(PROJECT["dependencies"])).keys()
+    code = [path.read_text() for path in (ROOT / "semantica_lib").rglob("*.py")]
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        code += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    imported = set()
+    for node in ast.walk(ast.parse("\n".join(code))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module.partition(".")[0])
+    of = packages_distributions()
+    third = imported - sys.stdlib_module_names - {"semantica_lib"}
+    assert {"jupyter_client", "myst_nb", "torch"} <= third
+    assert not {name for name in third if not has & set(map(canonicalize_name, of[name]))}
 
 
 def test_citation_names_the_paper():

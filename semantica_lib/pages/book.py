@@ -1,17 +1,18 @@
 """The book: which notebooks it has, and building it from them."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import nbformat
 
 from semantica_lib.errors import RequestError, literal
-from semantica_lib.files import ROOT, write_whole
+from semantica_lib.files import ROOT, digest, write_whole
+from semantica_lib.pages.kernels import become, server
 from semantica_lib.pages.notebooks import (
     NOTEBOOKS,
     PARAMETERS,
@@ -54,7 +55,8 @@ def build_book(at_once: int) -> Path:
     """Execute the book's notebooks on stored results and render it, warnings taken as errors.
 
     Notebooks whose sources and results are as they were at their last execution are not executed
-    again. A page without a result says so, and how to get it.
+    again, and what is rendered of them as they are is not rendered again. A page without a result
+    says so, and how to get it.
 
     Args:
         at_once: notebooks at a time.
@@ -80,11 +82,20 @@ def build_book(at_once: int) -> Path:
             wanted.append(page)
     if wanted:
         _execute_all(wanted, at_once)
+    build = BOOK / "_build"
+    sources = (path for path in sorted(BOOK.rglob("*")) if build not in path.parents)
+    files = [path for path in sources if path.is_file()]
+    index, mark = build / "html" / "index.html", build / "rendered"
+    rendered = digest([ROOT / "constraints.txt", *files])
+    if index.exists() and mark.exists() and mark.read_text() == rendered:
+        return index
+    mark.unlink(missing_ok=True)  # should this be stopped
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(BOOK), "--all"]
     done = subprocess.run([*command, "-W", "-n", "--keep-going"], check=False)
     if done.returncode:
         raise NotebookError("building the book failed: see the warnings above")
-    return BOOK / "_build" / "html" / "index.html"
+    write_whole(mark, rendered.encode())
+    return index
 
 
 def _stub(page: Page) -> nbformat.NotebookNode:
@@ -101,19 +112,26 @@ def _stub(page: Page) -> nbformat.NotebookNode:
 
 
 def _execute_all(wanted: Sequence[Page], at_once: int) -> None:
-    """Execute pages side by side: in processes, papermill's ``cwd`` being global."""
-    count = min(len(wanted), at_once)
-    pool, failures = ProcessPoolExecutor(count, get_context("spawn")), []
+    """Execute pages side by side, each in a process of its own: if it dies, the others go on."""
+    count, failures = min(len(wanted), at_once), []
+    context, fork = server(page.source for page in wanted)
+    environment = dict(os.environ)
     tell = partial(print, file=sys.stderr, flush=True)
     tell(f"executing {len(wanted)} notebooks, {count} at a time")
+
+    def executed(page: Page) -> None:
+        with ProcessPoolExecutor(1, context, become, (environment,)) as process:
+            process.submit(execute, *page[:3], False, key_of(page), fork).result()
+
+    pool = ThreadPoolExecutor(count)
     try:
-        running = {
-            pool.submit(execute, *page[:3], train=False, key=key_of(page)): page for page in wanted
-        }
+        running = {pool.submit(executed, page): page for page in wanted}
         for number, done in enumerate(as_completed(running), 1):
             name, error = running[done].target.name, done.exception()
             tell(f"{number} of {len(wanted)}: {name} {'failed' if error else 'executed'}")
-            failures += [str(error)] if error else []
+            if error:
+                known = isinstance(error, NotebookError)
+                failures.append(str(error) if known else f"{name} failed: {error!r}")
     finally:  # stopped by Ctrl-C, none is begun any more
         pool.shutdown(cancel_futures=True)
     if failures:

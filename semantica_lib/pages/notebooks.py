@@ -1,6 +1,5 @@
 """Executing notebooks with papermill."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,8 @@ import papermill
 from papermill.exceptions import PapermillException
 
 from semantica_lib.errors import literal
-from semantica_lib.files import ROOT, write_whole
-from semantica_lib.pages.kernels import KERNEL, own_kernel
+from semantica_lib.files import ROOT, digest, write_whole
+from semantica_lib.pages.kernels import KERNEL, SHOWN, own_kernel
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings, catalogue, find
 from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.sweeps import file_of, read, sweeps
@@ -62,13 +61,19 @@ class Page(NamedTuple):
 
 
 def execute(
-    source: Path, target: Path, parameters: Mapping[str, Any], train: bool = True, key: str = ""
+    source: Path,
+    target: Path,
+    parameters: Mapping[str, Any],
+    train: bool = True,
+    key: str = "",
+    fork: bool = False,
 ) -> None:
     """Run a notebook; ``target`` appears only when all its cells succeeded.
 
     Args:
         train: whether the notebook may train; otherwise it shows what is stored.
         key: stored in the notebook's metadata, for :func:`current`.
+        fork: whether the kernel may be forked from this process.
 
     Raises:
         NotebookError: a cell failed, the kernel died, or what is shown is another result than that
@@ -81,9 +86,7 @@ def execute(
     for left in _parts(target):
         left.unlink()
     try:
-        # what is stored is shown by several kernels side by side, one a core
-        shown = {"SEMANTICA_TRAIN": "never", "OMP_NUM_THREADS": "1"}
-        with own_kernel({} if train else shown):
+        with own_kernel({} if train else SHOWN, fork):
             told = dict(parameters)
             quiet = {"progress_bar": False, "extra_arguments": ["--log-level=ERROR"]}
             begun = _checking(source, parameters)
@@ -242,7 +245,6 @@ def current(page: Page) -> bool:
 
 def key_of(page: Page) -> str:
     """A digest of all that an executed notebook depends on."""
-    digest = hashlib.sha256(json.dumps(page.parameters, sort_keys=True).encode())
     code = sorted((ROOT / "semantica_lib").rglob("*.py"))
     files = [page.source, ROOT / "constraints.txt", *code, *sorted(page.files)]
     if page.shows is None:
@@ -252,6 +254,4 @@ def key_of(page: Page) -> str:
             files += sorted(place.glob(f"*/{results.MANIFEST}"))
     for own in map(find, page.shows or ()):
         files += [catalogue()[own.experiment], *_manifests(own)]
-    for file in files:
-        digest.update(str(file).encode() + (file.read_bytes() if file.exists() else b"absent"))
-    return digest.hexdigest()
+    return digest(files, json.dumps(page.parameters, sort_keys=True))

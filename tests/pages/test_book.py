@@ -226,3 +226,37 @@ def test_a_checkout_that_cannot_be_written_is_told(
     monkeypatch.setattr(book_, "write_whole", refused)  # who may write everywhere is root
     assert cli.main(["book", "--no-train"]) == 2
     assert f"cannot write the book to {book_.BOOK} (Permission denied)" in capsys.readouterr().err
+
+
+def test_the_book_is_rendered_again_where_something_changed_or_was_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, ends = tmp_path / "_build" / "html" / "index.html", [0]
+
+    def rendered(*_: object, **__: object) -> subprocess.CompletedProcess[str]:
+        index.parent.mkdir(parents=True, exist_ok=True)
+        index.write_text("rendered")
+        return subprocess.CompletedProcess([], ends[0])
+
+    def renders() -> bool:
+        index.write_text("as before") if index.exists() else None
+        book_.build_book(1)
+        return index.read_text() == "rendered"
+
+    monkeypatch.setattr(book_, "BOOK", tmp_path)
+    monkeypatch.setattr(book_, "EXECUTED", tmp_path / "experiments")
+    monkeypatch.setattr(book_, "pages", list)
+    monkeypatch.setattr(subprocess, "run", rendered)
+    assert [renders(), renders()] == [True, False]
+    for name in ("intro.md", "experiments/task.ipynb", "_toc.yml"):
+        (tmp_path / name).write_text("new")
+        assert [renders(), renders()] == [True, False]
+    index.unlink()
+    assert [renders(), renders()] == [True, False]
+    (tmp_path / "intro.md").unlink()
+    ends[0] = 1
+    for _ in range(2):  # what failed is not taken for done
+        with pytest.raises(notebooks.NotebookError, match="see the warnings"):
+            renders()
+    ends[0] = 0
+    assert [renders(), renders()] == [True, False]
