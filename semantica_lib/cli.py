@@ -268,16 +268,13 @@ def tables_(sources: Sequence[str], as_json: bool) -> None:
 @click.option("--train/--no-train", default=True, help="train the main experiment if need be")
 def book(train: bool) -> None:
     """Build the book, training the main experiment first if that was not done here."""
-    from semantica_lib.pages.book import MAIN, build_book
+    from semantica_lib.pages.book import build_book
     from semantica_lib.running.devices import cores
 
     if train:
-        from semantica_lib.running.run import trained
+        from semantica_lib.running.run import trained_main
 
-        (outcome,) = trained([find(MAIN)])
-        if isinstance(outcome, Exception):
-            raise outcome
-        print(outcome, file=sys.stderr)
+        print(trained_main(), file=sys.stderr)
     print(build_book(cores()))
 
 

@@ -30,7 +30,6 @@ from semantica_lib.store import results
 
 BOOK = ROOT / "book"
 EXECUTED = BOOK / "experiments"
-MAIN = "transformer-small"
 ANY = {"xor", "mlm"}  # notebooks of any experiment, executed for each
 # Of which experiments a notebook shows the results, where that is not all there are.
 SHOWS = {"task": (), "theory": (), "own": ("three-synonyms",)}

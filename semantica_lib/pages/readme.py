@@ -12,12 +12,11 @@ from semantica_lib.figures.facts import model
 from semantica_lib.figures.style import png
 from semantica_lib.figures.tables import named, spoken, steps
 from semantica_lib.files import ROOT, write_whole
-from semantica_lib.settings.catalogue import find
+from semantica_lib.settings.catalogue import MAIN, find
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
 README = ROOT / "README.md"
-MAIN = "transformer-small"
 FIGURE = results.PUBLISHED / MAIN / "endings.png"
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
 

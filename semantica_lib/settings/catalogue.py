@@ -21,6 +21,7 @@ from semantica_lib.settings.xor import Settings
 from semantica_lib.settings.yaml_text import parse
 
 CATALOGUE = ROOT / "notebooks" / "experiments"
+MAIN = "transformer-small"  # the paper's main experiment
 AnySettings = Settings | MlmSettings
 
 

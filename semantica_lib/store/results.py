@@ -174,8 +174,14 @@ def load_of(place: Path, own: AnySettings) -> Result | None:
 
 
 def best(own: AnySettings) -> Result | None:
-    """This machine's result where there is one, else the published one."""
-    return load_of(here(), own) or load_of(PUBLISHED, own)
+    """This machine's result where there is one, else the published one.
+
+    Of two that are as far it is the one with more trials.
+    """
+    mine, published = load_of(here(), own), load_of(PUBLISHED, own)
+    if mine and published and mine.manifest["steps_done"] == published.manifest["steps_done"]:
+        return max(mine, published, key=lambda result: len(result.seed))
+    return mine or published
 
 
 def read_files(result: Result, names: Iterable[str]) -> dict[str, bytes]:

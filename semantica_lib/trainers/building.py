@@ -54,11 +54,16 @@ def library(source: str, shape: Mapping[str, int], flags: Sequence[str] = HERE) 
         return ctypes.CDLL(str(built))
 
 
+def compiler() -> str:
+    """The C++ compiler here. Raises NotBuilt without one."""
+    named = [os.environ["CXX"]] if os.environ.get("CXX") else COMPILERS
+    if found := next(filter(None, map(shutil.which, named)), None):
+        return found
+    raise NotBuilt(f"no C++ compiler ({', '.join(named)})")
+
+
 def _compile(arguments: Sequence[str]) -> None:
-    named = os.environ.get("CXX")
-    found = next(filter(None, map(shutil.which, [named] if named else COMPILERS)), None)
-    if found is None:
-        raise NotBuilt(f"no C++ compiler ({named or ', '.join(COMPILERS)})")
+    found = compiler()
     done = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise NotBuilt(" ".join(done.stderr.split())[:200] or f"{found} ended {done.returncode}")
