@@ -5,7 +5,7 @@ No code of a tokenizer is run but that of the library ``tokenizers``.
 
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,20 +14,22 @@ from semantica_lib.checkpoints.formats import gguf, vectors
 from semantica_lib.checkpoints.place import Place
 from semantica_lib.errors import RequestError
 
+Encode = Callable[[str], Sequence[int]]
 SPACES = "Ġ▁ "  # how tokenizers write the space before a word
 SPECIAL = re.compile(r"<.*>|\[[A-Z]+\d*\]|\[unused\d+\]|\[PAD.*\]|<\|.*\|>|")
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """``names`` of the rows, in their order; ``encode`` gives a sentence's ids, if a text can be.
+    """``names`` of the rows, in their order.
 
-    ``ranked`` is whether the ids are in the order of frequency, as tokenizers that learn have them.
+    ``encode`` gives a sentence's ids, where a text can be read by it; ``compose`` makes the input
+    rows of words of those of the file, where they are not the same.
     """
 
     names: Sequence[str]
-    encode: Callable[[str], Sequence[int]] | None = None
-    compose: Callable[[np.ndarray], np.ndarray] | None = None  # input rows of words from the file's
+    encode: Encode | None = None
+    compose: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def of(place: Place) -> Vocabulary:
@@ -49,13 +51,16 @@ def of(place: Place) -> Vocabulary:
     if "vocab.txt" in place.sizes:
         with place.open("vocab.txt") as opened:
             return Vocabulary(opened.read().decode().splitlines())
-    for name in sorted(name for name in place.sizes if name.endswith("vocab.json")):
+    if name := next((name for name in sorted(place.sizes) if name.endswith("vocab.json")), ""):
         ids = {token: id_ for token, id_ in place.json(name).items() if isinstance(id_, int)}
-        names = _in_order(ids)
         letters = all(len(one) == 1 or SPECIAL.fullmatch(one) for one in ids)
-        return Vocabulary(names, (lambda text: [ids[one] for one in text if one in ids])
-                          if letters else None)  # fmt: skip
+        return Vocabulary(_in_order(ids), spelt(ids) if letters else None)
     raise RequestError("no vocabulary beside it that is read (tokenizer.json, vocab.txt, GGUF's)")
+
+
+def spelt(ids: dict[str, int], parts: Callable[[str], Iterable[str]] = iter) -> Encode:
+    """The ids of a text's parts, by letters where nothing else is said; others are left out."""
+    return lambda text: [ids[one] for one in parts(text) if one in ids]
 
 
 def _in_order(ids: dict[str, int]) -> list[str]:
@@ -101,7 +106,7 @@ def _of_fasttext(place: Place, file: str) -> Vocabulary:
                for place, word in enumerate(words)]  # fmt: skip
         return np.stack([rows[one].mean(0) for one in own])
 
-    return Vocabulary(words, lambda text: [ids[one] for one in text.split() if one in ids], compose)
+    return Vocabulary(words, spelt(ids, str.split), compose)
 
 
 def _hashes(word: str, least: int, most: int) -> list[int]:

@@ -32,9 +32,9 @@ def beyond_start(rows: np.ndarray) -> float:
     """What share of the rows' squared norm no start by independent draws would have, 0 to 1.
 
     The start need not be known. A table of independent numbers of one variance, whichever, has no
-    eigenvalue beyond an edge (Marchenko & Pastur 1967): that share is what lies beyond. The variance
-    is that of what lies within. A table whose N(0, 1) start was never decayed stays near 0,
-    whatever its norm.
+    eigenvalue beyond an edge (Marchenko & Pastur 1967): that share is what lies beyond. The
+    variance is that of what lies within. A table whose N(0, 1) start was never decayed stays near
+    0, whatever its norm.
     """
     rows = np.asarray(rows, dtype=np.float64)
     squares = np.linalg.svd(rows, compute_uv=False) ** 2
