@@ -1,6 +1,6 @@
 """All that is measured of one checkpoint, as JSON values; its tables are read in parts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from semantica_lib.errors import RequestError
 SEED = 0
 MOST_WORDS = 2_000  # whose rows are read for the start, agreement and pairs
 LEAST_SEEN = 3  # times that such a word stands in the text
+Pairs = dict[str, list[tuple[str, str]]]
 BOTH = "untied", "tied in part"  # else one table is measured
 
 
@@ -37,7 +38,7 @@ def measure(
     found: Checkpoint,
     text: Iterable[str] | None = None,
     words: Vocabulary | None = None,
-    pairs: dict[str, list[tuple[str, str]]] | None = None,
+    pairs: Callable[[Vocabulary], Pairs] = lambda _: {},
 ) -> dict[str, Any]:
     """Measures of a checkpoint's tables.
 
@@ -45,7 +46,7 @@ def measure(
         text: sentences; without any, nothing is said of sides, and the ids' order stands for that
             of frequency.
         words: its vocabulary, if it is not to be looked for beside the tables.
-        pairs: further pairs of one meaning, by kind.
+        pairs: of a vocabulary, further pairs of one meaning by kind.
 
     Returns:
         What the reader says of it, and where they can be taken ``start``, ``sides``, ``pairs`` and
@@ -90,7 +91,7 @@ def measure(
         places = {int(one): place for place, one in enumerate(among)}
         own = [places[int(one)] for one in chosen]
         told["sides"] = _sides(arrays, own, sides.sides(sequences, chosen, size), moved)
-    told["pairs"] = _pairs(arrays, among, names, counts, pairs or {})
+    told["pairs"] = _pairs(arrays, among, names, pairs(words) if words else {})
     if len(arrays) == 2:
         told["agreement"] = agreement.agree(*arrays.values(), seed=SEED)
     return told
@@ -149,8 +150,7 @@ def _pairs(
     arrays: dict[str, np.ndarray],
     among: np.ndarray,
     names: Sequence[str],
-    counts: np.ndarray,
-    further: dict[str, list[tuple[str, str]]],
+    further: Pairs,
 ) -> dict[str, Any]:
     """By kind and table."""
     if not names:
