@@ -140,7 +140,7 @@ def measured(model: Model, cache: Path = CACHE) -> dict[str, Any]:
         told["text"] = _source(package) | {"member": member}
     words = model.words(paths) if model.words else None
     told |= measure(found, text, words, model.pairs)
-    return _rounded(told | {"source": f"{model.package}: {model.members[0]}"})
+    return rounded(told | {"source": f"{model.package}: {model.members[0]}"})
 
 
 def stored() -> dict[str, Any]:
@@ -155,21 +155,25 @@ def _source(package: Package) -> dict[str, Any]:
     return {name: getattr(package, name) for name in names}
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """JSON values with numbers as they are stored."""
     if isinstance(value, float):
         return round(value, DIGITS)
     if isinstance(value, dict):
-        return {name: _rounded(one) for name, one in value.items()}
-    return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value
+        return {name: rounded(one) for name, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def main(words: Iterable[str] = ()) -> None:
-    """Fetch and measure all, those of ``words`` alone if there are any, and store what there is."""
-    words = set(words)
-    known = {one["name"]: one for one in stored()["models"]}
-    left_out = []
+def main(names: Iterable[str] = ()) -> None:
+    """Fetch, measure and store models: those named, ``all``, or else all but the large one."""
+    wanted = set(names) or {one.name for one in MODELS if not one.optional}
+    if unknown := wanted - {"all", *(one.name for one in MODELS)}:
+        raise SystemExit(
+            f"no model {min(unknown)!r} (all, {', '.join(one.name for one in MODELS)})"
+        )
+    known, left_out = {one["name"]: one for one in stored()["models"]}, []
     for model in MODELS:
-        if words and model.name not in words:
+        if not wanted & {"all", model.name}:
             continue
         try:
             known[model.name] = measured(model)
@@ -177,6 +181,8 @@ def main(words: Iterable[str] = ()) -> None:
         except RequestError as error:
             left_out.append(f"{model.name}: {error}")
             print(f"{model.name} is left out: {error}", file=sys.stderr)
+    if not known:
+        raise SystemExit("no model could be fetched, and none is stored: nothing is written")
     order = [known[one.name] for one in MODELS if one.name in known]
     data = {"models": order, "left out": left_out}
     write_whole(FILE, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())

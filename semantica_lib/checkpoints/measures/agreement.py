@@ -62,7 +62,7 @@ def near_pairs(
 
     Args:
         rows: ``(word, feature)``.
-        pairs: places of rows.
+        pairs: places of rows; whoever is in one with a word is no matched partner of it.
         order: ``(word,)``, places of the words, commonest first.
 
     Returns:
@@ -78,17 +78,18 @@ def near_pairs(
     unit /= np.linalg.norm(unit, axis=1, keepdims=True).clip(1e-300)
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
+    mates: dict[int, set[int]] = {}
+    for one, other in pairs:
+        mates.setdefault(one, {one}).add(other)
+        mates.setdefault(other, {other}).add(one)
     nearness, others, above = [], [], []
-    for first, second in np.array(pairs)[chosen]:
+    for first, second in np.array(pairs)[chosen].tolist():
         start = np.clip(rank[second] - WINDOW, 0, max(0, len(order) - 2 * WINDOW - 1))
-        like = order[start : start + 2 * WINDOW + 1]
-        like = like[(like != first) & (like != second)]
-        cosine, matched = unit[first] @ unit[second], unit[rng.permutation(like)[:PARTNERS]] @ unit[
-            first
-        ]  # fmt: skip
-        nearness.append(cosine)
+        like = np.setdiff1d(order[start : start + 2 * WINDOW + 1], list(mates[first]))
+        matched = unit[rng.permutation(like)[:PARTNERS]] @ unit[first]
+        nearness.append(unit[first] @ unit[second])
         others.append(matched.mean())
-        above.append((matched < cosine).mean() + (matched == cosine).mean() / 2)
+        above.append(((matched < nearness[-1]) + (matched == nearness[-1]) / 2).mean())
     drawn = rng.choice(above, (1_000, len(above))).mean(1)
     return {
         "pairs": len(above), "pair": float(np.mean(nearness)), "matched": float(np.mean(others)),
