@@ -16,6 +16,7 @@ import click
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.running.stopping import stopped_by
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find, parse_override
+from semantica_lib.settings.jobs import JOBS, job, training
 from semantica_lib.settings.sweeps import file_of, points, read
 from semantica_lib.store import results
 
@@ -87,8 +88,8 @@ def _requests(
     changes += [("device", device)] if device else []
     requests = {}
     for name in names:
-        path = file_of(name)
-        found = points(read(path), changes) if path else [(None, find(name, changes))]
+        path, make = file_of(name), job if name in JOBS else find
+        found = points(read(path), changes) if path else [(None, make(name, changes))]
         requests[name] = [own for _, own in found]
     return requests
 
@@ -155,7 +156,7 @@ def train(requests: Requests, fresh: bool, shard: Shard) -> None:
 
 def _once(requests: Requests) -> list[AnySettings]:
     """Each result that is wanted, once."""
-    wanted = (own for some in requests.values() for own in some)
+    wanted = (own for some in training(requests).values() for own in some)
     return list({results.folder(results.here(), own): own for own in wanted}.values())
 
 
@@ -194,7 +195,7 @@ def _train_shard(requests: Requests, shard: tuple[int, int], fresh: bool) -> Non
 def run_(
     requests: Requests, fresh: bool, jobs: int, minutes: float | None, shard: Shard, dry_run: bool
 ) -> None:
-    """Train each NAME (an experiment, a sweep or a FILE.yaml) and execute its notebook.
+    """Train each NAME (experiment, sweep, FILE.yaml; models trains none), execute its notebook.
 
     Each has a process of its own. Finished work is kept.
     """
@@ -206,7 +207,7 @@ def run_(
     if shard:
         _train_shard(requests, shard, fresh)
         return
-    _check([own for some in requests.values() for own in some], fresh)
+    _check([own for name in requests if name not in JOBS for own in requests[name]], fresh)
     from semantica_lib.running.batch import Request, run_batch, told
 
     started = time.monotonic()
@@ -230,7 +231,7 @@ def workflow(names: Sequence[str], overrides: Sequence[str], device: str | None,
     device = device or "cpu"  # the machines need not be alike, but what they train must be
     whole = (f"{n}={json.dumps(v, default=str)}" for n, v in map(parse_override, overrides))
     options = [*(word for text in whole for word in ("--set", text)), "--device", device]
-    print(snakefile(_requests(names, overrides, device), options, jobs), end="")
+    print(snakefile(training(_requests(names, overrides, device)), options, jobs), end="")
 
 
 @command.command()
@@ -244,7 +245,7 @@ def publish(
     """Copy this machine's results of each NAME (experiment, sweep or FILE.yaml) into the book's."""
     from semantica_lib.running import publish
 
-    wanted = [own for some in _requests(names, overrides).values() for own in some]
+    wanted = [own for some in training(_requests(names, overrides)).values() for own in some]
     for target in publish.publish(wanted, bare, records):
         print(f"published {target}")
     print(publish.told())

@@ -15,6 +15,7 @@ from semantica_lib.errors import literal
 from semantica_lib.files import ROOT, write_whole
 from semantica_lib.pages.kernels import KERNEL, own_kernel
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings, catalogue, find
+from semantica_lib.settings.jobs import JOBS
 from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.sweeps import file_of, read, sweeps
 from semantica_lib.store import results
@@ -28,6 +29,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     **{name: {"sweep": name} for name in SWEPT},
     "clock": {"experiments": []},
     "coincidence": {"sweep": "coincidence", "other": "closing"},
+    "models": {"checkpoints": [], "text": ""},
     "logodds": {"base": "transformer-small"},
     "own": {"name": "three-synonyms"},
     "parity": {"sweep": "closing"},
@@ -132,7 +134,7 @@ def titled(experiment: str, heading: str) -> str:
 
 
 def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
-    """The notebook that tells an experiment or a sweep, beside its result.
+    """The notebook that tells an experiment or a sweep, beside its result; or that a job is.
 
     A sweep's is its chapter if it has one, else the notebook that draws any sweep; it shows what is
     stored.
@@ -141,6 +143,9 @@ def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
         name: of an experiment or a sweep, or the path of its file.
         wanted: the experiment's settings, or those of the sweep's points.
     """
+    if name in JOBS:
+        source, target = NOTEBOOKS / f"{name}.ipynb", results.here() / name / f"{name}.ipynb"
+        return Page(source, target, wanted[0].model_dump(mode="json"), None)
     file = file_of(name)
     if file is None:
         own = wanted[0]

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find, read_values
+from semantica_lib.settings.jobs import JOBS
 from semantica_lib.settings.language import anchored
 from semantica_lib.settings.schema import NOT_IDENTITY, Prose, Seeds, checked
 
@@ -59,7 +60,7 @@ def sweeps() -> dict[str, Path]:
 
 
 def file_of(name: str) -> Path | None:
-    """The file of a sweep, by its name or its path; None if the name is an experiment's.
+    """The file of a sweep, by its name or its path; None if the name is an experiment's or a job's.
 
     A file is a sweep's if it holds a grid or a base, which no settings do.
 
@@ -68,7 +69,7 @@ def file_of(name: str) -> Path | None:
     """
     if name.endswith((".yaml", ".yml")):
         return Path(name) if {"grid", "base"} & read_values(Path(name)).keys() else None
-    if name not in (known := [*catalogue(), *sweeps()]):
+    if name not in (known := [*catalogue(), *sweeps(), *JOBS]):
         raise RequestError(f"unknown experiment or sweep {name!r}{nearest(name, known)}")
     return sweeps().get(name)
 

@@ -59,7 +59,7 @@ def _tables(one: Model) -> str:
 def _source(one: Model) -> str:
     package = one["package"]
     if not package:
-        return f"`{literal(one['source'])}`"
+        return literal(one["source"])
     return (f"{package['name']} {package['version']} ({package['licence']}, "
             f"{package['megabytes']:g} MB)")  # fmt: skip
 
