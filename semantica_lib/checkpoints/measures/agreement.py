@@ -12,7 +12,8 @@ import numpy as np
 from semantica_lib.checkpoints.measures.rows import clean, cosines
 
 NEIGHBOURS, WINDOW = 10, 20  # of a word; words next in frequency that stand in for it
-SHUFFLINGS = 100
+SHUFFLINGS, FEW = 100, 10  # and of what takes long
+MOST = 1_000  # words
 PARTNERS = 20  # matched ones of a pair
 MOST_PAIRS, LEAST_PAIRS = 800, 5
 
@@ -20,21 +21,24 @@ MOST_PAIRS, LEAST_PAIRS = 800, 5
 def agree(first: np.ndarray, second: np.ndarray, seed: int = 0) -> dict[str, Any]:
     """How two tables of the same words agree, ``(word, feature)``, the commonest word first.
 
-    The widths may differ. ``overlap`` is the share of a word's nearest ``k`` that it has in both
-    tables; ``cka`` is unbiased (Song et al. 2012, Kornblith et al. 2019); ``procrustes`` is the
-    share of the squared norm that no rotation of one table makes of the other's. ``null`` is of
-    shufflings: [mean, 2.5%, 97.5%], within windows of frequency for the overlap.
+    Of more than 1,000 words the first are taken. The widths may differ. ``overlap`` is the share of
+    a word's nearest ``k`` that it has in both tables; ``cka`` is unbiased (Song et al. 2012,
+    Kornblith et al. 2019); ``procrustes`` is the share of the squared norm that no rotation of one
+    table makes of the other's. ``null`` is of shufflings: [mean, 2.5%, 97.5%], within windows of
+    frequency for the overlap.
     """
-    rng, count = np.random.default_rng(seed), len(first)
-    first, second = clean(first), clean(second)
+    rng, (first, second) = np.random.default_rng(seed), (clean(first[:MOST]), clean(second[:MOST]))
+    count = len(first)
     k = max(1, min(NEIGHBOURS, count // 10))
     near = [_nearest(cosines(rows), k) for rows in (first, second)]
     grams = [_hollow(rows @ rows.T) for rows in (first, second)]
     within, scale = _hsic(*grams), [_hsic(one, one) for one in grams]
     lengths = np.linalg.norm(first) * np.linalg.norm(second)
+    narrow = [np.linalg.qr(one.T, mode="r").T if one.shape[1] > count else one
+              for one in (first, second)]  # fmt: skip
 
     def rest(order: np.ndarray) -> float:
-        shared = np.linalg.svd(first.T @ second[order], compute_uv=False).sum()
+        shared = np.linalg.svd(narrow[0].T @ narrow[1][order], compute_uv=False).sum()
         return float(1 - (shared / lengths) ** 2)
 
     same = np.arange(count)
@@ -46,7 +50,7 @@ def agree(first: np.ndarray, second: np.ndarray, seed: int = 0) -> dict[str, Any
                     [_overlap(near[0], _moved(near[1], order)) for order in windows]),
         "cka": (within / root,
                 [_hsic(grams[0], grams[1][np.ix_(o, o)]) / root for o in orders]),
-        "procrustes": (rest(same), list(map(rest, orders[:20]))),
+        "procrustes": (rest(same), list(map(rest, orders[:FEW]))),
     }  # fmt: skip
     told: dict[str, Any] = {"words": count, "k": k}
     for name, (value, null) in measured.items():

@@ -37,10 +37,11 @@ def beyond_start(rows: np.ndarray) -> float:
     0, whatever its norm.
     """
     rows = np.asarray(rows, dtype=np.float64)
-    squares = np.linalg.svd(rows, compute_uv=False) ** 2
+    count, width = rows.shape
+    gram = rows @ rows.T if count < width else rows.T @ rows
+    squares = np.linalg.eigvalsh(gram).clip(0)
     if not squares.sum():
         return 0.0
-    count, width = rows.shape
     reach = (count**0.5 + width**0.5) ** 2 / max(count, width)
     edge = np.inf
     while (within := squares <= edge).any() and squares[within].mean() * reach < edge:
