@@ -79,7 +79,7 @@ def _rows(labels: Sequence[str]) -> tuple[Figure, Axes]:
     figure, grid = panels(1, 1, 1.1 + 0.3 * max(2, len(labels)), WIDTH + 1)
     axes = grid[0, 0]
     axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(labels)) - 0.5, -0.5)
     if not labels:
         note(axes, "nothing is measured here")
     return figure, axes

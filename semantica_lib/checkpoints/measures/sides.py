@@ -62,7 +62,8 @@ def sides(sequences: Sequence[np.ndarray], chosen: np.ndarray, rows: int) -> Sid
     """
     place = np.full(rows + 1, -1)
     place[chosen] = np.arange(len(chosen))
-    ids = np.concatenate([np.append(one, rows) for one in sequences])  # rows: between sequences
+    ends = [np.append(one, rows) for one in sequences]
+    ids = np.concatenate(ends).astype(np.int64)
     joined = (ids[:-1] < rows) & (ids[1:] < rows)
     left, right = ids[:-1][joined], ids[1:][joined]
 
