@@ -38,6 +38,16 @@ def of(place: Place) -> Vocabulary:
     Raises:
         RequestError: there is none that can be read.
     """
+    try:
+        return _of(place)
+    except RequestError:
+        raise
+    except Exception as error:  # damage shows in many ways
+        words = " ".join(str(error).split())[:200]
+        raise RequestError(f"its vocabulary cannot be read ({words}); fetch it anew") from None
+
+
+def _of(place: Place) -> Vocabulary:
     file = place.chosen or next((name for name in place.sizes if name.endswith(".gguf")), "")
     if "tokenizer.json" in place.sizes:
         from tokenizers import Tokenizer

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from semantica_lib.chapters.models import figures, own, pinned, tables, validation
@@ -22,21 +21,6 @@ def test_every_measure_sees_what_is_there_and_nothing_where_nothing_is() -> None
     assert {one.expected for one in rows} == {"+", "0", "-"}
 
 
-def test_the_stored_validation_is_what_the_command_makes() -> None:
-    made = list(validation._xor("three-synonyms"))
-    stored = [one for one in validation.validated() if one.model == "three-synonyms"]
-    assert [one[:4] for one in made] == [one[:4] for one in stored]
-    for one, other in zip(made, stored, strict=True):
-        assert one.values == pytest.approx(other.values, abs=1e-6)
-
-
-def test_the_sides_of_the_xor_task_are_its_meanings_and_likelihoods() -> None:
-    given = validation.meanings((0.1, 0.9), (0.5, 0.5))
-    assert given.after.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
-    assert given.before[0, 1] == pytest.approx(1 / 9)
-    assert given.before[2, 3] == 1 and given.before[0, 2] == 0
-
-
 def test_a_row_passes_beyond_its_margin_or_within_it() -> None:
     def passed(expected: str, values: list[float]) -> bool:
         return Row("sides", "m", "s", expected, values, margin=0.2).passed
@@ -44,14 +28,6 @@ def test_a_row_passes_beyond_its_margin_or_within_it() -> None:
     assert passed("+", [0.5, 0.6, 0.55]) and not passed("+", [0.15, 0.16, 0.14])
     assert passed("0", [0.15, 0.16, 0.14]) and not passed("0", [0.5, 0.6, 0.55])
     assert passed("-", [-0.5, -0.6, -0.55]) and not passed("-", [0.5, 0.6, 0.55])
-
-
-def test_a_model_of_the_next_word_learns_the_frequencies_that_it_is_shown() -> None:
-    counts = np.random.default_rng(0).integers(1, 9, (6, 6)).astype(float)
-    made = validation.trained(counts, 0, 2_000, width=6)
-    logits = made["input"] @ made["output"].T
-    found = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    assert found == pytest.approx(counts / counts.sum(1, keepdims=True), abs=0.01)
 
 
 def test_the_stored_models_say_where_they_are_from_and_what_they_show() -> None:

@@ -59,10 +59,25 @@ def test_what_is_missing_is_left_out_and_named(tmp_path: Path) -> None:
     assert measure(tables(found))["left out"] == ["sides: no text"]
     (short,) = measure(tables(found), ["ba be"])["left out"]
     assert short.startswith("sides: the text is too short: 0 tokens")
+    (tmp_path / "tokenizer.json").write_text('{"model": 3}')
+    assert measure(tables(found))["left out"][0].startswith(
+        "pairs and sides: its vocabulary cannot"
+    )
     (tmp_path / "tokenizer.json").unlink()
     told = measure(tables(found), text())
     assert told["left out"][0].startswith("pairs and sides: no vocabulary beside it")
     assert told["agreement"]["words"] == len(NAMES) and told["pairs"] == {}
+
+
+def test_a_table_of_few_words_or_of_no_numbers_is_told(tmp_path: Path) -> None:
+    few = {"model.embed_tokens.weight": table(1, 7, 8), "lm_head.weight": table(2, 7, 8)}
+    config = {"model_type": "llama", "tie_word_embeddings": False}
+    told = measure(tables(folder(tmp_path, few, config)))
+    assert told["left out"][-1] == "all measures: 7 words to compare, too few"
+    damaged = {name: table(3, 40, 8) for name in few}
+    damaged["lm_head.weight"] = damaged["lm_head.weight"] + np.float32(np.nan)
+    with pytest.raises(RequestError, match=r"lm_head\.weight has values that are no numbers"):
+        measure(tables(folder(tmp_path, damaged, config)))
 
 
 def test_rows_are_read_in_any_order(tmp_path: Path) -> None:

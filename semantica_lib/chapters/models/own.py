@@ -28,7 +28,7 @@ def named(checkpoints: Sequence[str], text: str) -> dict[str, Any]:
         try:
             told = {"name": source.rstrip("/").rpartition("/")[2], "what": "", "package": None}
             found["models"].append(rounded(told | measure(tables(source), lines)))
-        except RequestError as error:
+        except (RequestError, EOFError, OSError, ValueError) as error:
             found["left out"].append(f"{source}: {error}".replace(f"{source}: {source}", source))
     return found
 

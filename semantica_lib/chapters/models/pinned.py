@@ -6,6 +6,7 @@
 import ast
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations
@@ -71,7 +72,9 @@ class Model:
 
 def _phonemes(paths: list[Path]) -> Vocabulary:
     """The list in the package's code, read as data: its first assignment to ``phonemes``."""
-    for node in ast.walk(ast.parse(paths[1].read_text(encoding="utf-8"))):
+    with warnings.catch_warnings(action="ignore"):  # of that code's spelling
+        code = ast.parse(paths[1].read_text(encoding="utf-8"))
+    for node in ast.walk(code):
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "attr", "") == "phonemes":
             names = [one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)]
             ids = {name: place for place, name in enumerate(names)}

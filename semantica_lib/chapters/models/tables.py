@@ -30,7 +30,7 @@ def checked(rows: Iterable[Row]) -> str:
         for kind, label in KINDS.items()
     ]  # fmt: skip
     missed = [f"- {KINDS[one.measure]}: {one.model}, {one.state}" for one in rows if not one.passed]
-    none = "Not validated yet: `python -m semantica_lib.chapters.models.validation` does it."
+    none = "Not validated yet: `tests/benchmarks/table_measures.py` does it."
     ending = ["Otherwise than expected:\n", *missed] if missed else ["None came out otherwise."]
     return table_of(told) + "\n" + "\n".join(ending) if rows else none
 

@@ -48,6 +48,9 @@ def measure(
         words: its vocabulary, if it is not to be looked for beside the tables.
         pairs: of a vocabulary, further pairs of one meaning by kind.
 
+    Raises:
+        RequestError: a table cannot be read, or holds what is no number.
+
     Returns:
         What the reader says of it, and where they can be taken ``start``, ``sides``, ``pairs`` and
         ``agreement``; ``left out`` says what cannot, and why.
@@ -83,6 +86,9 @@ def measure(
         why = "no text" if text is None else "its tokenizer cannot be used on a text"
         told["left out"].append(f"sides: {why}")
     among = _in_use(names, counts, size)
+    if len(among) < sides.LEAST:
+        told["left out"].append(f"all measures: {len(among)} words to compare, too few")
+        return told
     arrays = {name: _array(one, among, words if name != "output" else None)
               for name, one in given.items()}  # fmt: skip
     told["start"] = {name: _start(one) for name, one in arrays.items()}
@@ -116,9 +122,11 @@ def _in_use(names: Sequence[str], counts: np.ndarray, size: int) -> np.ndarray:
 
 
 def _array(table: Table, ids: np.ndarray, words: Vocabulary | None) -> np.ndarray:
-    if words and words.compose:
-        return words.compose(table.array())[ids]
-    return read_rows(table, ids)
+    composed = words and words.compose
+    array = composed(table.array())[ids] if composed else read_rows(table, ids)
+    if not np.isfinite(array).all():
+        raise RequestError(f"{table.name} has values that are no numbers; fetch the file anew")
+    return array
 
 
 def _start(array: np.ndarray) -> dict[str, float]:
@@ -138,7 +146,7 @@ def _sides(
             told[how] = sides.compare(cleaned, given, SEED)
     except RequestError as error:
         return {"verdict": f"undecided: {error}"}
-    told["verdict"] = "one table follows both sides: no contrast"
+    told["verdict"] = "one table: no contrast"
     if len(arrays) == 2:
         told["verdict"] = sides.verdict(told[rows.CLEANINGS[0]])
     if not moved:
