@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from semantica_lib.checkpoints.jobs import JOBS, job, training
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.running.stopping import stopped_by
 from semantica_lib.settings.catalogue import AnySettings, catalogue, find, parse_override
@@ -87,8 +88,8 @@ def _requests(
     changes += [("device", device)] if device else []
     requests = {}
     for name in names:
-        path = file_of(name)
-        found = points(read(path), changes) if path else [(None, find(name, changes))]
+        path, make = (None, job) if name in JOBS else (file_of(name), find)
+        found = points(read(path), changes) if path else [(None, make(name, changes))]
         requests[name] = [own for _, own in found]
     return requests
 
@@ -157,7 +158,7 @@ def train(requests: Requests, fresh: bool) -> None:
 
 def _once(requests: Requests) -> list[AnySettings]:
     """Each result that is wanted, once."""
-    wanted = (own for some in requests.values() for own in some)
+    wanted = (own for some in training(requests).values() for own in some)
     return list({results.folder(results.here(), own): own for own in wanted}.values())
 
 
@@ -192,11 +193,11 @@ def _train_shard(requests: Requests, shard: tuple[int, int], fresh: bool) -> Non
     help="stop an experiment that takes longer, with a checkpoint",
 )  # fmt: skip
 def run_(requests: Requests, fresh: bool, jobs: int, minutes: float | None) -> None:
-    """Train each NAME (an experiment, a sweep or a FILE.yaml) and execute its notebook.
+    """Train each NAME (experiment, sweep, FILE.yaml; models trains none), execute its notebook.
 
     Each has a process of its own. Finished work is kept.
     """
-    _check([own for some in requests.values() for own in some], fresh)
+    _check([own for name in requests if name not in JOBS for own in requests[name]], fresh)
     from semantica_lib.running.batch import Request, run_batch, told
 
     started = time.monotonic()
@@ -220,7 +221,7 @@ def workflow(names: Sequence[str], overrides: Sequence[str], device: str | None,
     device = device or "cpu"  # the machines need not be alike, but what they train must be
     whole = (f"{n}={json.dumps(v, default=str)}" for n, v in map(parse_override, overrides))
     options = [*(word for text in whole for word in ("--set", text)), "--device", device]
-    print(snakefile(_requests(names, overrides, device), options, jobs), end="")
+    print(snakefile(training(_requests(names, overrides, device)), options, jobs), end="")
 
 
 @command.command()
@@ -234,7 +235,7 @@ def publish(
     """Copy this machine's results of each NAME (experiment, sweep or FILE.yaml) into the book's."""
     from semantica_lib.running import publish
 
-    wanted = [own for some in _requests(names, overrides).values() for own in some]
+    wanted = [own for some in training(_requests(names, overrides)).values() for own in some]
     publish.refuse_nameless(wanted)
     for target in publish.publish(wanted, bare, records):
         print(f"published {target}")

@@ -29,7 +29,7 @@ def gguf(path: Path, keys: Mapping[str, Any], tensors: Mapping[str, tuple]) -> s
     """``tensors``: a name's shape as rows and columns, ggml's number of its type, and its bytes."""
 
     def text(of: str) -> bytes:
-        return struct.pack("<Q", len(of)) + of.encode()
+        return struct.pack("<Q", len(of.encode())) + of.encode()
 
     def value(of: Any) -> bytes:
         if isinstance(of, list):

@@ -10,6 +10,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillException
 
+from semantica_lib.checkpoints.jobs import JOBS
 from semantica_lib.errors import literal
 from semantica_lib.files import ROOT, digest, write_whole
 from semantica_lib.pages.kernels import KERNEL, SHOWN, own_kernel
@@ -27,6 +28,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     **{name: {"sweep": name} for name in SWEPT},
     "clock": {"experiments": []},
     "coincidence": {"sweep": "coincidence", "other": "closing"},
+    "models": {"checkpoints": [], "text": ""},
     "logodds": {"base": "transformer-small"},
     "own": {"name": "three-synonyms"},
     "parity": {"sweep": "closing"},
@@ -135,7 +137,7 @@ def titled(experiment: str, heading: str) -> str:
 
 
 def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
-    """The notebook that tells an experiment or a sweep, beside its result.
+    """The notebook that tells an experiment or a sweep, beside its result; or that a job is.
 
     A sweep's is its chapter if it has one, else the notebook that draws any sweep; it shows what is
     stored.
@@ -144,6 +146,9 @@ def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:
         name: of an experiment or a sweep, or the path of its file.
         wanted: the experiment's settings, or those of the sweep's points.
     """
+    if name in JOBS:
+        source, target = NOTEBOOKS / f"{name}.ipynb", results.here() / name / f"{name}.ipynb"
+        return Page(source, target, wanted[0].model_dump(mode="json"), None)
     file = file_of(name)
     if file is None:
         own = wanted[0]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from semantica_lib.checkpoints.jobs import QUESTIONS
 from semantica_lib.errors import RequestError
 from semantica_lib.settings.catalogue import AnySettings, catalogue, changes, find
 from semantica_lib.settings.sweeps import points, read, sweeps
@@ -12,7 +13,7 @@ from semantica_lib.store import results
 
 
 def rows() -> list[dict[str, Any]]:
-    """A row for each experiment, each sweep, and each result here that none of them asks for.
+    """A row for each experiment, sweep and job, and each result here that none of them asks for.
 
     Those are of other settings, as ``--set`` makes them, and of files of one's own.
     """
@@ -32,6 +33,13 @@ def rows() -> list[dict[str, Any]]:
             row[key] = summary([results.state(place, own) for own in wanted])
         found.append(row)
         known |= {results.locate(results.here(), own) for own in wanted}
+    for name, question in QUESTIONS.items():
+        row = {"name": name, "question": question, "model": "trains nothing", "trials": 0}
+        there = (results.here() / name / f"{name}.ipynb").exists()
+        there = {"here": "executed" if there else "missing"}
+        kept = (results.PUBLISHED / f"{name}.json").exists()
+        there["published"] = "measured" if kept else "missing"
+        found.append(row | {"steps": 0} | there)
     others = (address for address in results.addresses(results.here()) if address not in known)
     return [*found, *(_other(*address) for address in others)]
 

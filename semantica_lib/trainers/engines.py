@@ -43,11 +43,7 @@ def of_kernel(kernel: Kernel) -> Engine:
 
 
 def general(stack: Stack, steps: int) -> Engine:
-    """The stack's own step, compiled where that is possible and pays.
-
-    Raises:
-        RequestError: PyTorch can't start.
-    """
+    """The stack's own step, compiled where that pays. Raises RequestError if that can't start."""
     check_variables()
     step, many = stack.stepper(steps), steps_a_launch(stack.device)
     launch = launched(lambda state: step(state)[0], many, stack.device)

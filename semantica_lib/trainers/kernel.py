@@ -2,8 +2,7 @@
 
 The sources in ``native/`` compute what :class:`~semantica_lib.trainers.stacked.Stack` defines:
 ``transformer.cpp`` of a transformer of one layer and one head without dropout, ``lstm.cpp`` of any
-LSTM that draws its batches. A stack that none serves trains by the general path. The schedule stays
-that of the stack: a kernel is given each step's factors.
+LSTM that draws its batches. The schedule stays that of the stack, which gives each step's factors.
 """
 
 import ctypes

@@ -123,8 +123,8 @@ def test_a_sweep_is_trained_listed_and_finished_work_is_kept(
     assert cli.main(["train", "made", "--set", "steps=20"]) == 0
     assert capfd.readouterr().out.count("finished before") == 3
     assert cli.main(["list", "--json"]) == 0
-    row = json.loads(capfd.readouterr().out)[-1]
-    assert row["name"] == "made" and row["trials"] == 6 and row["published"] == "0 of 3 complete"
+    (row,) = [one for one in json.loads(capfd.readouterr().out) if one["name"] == "made"]
+    assert row["trials"] == 6 and row["published"] == "0 of 3 complete"
     assert row["here"].startswith("0 of 3 complete; partial, at step 20 of 150,000")
 
 

@@ -68,12 +68,24 @@ def read(place: Place, file: str) -> Contents:
     return made
 
 
+def keys(place: Place, file: str) -> dict[str, Any]:
+    """What it says of itself, the vocabulary too."""
+    with place.open(file) as opened:
+        return _header(opened, True)[0]
+
+
+def _header(opened: BinaryIO, whole: bool) -> tuple[dict[str, Any], int]:
+    """The keys, with their lists of texts where it is ``whole``, and the number of tensors."""
+    _, version, count, length = _unpack(opened, "4sIQQ")
+    if version not in (2, 3) or max(count, length) > ENTRIES:
+        raise ValueError(f"version {version}, {count:,} tensors and {length:,} keys")
+    found = {_text(opened): _value(opened, _unpack(opened, "I")[0], whole) for _ in range(length)}
+    return found, count
+
+
 def _one(place: Place, file: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     with place.open(file) as opened:
-        _, version, count, length = _unpack(opened, "4sIQQ")
-        if version not in (2, 3) or max(count, length) > ENTRIES:
-            raise ValueError(f"version {version}, {count:,} tensors and {length:,} keys")
-        keys = {_text(opened): _value(opened, _unpack(opened, "I")[0]) for _ in range(length)}
+        keys, count = _header(opened, False)
         entries = []
         for _ in range(count):
             name, axes = _text(opened), _unpack(opened, "I")[0]
@@ -101,7 +113,7 @@ def _text(file: BinaryIO) -> str:
     return exactly(file, length).decode("utf-8", "replace")
 
 
-def _value(file: BinaryIO, kind: int) -> Any:
+def _value(file: BinaryIO, kind: int, whole: bool = False) -> Any:
     if kind == TEXT:
         return _text(file)
     if kind != ARRAY:
@@ -109,6 +121,8 @@ def _value(file: BinaryIO, kind: int) -> Any:
     kind, count = _unpack(file, "IQ")
     if count > TOKENS or kind == ARRAY:
         raise ValueError(f"an array of {count:,} values is announced")
+    if kind == TEXT and whole:
+        return [_text(file) for _ in range(count)]
     if kind == TEXT:  # the vocabulary, which is passed over
         for _ in range(count):
             file.seek(_unpack(file, "Q")[0], 1)

@@ -26,18 +26,8 @@ def read_fasttext(place: Place, file: str) -> Contents:
         RequestError: they are quantised (.ftz).
     """
     with place.open(file) as opened:
-        opened.seek(4)
-        version, *sizes = struct.unpack("<13i", exactly(opened, 52))
-        dim, model, buckets, smallest, largest = sizes[0], *(sizes[i] for i in (7, 8, 9, 10))
-        opened.seek(8, 1)
-        size, words, labels = struct.unpack("<3i", exactly(opened, 12))
-        _, pruned = struct.unpack("<2q", exactly(opened, 16))
-        if version not in (11, 12) or not 0 <= words + labels == size:
-            raise ValueError(f"version {version}, {size:,} words")
-        for _ in range(size):
-            _until(opened, b"\0")
-            opened.seek(9, 1)
-        opened.seek(8 * max(0, pruned), 1)
+        names, dim, model, buckets, smallest, largest, labels, pruned = _fasttext(opened)
+        words = len(names) - labels
         found = []
         for name, count in (("input", words + buckets), ("output", labels or words)):
             if exactly(opened, 1) != b"\0":
@@ -61,6 +51,30 @@ def read_fasttext(place: Place, file: str) -> Contents:
         + SUBWORDS
     )
     return made
+
+
+def _fasttext(opened: BinaryIO) -> tuple[list[str], int, int, int, int, int, int, int]:
+    """What comes before the matrices: the words (labels last), sizes, labels, pruned subwords."""
+    opened.seek(4)
+    version, *sizes = struct.unpack("<13i", exactly(opened, 52))
+    opened.seek(8, 1)
+    size, words, labels = struct.unpack("<3i", exactly(opened, 12))
+    _, pruned = struct.unpack("<2q", exactly(opened, 16))
+    if version not in (11, 12) or not 0 <= words + labels == size:
+        raise ValueError(f"version {version}, {size:,} words")
+    names = []
+    for _ in range(size):
+        names.append(_until(opened, b"\0").decode("utf-8", "replace"))
+        opened.seek(9, 1)
+    opened.seek(8 * max(0, pruned), 1)
+    return names, sizes[0], *(sizes[i] for i in (7, 8, 9, 10)), labels, pruned
+
+
+def fasttext_words(place: Place, file: str) -> tuple[list[str], int, int, int]:
+    """Its words, the number of buckets, and the least and most letters of a subword."""
+    with place.open(file) as opened:
+        names, _, _, buckets, least, most, labels, _ = _fasttext(opened)
+    return names[: len(names) - labels], buckets, least, most
 
 
 def read_word2vec(place: Place, file: str) -> Contents:
