@@ -14,7 +14,15 @@ from papermill.exceptions import PapermillException
 from semantica_lib.errors import literal
 from semantica_lib.files import ROOT, write_whole
 from semantica_lib.pages.kernels import KERNEL, own_kernel
-from semantica_lib.settings.catalogue import AnySettings, MlmSettings, catalogue, find
+from semantica_lib.settings.catalogue import (
+    SECOND,
+    AnySettings,
+    MlmSettings,
+    catalogue,
+    experiment_file,
+    find,
+    first_of,
+)
 from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.sweeps import file_of, read, sweeps
 from semantica_lib.store import results
@@ -217,6 +225,7 @@ def _manifests(own: AnySettings) -> list[Path]:
     for place in (results.here(), results.PUBLISHED):
         others = sorted(place.glob(f"{own.experiment}-????????"))
         folders = [results.folder(place, own), *others, *(place / name for name in swept)]
+        folders.append(place / f"{first_of(own.experiment)}{SECOND}")
         found += [folder / results.MANIFEST for folder in folders]
     return found
 
@@ -251,7 +260,7 @@ def key_of(page: Page) -> str:
         for place in (results.here(), results.PUBLISHED):
             files += sorted(place.glob(f"*/{results.MANIFEST}"))
     for own in map(find, page.shows or ()):
-        files += [catalogue()[own.experiment], *_manifests(own)]
+        files += [experiment_file(own.experiment), *_manifests(own)]
     for file in files:
         digest.update(str(file).encode() + (file.read_bytes() if file.exists() else b"absent"))
     return digest.hexdigest()

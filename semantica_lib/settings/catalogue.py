@@ -178,7 +178,7 @@ def round_of(name: str) -> int:
     return 1 + (name in second_rounds())
 
 
-def file_of(name: str) -> Path | None:
+def experiment_file(name: str) -> Path | None:
     """The file of a named experiment, of either round; None if there is none of that name."""
     return catalogue().get(first_of(name))
 
@@ -194,7 +194,7 @@ def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> AnySettings:
     Raises:
         RequestError: there is no such experiment or file, or a setting is wrong.
     """
-    file = file_of(name)
+    file = experiment_file(name)
     if not file and not name.endswith((".yaml", ".yml")):
         known = [*catalogue(), *second_rounds()]
         raise RequestError(f"unknown experiment {name!r}{nearest(name, known)}")
@@ -215,7 +215,7 @@ def run_command(own: AnySettings) -> str:
 
 def changes(own: AnySettings) -> list[str]:
     """What differs from the named experiment in its trials, each as ``key=value``."""
-    if not file_of(own.experiment):
+    if not experiment_file(own.experiment):
         return []
     mine, named = (one.model_dump(mode="json") for one in (own, find(own.experiment)))
     differing = (name for name in mine if name not in NOT_IDENTITY and mine[name] != named[name])

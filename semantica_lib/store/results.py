@@ -20,7 +20,7 @@ import numpy as np
 
 from semantica_lib.errors import RequestError
 from semantica_lib.files import ROOT
-from semantica_lib.settings.catalogue import AnySettings, file_of, find, read_file, round_of
+from semantica_lib.settings.catalogue import AnySettings, experiment_file, find, read_file, round_of
 from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.sweeps import read as read_sweep
 from semantica_lib.settings.sweeps import sweeps
@@ -70,7 +70,7 @@ def settle() -> None:
 
 def folder(place: Path, own: AnySettings) -> Path:
     """A result's own folder: the experiment's name, with a hash for settings not its own."""
-    file = file_of(own.experiment)
+    file = experiment_file(own.experiment)
     if file and _hash_in(file, file.stat().st_mtime_ns) == own.settings_hash:
         return place / own.experiment
     return place / f"{own.experiment}-{key_of(own)}"
@@ -84,7 +84,7 @@ def _hash_in(file: Path, _: int) -> str:
 
 def full_steps(own: AnySettings) -> int:
     """The steps from which a result counts as complete: those of the experiment of that name."""
-    return find(own.experiment).steps if file_of(own.experiment) else own.steps
+    return find(own.experiment).steps if experiment_file(own.experiment) else own.steps
 
 
 def locate(place: Path, own: AnySettings) -> tuple[Path, str]:
