@@ -49,34 +49,23 @@ the logits.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.claims import (
-    BOTH,
-    LEARNED_NATS,
-    MERGE_MARGIN,
-    ON_CLOCK,
-    ON_LAW,
-    Measured,
-    aim,
-    claim_of,
-    exploratory,
-    tie_of,
-)
+from semantica_lib.analysis import claims as first
+from semantica_lib.analysis.claims import BOTH, Measured, aim
 from semantica_lib.analysis.log_odds import Odds, Source, odds_of
 from semantica_lib.analysis.statistics import FEW_SEEDS, NO_PREDICTION, Claim, Interval
 from semantica_lib.analysis.theory import Prediction, paper_predictions
 from semantica_lib.store.results import Result
 
 HALF, NO_COST, EQUAL_NATS = 0.5, 0.10, 0.02
-AS_PREDICTED, NOT_AS_PREDICTED, UNDECIDED = "as predicted", "not as predicted", "undecided"
-PAPERS, OURS = ("reproduced", "not reproduced"), (AS_PREDICTED, NOT_AS_PREDICTED)
-CONSISTENT = f"{UNDECIDED} (consistent)"
-WORDS = (*PAPERS, *OURS, UNDECIDED, CONSISTENT)
-KNOWN_MOST = 1 - LEARNED_NATS / np.log(2)  # the first round's cut, as a share of the bit
+KNOWN_MOST = 1 - first.LEARNED_NATS / np.log(2)  # the first round's cut, as a share of the bit
+PAPERS, OURS = ("reproduced", "not reproduced"), ("as predicted", "not as predicted")
+UNDECIDED, CONSISTENT = "undecided", "undecided (consistent)"
+Known = dict[bool, pd.Series]  # share of the bit, by tie and seed
 
 
 @dataclass(frozen=True)
@@ -88,38 +77,24 @@ class Fresh(Claim):
     def judge(self, interval: Interval) -> str:
         if self.obstacle or not self.side:
             return UNDECIDED if self.obstacle else NO_PREDICTION
-        below, above = interval.high < self.margin, interval.low > self.margin
         if self.seeds <= FEW_SEEDS:
             return CONSISTENT if self.seeds and self.passed.all() else UNDECIDED
+        below, above = interval.high < self.margin, interval.low > self.margin
         meets, misses = (below, above) if self.side == "under" else (above, below)
         return self.words[0] if meets else self.words[1] if misses else UNDECIDED
 
 
-@dataclass(frozen=True)
-class Trait:
-    """What a claim about a pair asks of each trial: a value, and whether it meets the claim.
-
-    Attributes:
-        verb: of the claim.
-        told: what is predicted of a trial.
-        values: ``(trial,)``, nan where something was not stored.
-        meets: the same as bool.
-        what: the value, in words, and ``measure``, how its mean is taken.
-    """
+class Trait(NamedTuple):
+    """What a claim about a pair asks of each trial: that ``value`` ``(trial,)`` is ``met``."""
 
     prediction: Prediction
     verb: str
     told: str
-    values: np.ndarray
-    meets: np.ndarray
-    what: str
+    value: np.ndarray
+    met: np.ndarray
+    what: str  # the value is, and how its mean is taken
     measure: str = "ratio"
     words: tuple[str, str] = PAPERS
-
-    @property
-    def text(self) -> str:
-        own = self.prediction
-        return own.claim.replace("merge" if own.merges else "stay apart", self.verb)
 
 
 def claims(result: Result) -> tuple[list[Claim], list[Claim]]:
@@ -129,10 +104,9 @@ def claims(result: Result) -> tuple[list[Claim], list[Claim]]:
     gaps = {(one.tied, frozenset(one.pair)): one for one in odds_of([Source("", result)])}
     predictions = paper_predictions(measured.task)
     traits = [trait for p in predictions for trait in _traits(measured, p, gaps)]
-    cost = [_cost(measured, known), _who_learns(measured, known)]
-    primary = [_most(measured, trait) for trait in traits]
-    primary += [claim for claim in cost if claim.side]
-    others = [claim for claim in cost if not claim.side]
+    costs = [_cost(measured, known), _who_learns(measured, known)]
+    primary = [*(_most(measured, trait) for trait in traits), *(one for one in costs if one.side)]
+    others = [one for one in costs if not one.side]
     others += [*_equal(measured, known), *_learning(measured, known)]
     for trait in traits:
         tied = trait.prediction.tied
@@ -140,53 +114,47 @@ def claims(result: Result) -> tuple[list[Claim], list[Claim]]:
         others.append(_most(measured, trait, knows, ", trials that know over half of the bit"))
         others.append(_most(measured, trait, ~knows, ", the other trials"))
         others += _means(measured, trait)
-    return primary, exploratory(others)
+    return primary, first.exploratory(others)
 
 
-def _traits(measured: Measured, p: Prediction, gaps: dict[Any, Odds]) -> Iterator[Trait]:
-    """What is asked of a pair in a table.
-
-    Args:
-        gaps: of its logits, by tie and pair.
-    """
+def _traits(
+    measured: Measured, p: Prediction, gaps: dict[tuple[bool, frozenset], Odds]
+) -> Iterator[Trait]:
+    """What is asked of a pair in a table; ``gaps`` are of its logits, by tie and pair."""
     trials = measured.trials[p.tied]
     if not p.merges:
         odds, gap = (one := gaps[p.tied, frozenset(p.pair)]).odds, one.end[:, 0]
-        words = f"logits apart by {odds:.3f}, to {ON_LAW:g} nats"
-        obeys = np.abs(gap - odds) < ON_LAW
-        yield Trait(p, "keep their odds", words, gap, obeys, "gap of logits, nats", "difference")
-        return
-    ratio, _ = trials.ratio(p.table, p.pair)
-    if p.table == "output" or p.tied:
-        words = f"under {MERGE_MARGIN:.2f} of a control pair's distance"
-        yield Trait(p, "merge", words, ratio, ratio < MERGE_MARGIN, "distance over a control's")
-        return
-    over = _over_clock(measured, p)
-    for verb, margin, words in (
-        ("are not kept apart", ON_CLOCK, PAPERS), ("are pulled together", 1.0, OURS)
-    ):  # fmt: skip
-        told = f"under {margin:g} of what the decay clock leaves"
-        yield Trait(p, verb, told, over, over < margin, "distance over the clock's", words=words)
-
-
-def _over_clock(measured: Measured, p: Prediction) -> np.ndarray:
-    """Distance at the end over that which decay alone leaves, ``(trial,)``."""
-    trials = measured.trials[p.tied]
-    distance = trials.distance(p.table, p.pair)
-    return trials.end(distance) / trials.end(trials.start(distance)[:, None] * measured.factor)
+        words, obeys = f"logits apart by {odds:.3f}, to {first.ON_LAW:g} nats", abs(gap - odds)
+        about = obeys < first.ON_LAW, "gap of logits, nats", "difference"
+        yield Trait(p, "keep their odds", words, gap, *about)
+    elif p.table == "output" or p.tied:
+        ratio, _ = trials.ratio(p.table, p.pair)
+        words = f"under {first.MERGE_MARGIN:.2f} of a control pair's distance"
+        about = ratio < first.MERGE_MARGIN, "distance over a control's"
+        yield Trait(p, "merge", words, ratio, *about)
+    else:
+        distance = trials.distance(p.table, p.pair)
+        clock = trials.end(trials.start(distance)[:, None] * measured.factor)
+        over = trials.end(distance) / clock
+        asked = ("are not kept apart", first.ON_CLOCK, PAPERS), ("are pulled together", 1.0, OURS)
+        for verb, margin, words in asked:
+            told = f"under {margin:g} of what the decay clock leaves"
+            about = "distance over the clock's", "ratio", words
+            yield Trait(p, verb, told, over, over < margin, *about)
 
 
 def _most(
     measured: Measured, trait: Trait, keep: np.ndarray | None = None, among: str = ""
 ) -> Fresh:
     """That most trials meet what is asked of a pair; of some trials only if they are named."""
-    tied, there = trait.prediction.tied, np.isfinite(trait.values)
+    p, there = trait.prediction, np.isfinite(trait.value)
+    text = p.claim.replace("merge" if p.merges else "stay apart", trait.verb)
     obstacle = "" if there.all() else f"The {trait.what} was not stored of every trial."
-    meets = trait.meets[there if keep is None else there & keep]
+    met = trait.met[there if keep is None else there & keep]
     if keep is None or among.endswith("other trials"):  # a diverged trial knows nothing
-        meets = np.concatenate([meets, np.zeros(len(measured.trials[tied].diverged), bool)])
+        met = np.concatenate([met, np.zeros(len(measured.trials[p.tied].diverged), bool)])
     about = aim("over", HALF, told=f"{trait.told}, in most trials") | {"obstacle": obstacle}
-    return _fresh(measured, trait.text + among, "share", meets, tied, words=trait.words, **about)
+    return _fresh(measured, text + among, "share", met, p.tied, words=trait.words, **about)
 
 
 def _means(measured: Measured, trait: Trait) -> Iterator[Claim]:
@@ -194,11 +162,10 @@ def _means(measured: Measured, trait: Trait) -> Iterator[Claim]:
     p = trait.prediction
     if trait.words is OURS:  # asks the same value
         return
-    text = f"{p.claim}, {trait.what}"
-    yield _fresh(measured, text, trait.measure, trait.values, p.tied)
+    yield _fresh(measured, f"{p.claim}, {trait.what}", trait.measure, trait.value, p.tied)
     ratio, _ = measured.trials[p.tied].ratio(p.table, p.pair)
     if p.table == "input" and not p.tied:
-        clock = np.exp(np.mean(np.log(ratio / trait.values))) if ratio.size else np.nan
+        clock = np.exp(np.mean(np.log(ratio / trait.value))) if ratio.size else np.nan
         text = f"{p.claim}, distance over a control's (the clock alone: {clock:.3f})"
         yield _fresh(measured, text, "ratio", ratio, p.tied)
 
@@ -207,38 +174,34 @@ def _known(measured: Measured, tied: bool) -> pd.Series:
     """Share of the bit that each trial knows, by seed; -inf if it diverged, nan if absent."""
     trials = measured.trials[tied]
     loss = trials.measured("exact", "loss") - measured.task.ceiling("exact")[1]
-    known = 1 - loss / np.log(2)
-    known[known.index.isin(trials.diverged)] = -np.inf
-    return known
+    return (1 - loss / np.log(2)).mask(loss.index.isin(trials.diverged), -np.inf)
 
 
-def _cost(measured: Measured, known: dict[bool, pd.Series]) -> Fresh:
-    costs, diff = measured.costs, known[False] - known[True]
+def _cost(measured: Measured, known: Known) -> Fresh:
     lost = np.isneginf(known[False]) | np.isneginf(known[True])
-    diff = diff.where(~lost, -1.0 if costs else 1.0)  # the most that speaks against it
-    text = f"claim 3: tying costs {'' if costs else 'no '}knowledge of the bit"
-    margin = 0.0 if costs else NO_COST
-    side = "over" if costs else "under"
+    no, side, margin, most = ("", "over", 0.0, -1.0) if measured.costs else (
+        "no ", "under", NO_COST, 1.0
+    )  # fmt: skip
+    diff = (known[False] - known[True]).mask(lost, most)  # the most that speaks against it
     about = aim(side, margin, told=f"untied minus tied {side} {margin:.2g}, on the mean")
+    text = f"claim 3: tying costs {no}knowledge of the bit"
     return _fresh(measured, text, "difference", diff, *BOTH, **about)
 
 
-def _who_learns(measured: Measured, known: dict[bool, pd.Series]) -> Fresh:
+def _who_learns(measured: Measured, known: Known) -> Fresh:
     """Of the seeds of which just one trial learns, whether it is the untied one."""
     both = pd.DataFrame(known).dropna()
     learn, lost = both > HALF, np.isneginf(both).any(axis=1)
-    differ = (learn[False] != learn[True]) | lost
-    untied = learn[False] & ~lost
-    text, about = "claim 3: untied learns where tied does not", {"margin": HALF}
-    if measured.costs:
-        about = aim("over", HALF, told="of the seeds of which just one trial learns, in most")
-    return _fresh(measured, text, "share", untied[differ], *BOTH, **about)
+    untied = (learn[False] & ~lost)[(learn[False] != learn[True]) | lost]
+    words = "of the seeds of which just one trial learns, in most"
+    about = aim("over", HALF, told=words) if measured.costs else {"margin": HALF}
+    text = "claim 3: untied learns where tied does not"
+    return _fresh(measured, text, "share", untied, *BOTH, **about)
 
 
-def _equal(measured: Measured, known: dict[bool, pd.Series]) -> Iterator[Fresh]:
+def _equal(measured: Measured, known: Known) -> Iterator[Fresh]:
     """Two one-sided tests of tied minus untied loss where both learn, nats."""
-    both = pd.DataFrame(known)
-    both = both[(both > HALF).all(axis=1)]
+    both = pd.DataFrame(known)[lambda share: (share > HALF).all(axis=1)]
     worse = (both[False] - both[True]) * np.log(2)
     for words, margin, side in (("worse", EQUAL_NATS, "under"), ("better", -EQUAL_NATS, "over")):
         text = f"claim 3: where both learn, tied is not {words}"
@@ -246,18 +209,20 @@ def _equal(measured: Measured, known: dict[bool, pd.Series]) -> Iterator[Fresh]:
         yield _fresh(measured, text, "difference", worse, *BOTH, words=OURS, **about)
 
 
-def _learning(measured: Measured, known: dict[bool, pd.Series]) -> Iterator[Fresh]:
+def _learning(measured: Measured, known: Known) -> Iterator[Fresh]:
     """How much is known, and by how many over each cut; a diverged trial knows nothing."""
     for tied, values in known.items():
         values = values.dropna().replace(-np.inf, 0.0)
-        text = f"share of the bit that is known, {tie_of(tied)}"
+        text = f"share of the bit that is known, {first.tie_of(tied)}"
         yield _fresh(measured, f"{text}, mean", "difference", values, tied)
         for cut in (HALF, KNOWN_MOST):
             over = f"{text}, over {cut:.2f}"
             yield _fresh(measured, over, "share", values > cut, tied, margin=HALF)
 
 
-def _fresh(measured: Measured, text: str, measure: str, values: Any, *ties: bool, **rest: Any):
-    words = rest.pop("words", PAPERS)
-    claim = claim_of([(measured, ties)], text, measure, values, **rest)
+def _fresh(
+    measured: Measured, text: str, measure: str, values: Any, *ties: bool,
+    words: tuple[str, str] = PAPERS, **rest: Any,
+) -> Fresh:  # fmt: skip
+    claim = measured.claim(text, measure, values, *ties, **rest)
     return Fresh(**vars(claim), words=words)

@@ -69,7 +69,7 @@ that the loss is under that of a baseline which knows frequencies only.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -91,7 +91,7 @@ COLUMNS = (
 )  # fmt: skip
 AS_TOLD = (
     statistics.REPRODUCED, statistics.CONSISTENT, statistics.NO_PREDICTION,
-    second_round.AS_PREDICTED,
+    second_round.OURS[0],
 )  # fmt: skip
 PAIR = r"\d+ and \d+"  # in a claim's words
 
@@ -207,7 +207,13 @@ def summary(frame: pd.DataFrame) -> str:
     return "; ".join(lines)
 
 
-def across(frame: pd.DataFrame) -> str:
+def _short(row: Any) -> str:
+    """A verdict in a word or two; of a partial result, how far it is."""
+    partial = re.match(r"The result is (partial, at step \d+);", row.deviation)
+    return partial[1] if partial else row.verdict.removesuffix(" with the paper")
+
+
+def across(frame: pd.DataFrame, short: Callable[[Any], str] = _short) -> str:
     """The primary verdicts of several experiments as a Markdown table: claims by experiments.
 
     A row is a kind of claim; where an experiment has several pairs of that kind, the cell names
@@ -215,6 +221,7 @@ def across(frame: pd.DataFrame) -> str:
 
     Args:
         frame: the rows of all experiments, one below the other.
+        short: what a cell tells of a row.
     """
     rows = primary_rows(frame)
     experiments = list(dict.fromkeys(rows.experiment))
@@ -222,7 +229,7 @@ def across(frame: pd.DataFrame) -> str:
     for row, kind in zip(rows.itertuples(), kinds(rows), strict=True):
         pair = re.search(PAIR, row.claim)
         words = cells.setdefault((kind, row.experiment), {})
-        words.setdefault(_short(row), []).append(pair[0] if pair else "")
+        words.setdefault(short(row), []).append(pair[0] if pair else "")
     lines = [
         [kind, *(_cell(cells.get((kind, experiment), {})) for experiment in experiments)]
         for kind in sorted(set(kinds(rows)))
@@ -240,12 +247,6 @@ def _cell(pairs_of_word: dict[str, list[str]]) -> str:
     if len(pairs_of_word) == 1:
         return next(iter(pairs_of_word))
     return "<br>".join(f"{word}: {', '.join(pairs)}" for word, pairs in pairs_of_word.items())
-
-
-def _short(row: Any) -> str:
-    """A verdict in a word or two; of a partial result, how far it is."""
-    partial = re.match(r"The result is (partial, at step \d+);", row.deviation)
-    return partial[1] if partial else row.verdict.removesuffix(" with the paper")
 
 
 def primary_rows(frame: pd.DataFrame) -> pd.DataFrame:

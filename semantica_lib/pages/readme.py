@@ -31,7 +31,7 @@ def published() -> list[Result]:
 
 
 def block(found: Sequence[Result]) -> str:
-    """The second round; the first result's figure, primary verdicts and origin, and a row for each, as Markdown."""
+    """The second round; of the first round a figure, verdicts, origin, and a row a result."""
     rows, made = primary_rows(verdicts(found[0])), found[0].manifest
     seeds = f"{min(made['seeds'])} to {max(made['seeds'])}"
     second = second_round.whole(lambda own: results.load_of(results.PUBLISHED, own))

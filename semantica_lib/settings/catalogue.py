@@ -168,6 +168,11 @@ def second_rounds() -> list[str]:
     return [name + SECOND for name in catalogue() if name in SEEDS]
 
 
+def experiments() -> list[str]:
+    """Names of all experiments, those of the second round last."""
+    return [*catalogue(), *second_rounds()]
+
+
 def first_of(name: str) -> str:
     """The experiment of which this is a round: itself in the first."""
     return name.removesuffix(SECOND) if name in second_rounds() else name
@@ -196,8 +201,7 @@ def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> AnySettings:
     """
     file = experiment_file(name)
     if not file and not name.endswith((".yaml", ".yml")):
-        known = [*catalogue(), *second_rounds()]
-        raise RequestError(f"unknown experiment {name!r}{nearest(name, known)}")
+        raise RequestError(f"unknown experiment {name!r}{nearest(name, experiments())}")
     if round_of(name) == 1:
         return read_file(file or Path(name), dict(overrides))
     own = find(first_of(name))

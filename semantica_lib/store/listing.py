@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import AnySettings, catalogue, changes, find, second_rounds
+from semantica_lib.settings.catalogue import AnySettings, changes, experiments, find
 from semantica_lib.settings.sweeps import points, read, sweeps
 from semantica_lib.store import results
 
@@ -16,7 +16,7 @@ def rows() -> list[dict[str, Any]]:
 
     Those are of other settings, as ``--set`` makes them, and of files of one's own.
     """
-    named = {name: find(name) for name in (*catalogue(), *second_rounds())}
+    named = {name: find(name) for name in experiments()}
     asked = [(name, own.question, _model(own), [own]) for name, own in named.items()]
     for name, path in sweeps().items():
         sweep = read(path)

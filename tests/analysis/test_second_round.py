@@ -12,7 +12,7 @@ import pytest
 from made import STEPS, made
 from scipy import stats
 
-from semantica_lib.analysis.second_round import AS_PREDICTED, CONSISTENT, UNDECIDED, claims
+from semantica_lib.analysis.second_round import CONSISTENT, OURS, UNDECIDED, claims
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.analysis.verdicts import primary_rows, verdicts
 from semantica_lib.datasets.xor import xor_task
@@ -21,7 +21,7 @@ from semantica_lib.store.results import Result
 
 ODDS = log(9)  # of symbols 0 and 1; those of 2 and 3 are even
 OWN = {"experiment": "transformer-small-round-2", "schedule_period": 200}
-NO, YES = "not reproduced", "reproduced"
+NO, YES, AS_PREDICTED = "not reproduced", "reproduced", OURS[0]
 Make = Callable[..., Result]
 
 
