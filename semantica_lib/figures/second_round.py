@@ -32,21 +32,22 @@ LEGEND = (
 ODDS = "stay apart by the log of their odds"
 CLAUSES = {  # of the claims about pairs, in their order: whose rows, and what they do if it is met
     "are not kept apart": (
-        "untied, the input rows of {}",
-        "end as near as decay alone brings them",
+        "untied, the input rows of {}", "end within 1.25 times the distance that decay alone leaves"
     ),
-    "are pulled together": ("by the loss itself the input rows of {}", "end nearer than that"),
+    "are pulled together": (
+        "by the loss itself the input rows of {}", "end nearer than decay alone leaves them"
+    ),
     "untied output: .* keep": ("untied, the output rows of {}", ODDS),
     "untied output: .* merge": ("untied, the output rows of {}", "merge"),
     " tied: .* keep": ("tied, the rows of {}", ODDS),
     " tied: .* merge": ("tied, the rows of {}", "merge"),
-}
+}  # fmt: skip
 COSTS = {  # whether a cost is predicted, and whether that is met
     (True, MET): "tying costs {} of the bit, on the mean",
     (True, UNMET): "tying costs nothing of the bit: {}",
     (True, OPEN): "whether tying costs any of the bit is undecided: {}",
     (False, MET): "tying costs under a tenth of the bit: {}",
-    (False, UNMET): "tying costs over a tenth of the bit, {}, though the DH holds for all synonyms",
+    (False, UNMET): "tying costs over a tenth of the bit: {}",
     (False, OPEN): "whether tying costs under a tenth of the bit is undecided: {}",
 }
 Load = Callable[[AnySettings], Result | None]
@@ -75,9 +76,20 @@ def whole(load: Load = results.best) -> str:
     there = [result for result in found.values() if result]
     missing = ", ".join(first_of(name) for name, result in found.items() if not result)
     frames = [verdicts(result) for result in there]
-    lines = [f"- {sentences(*one)}" for one in zip(there, frames, strict=True)]
-    parts = ["\n".join(lines), _table(there, frames)] if there else []
+    lines = [f"- {headline(*one)}" for one in zip(there, frames, strict=True)]
+    parts = [sentences(there[0], frames[0]), "\n".join(lines[1:]), cost(frames)] if there else []
+    parts += [_table(there, frames)] if there else []
     return "\n\n".join(parts + [f"To come, by the same rules: {missing}."] * bool(missing))
+
+
+def cost(frames: Sequence[pd.DataFrame]) -> str:
+    """In which tasks tying costs knowledge of the bit, whatever was predicted of them."""
+    rows = pd.concat([frame[frame.claim.str.contains("tying costs")] for frame in frames])
+    rows = rows[rows.low > 0]
+    some = [f"{row.experiment} ({short(row).partition(' ')[2]})" for row in rows.itertuples()]
+    where = f"It does in {_listed(some)}" if some else "It does in no task so far"
+    also = ", also where the DH holds for all synonyms" * bool((rows.margin > 0).any())
+    return f"Does tying cost knowledge of the bit? {where}{also}."
 
 
 def numbers(wanted: Iterable[AnySettings] = ()) -> str:
@@ -89,9 +101,8 @@ def numbers(wanted: Iterable[AnySettings] = ()) -> str:
 
 def sentences(result: Result, frame: pd.DataFrame) -> str:
     """What came out in this task, in words made from the rows."""
-    rows, seeds = primary_rows(frame), sorted(set(result.seed.tolist()))
+    rows, parts = primary_rows(frame), []
     rows = rows.assign(mark=rows.verdict.map(MARKS))
-    ours, parts = rows.claim.str.contains("pulled together"), []
     for pattern, (subject, verb) in CLAUSES.items():
         for mark, some in rows[rows.claim.str.contains(pattern)].groupby("mark"):
             does = {MET: "", UNMET: "do not ", OPEN: "may or may not (undecided) "}[mark] + verb
@@ -103,21 +114,22 @@ def sentences(result: Result, frame: pd.DataFrame) -> str:
     for row in rows[rows.claim.str.contains("untied learns")].itertuples():
         text = f"of the {row.seeds} seeds of which just one trial learns it is the untied one in "
         parts.append(f"{text}{_met(row)}" + " (undecided)" * (row.mark == OPEN))
-    counted = f"{_counted(rows[~ours], 'the paper')}, and {_counted(rows[ours], 'this book')}"
-    name, told = first_of(result.settings.experiment), (f"{p[0].upper()}{p[1:]}." for p in parts)
+    return " ".join([headline(result, frame), *(f"{p[0].upper()}{p[1:]}." for p in parts)])
+
+
+def headline(result: Result, frame: pd.DataFrame) -> str:
+    """How many claims about this task came out how."""
+    rows, seeds, told = primary_rows(frame), sorted(set(result.seed.tolist())), []
+    ours = rows.claim.str.contains("pulled together")
+    for whose, some in (("the paper's", rows[~ours]), ("this book's", rows[ours])):
+        counts = some.verdict.value_counts()
+        each = [(counts[word], word) for word in MARKS if word in counts]
+        words = _listed(f"{count} {'is' if count == 1 else 'are'} {word}" for count, word in each)
+        told.append(f"of {whose} {len(some)} claim{'s' * (len(some) != 1)} {words}")
     return (
-        f"**In this task ({name}) {counted}**, by {len(seeds)} fresh seeds, {seeds[0]} to "
-        f"{seeds[-1]}. {' '.join(told)}"
+        f"**In this task ({first_of(result.settings.experiment)}) {', and '.join(told)}**, by "
+        f"{len(seeds)} fresh seeds, {seeds[0]} to {seeds[-1]}."
     )
-
-
-def _counted(rows: pd.DataFrame, whose: str) -> str:
-    """``all 8 claims of the paper are reproduced``."""
-    counts = rows.verdict.value_counts()
-    several = _listed(f"{counts[word]} {word}" for word in MARKS if word in counts)
-    if len(counts) == 1:
-        return f"all {len(rows)} claims of {whose} are {counts.index[0]}"
-    return f"of {len(rows)} claims of {whose} {several}"
 
 
 def _table(found: Sequence[Result], frames: Sequence[pd.DataFrame]) -> str:

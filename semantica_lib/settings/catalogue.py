@@ -164,8 +164,8 @@ def catalogue() -> dict[str, Path]:
 
 
 def second_rounds() -> list[str]:
-    """Names of the second round's experiments, in the order of the first's."""
-    return [name + SECOND for name in catalogue() if name in SEEDS]
+    """Names of the second round's experiments, the main one first."""
+    return [name + SECOND for name in SEEDS]
 
 
 def experiments() -> list[str]:
