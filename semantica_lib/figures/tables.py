@@ -216,7 +216,7 @@ def everything(frame: pd.DataFrame) -> str:
     """Every row with all its columns, a table an experiment."""
     parts = []
     for (experiment, sha), rows in frame.groupby(["experiment", "manifest_sha256"], sort=False):
-        rows = rows.drop(columns=["experiment", "notebook", "manifest_sha256"])
+        rows = rows.drop(columns=["experiment", "round", "notebook", "manifest_sha256"])
         rows = rows.map(lambda value: number(value) if isinstance(value, float) else str(value))
         lines = rows.to_numpy().tolist()
         parts += [f"**{experiment}** (manifest sha256 {sha[:12]})", markdown_table(rows, lines)]
