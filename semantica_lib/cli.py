@@ -17,7 +17,7 @@ import click
 from semantica_lib.checkpoints.jobs import JOBS, job, training
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.running.stopping import stopped_by
-from semantica_lib.settings.catalogue import AnySettings, catalogue, find, parse_override
+from semantica_lib.settings.catalogue import AnySettings, experiments, find, parse_override
 from semantica_lib.settings.sweeps import file_of, points, read
 from semantica_lib.store import results
 
@@ -251,7 +251,7 @@ def verdicts(names: Sequence[str], overrides: Sequence[str], as_json: bool) -> N
     from semantica_lib.pages.verdicts import show
 
     changes = [parse_override(text) for text in overrides]
-    wanted = {name: find(name, changes) for name in names or catalogue()}
+    wanted = {name: find(name, changes) for name in names or experiments()}
     show(wanted, overrides, bool(names), as_json)
 
 

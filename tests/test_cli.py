@@ -12,7 +12,7 @@ from semantica_lib import cli
 from semantica_lib.errors import TrainingError
 from semantica_lib.files import ROOT
 from semantica_lib.running import publish, run
-from semantica_lib.settings.catalogue import catalogue, find
+from semantica_lib.settings.catalogue import experiments, find
 from semantica_lib.store import results
 
 WRONG = {
@@ -161,7 +161,7 @@ def test_verdicts_are_of_finished_experiments_and_notes_tell_of_the_others(monke
         "semantica: note: lstm-medium has no result, here or published; "
         "`semantica run lstm-medium` makes one"
     ) in notes
-    assert len(notes) == len(catalogue()) - 1
+    assert len(notes) == len(experiments()) - 1
 
     assert cli.main(["verdicts"]) == 0
     assert capsys.readouterr().out.count("| claim |") == 1

@@ -69,30 +69,34 @@ that the loss is under that of a baseline which knows frequencies only.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis import language_claims, statistics
+from semantica_lib.analysis import language_claims, second_round, statistics
 from semantica_lib.analysis.claims import EXPLORATORY, Measured, primary_claims
 from semantica_lib.analysis.exploratory import exploratory_claims
 from semantica_lib.analysis.language import Language
 from semantica_lib.analysis.markdown import NONE, markdown_table
 from semantica_lib.analysis.statistics import Claim, Interval
-from semantica_lib.settings.catalogue import MlmSettings
+from semantica_lib.settings.catalogue import MlmSettings, first_of, round_of
 from semantica_lib.store.results import Result
 
 COLUMNS = (
-    "experiment", "claim", "prediction", "margin", "estimate", "low", "high", "seeds", "failed",
-    "pass_share", "verdict", "deviation", "notebook", "manifest_sha256",
+    "experiment", "round", "claim", "prediction", "margin", "estimate", "low", "high", "seeds",
+    "failed", "pass_share", "verdict", "deviation", "notebook", "manifest_sha256",
+)  # fmt: skip
+AS_TOLD = (
+    statistics.REPRODUCED, statistics.CONSISTENT, statistics.NO_PREDICTION,
+    second_round.OURS[0],
 )  # fmt: skip
 PAIR = r"\d+ and \d+"  # in a claim's words
 
 
-def verdicts(result: Result, notebook: str = "") -> pd.DataFrame:
+def verdicts(result: Result, notebook: str = "", first: bool = False) -> pd.DataFrame:
     """A row a claim, the primary ones first; columns as in ``COLUMNS``.
 
     ``margin`` is nan where nothing is predicted, ``estimate``, ``low`` and ``high`` where there are
@@ -102,12 +106,15 @@ def verdicts(result: Result, notebook: str = "") -> pd.DataFrame:
     Args:
         result: one experiment's, stored.
         notebook: what the rows name as their notebook.
+        first: judge a result of the second round, too, by the rules of the first.
     """
     with np.errstate(all="ignore"):  # what is not finite is left out, without a warning
         if isinstance(result.settings, MlmSettings):
             words = Language(result)
             primary = language_claims.primary_claims(words)
             others = language_claims.exploratory_claims(words)
+        elif round_of(result.settings.experiment) == 2 and not first:
+            primary, others = second_round.claims(result)
         else:
             measured = Measured(result)
             primary, others = primary_claims(measured), exploratory_claims(measured)
@@ -131,8 +138,9 @@ def judged(
         levels = statistics.holm_levels([claim.interval().p for claim in primary])
         rows = [_row(claim, level, True) for claim, level in zip(primary, levels, strict=True)]
         rows += [_row(claim, 0.95, False) for claim in others]
-    frame = pd.DataFrame(rows, columns=COLUMNS[1:-2])
-    frame["experiment"], frame["notebook"] = name, notebook
+    frame = pd.DataFrame(rows, columns=COLUMNS[2:-2])
+    frame["experiment"], frame["round"] = first_of(name), round_of(name)
+    frame["notebook"] = notebook
     digests = [one.digest for one in found]
     whole = sha256("".join(digests).encode()).hexdigest()
     frame["manifest_sha256"] = digests[0] if len(digests) == 1 else whole
@@ -173,7 +181,7 @@ def _deviation(claim: Claim, interval: Interval, verdict: str) -> str:
         failed = f"; failed trials: {claim.failed}"
     if claim.obstacle:
         return f"{claim.obstacle.removesuffix('.')}{failed}."
-    if verdict in (statistics.REPRODUCED, statistics.CONSISTENT, statistics.NO_PREDICTION):
+    if verdict in AS_TOLD:
         return ""
     if np.isnan(interval.low):
         return f"Fewer than two seeds have a value{failed}."
@@ -199,7 +207,13 @@ def summary(frame: pd.DataFrame) -> str:
     return "; ".join(lines)
 
 
-def across(frame: pd.DataFrame) -> str:
+def _short(row: Any) -> str:
+    """A verdict in a word or two; of a partial result, how far it is."""
+    partial = re.match(r"The result is (partial, at step \d+);", row.deviation)
+    return partial[1] if partial else row.verdict.removesuffix(" with the paper")
+
+
+def across(frame: pd.DataFrame, short: Callable[[Any], str] = _short) -> str:
     """The primary verdicts of several experiments as a Markdown table: claims by experiments.
 
     A row is a kind of claim; where an experiment has several pairs of that kind, the cell names
@@ -207,6 +221,7 @@ def across(frame: pd.DataFrame) -> str:
 
     Args:
         frame: the rows of all experiments, one below the other.
+        short: what a cell tells of a row.
     """
     rows = primary_rows(frame)
     experiments = list(dict.fromkeys(rows.experiment))
@@ -214,7 +229,7 @@ def across(frame: pd.DataFrame) -> str:
     for row, kind in zip(rows.itertuples(), kinds(rows), strict=True):
         pair = re.search(PAIR, row.claim)
         words = cells.setdefault((kind, row.experiment), {})
-        words.setdefault(_short(row), []).append(pair[0] if pair else "")
+        words.setdefault(short(row), []).append(pair[0] if pair else "")
     lines = [
         [kind, *(_cell(cells.get((kind, experiment), {})) for experiment in experiments)]
         for kind in sorted(set(kinds(rows)))
@@ -232,12 +247,6 @@ def _cell(pairs_of_word: dict[str, list[str]]) -> str:
     if len(pairs_of_word) == 1:
         return next(iter(pairs_of_word))
     return "<br>".join(f"{word}: {', '.join(pairs)}" for word, pairs in pairs_of_word.items())
-
-
-def _short(row: Any) -> str:
-    """A verdict in a word or two; of a partial result, how far it is."""
-    partial = re.match(r"The result is (partial, at step \d+);", row.deviation)
-    return partial[1] if partial else row.verdict.removesuffix(" with the paper")
 
 
 def primary_rows(frame: pd.DataFrame) -> pd.DataFrame:

@@ -19,21 +19,17 @@ from semantica_lib.analysis.markdown import (
     with_interval,
 )
 from semantica_lib.analysis.statistics import (
-    CONSISTENT,
     INCONCLUSIVE,
-    REPRODUCED,
-    VERDICTS,
     Interval,
 )
-from semantica_lib.analysis.verdicts import PAIR, kinds, primary_rows
+from semantica_lib.analysis.verdicts import PAIR, primary_rows
 from semantica_lib.errors import literal
 from semantica_lib.figures.curves import source
-from semantica_lib.figures.facts import MODELS, facts_of_run, model, seeds_of, shown, whose
+from semantica_lib.figures.facts import facts_of_run, model, seeds_of, shown, whose
 from semantica_lib.settings.catalogue import Settings, catalogue, find, xor_experiments
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
-HELD = REPRODUCED, CONSISTENT
 # Tables of exploratory rows: heading of a column -> what the claims in it match. A group in the
 # pattern is told in the cell, behind the pair and its values.
 AUTHOR = {
@@ -189,57 +185,6 @@ def steps(result: Result) -> str:
     return f"{done:,}" if result.complete else f"partial: {done:,} of {full:,}"
 
 
-def holds(found: Sequence[Result], frame: pd.DataFrame) -> str:
-    """Which primary claims hold over architectures and sizes, in words; complete results only.
-
-    Claims about different pairs count as one where they say the same of synonyms.
-    """
-    whole = {one.settings.experiment: one.settings for one in found if one.complete}
-    rows = primary_rows(frame)[lambda rows: rows.experiment.isin(whole)]
-    every, some, none = where = (
-        "every complete experiment that tests it",
-        "some of the complete experiments that test it",
-        "none of the complete experiments that test it",
-    )
-    lists: dict[str, list[str]] = {words: [] for words in where}
-    for kind, group in rows.groupby(kinds(rows), sort=True):
-        by = {v: dict.fromkeys(group.experiment[group.verdict == v]) for v in VERDICTS}
-        told = "; ".join(f"*{v}*: {', '.join(names)}" for v, names in by.items() if names)
-        over = _models([whole[name] for name in dict.fromkeys(group.experiment)])
-        held = group.verdict.isin(HELD)
-        words = every if held.all() else some if held.any() else none
-        lists[words].append(f"- **{kind}**. Tested on {over}. {told}.")
-    parts = [f"Shown in {words}:\n\n" + "\n".join(lines) for words, lines in lists.items() if lines]
-    return "\n\n".join([*parts, _coverage(found)])
-
-
-def _models(owns: Iterable[Settings]) -> str:
-    """Of which kinds and sizes models are."""
-    sizes: dict[int, list[str]] = {}
-    for own in owns:
-        models = sizes.setdefault(own.embedding_size, [])
-        if MODELS[own.architecture] not in models:
-            models.append(MODELS[own.architecture])
-    return ", and ".join(f"{', '.join(models)} of d {size}" for size, models in sizes.items())
-
-
-def _coverage(found: Sequence[Result]) -> str:
-    """What is complete and what is not, by size of the model."""
-    by_name = {one.settings.experiment: one for one in found}
-    lines = []
-    for size in sorted({find(name).embedding_size for name in named()}):
-        names = [name for name in named() if find(name).embedding_size == size]
-        whole = [name for name in names if name in by_name and by_name[name].complete]
-        rest = [
-            f"{name} ({steps(by_name[name]) if name in by_name else 'no result'})"
-            for name in names
-            if name not in whole
-        ]
-        line = f"- d {size}: {', '.join(whole) or 'none'} complete"
-        lines.append(line + (f"; nothing is said of {', '.join(rest)}." if rest else "."))
-    return "By size of the model (d numbers a symbol):\n\n" + "\n".join(lines)
-
-
 def beside(found: Sequence[Result], frame: pd.DataFrame, columns: Mapping[str, str]) -> str:
     """Exploratory rows of all experiments: a row an experiment, a column a kind of claim.
 
@@ -271,7 +216,7 @@ def everything(frame: pd.DataFrame) -> str:
     """Every row with all its columns, a table an experiment."""
     parts = []
     for (experiment, sha), rows in frame.groupby(["experiment", "manifest_sha256"], sort=False):
-        rows = rows.drop(columns=["experiment", "notebook", "manifest_sha256"])
+        rows = rows.drop(columns=["experiment", "round", "notebook", "manifest_sha256"])
         rows = rows.map(lambda value: number(value) if isinstance(value, float) else str(value))
         lines = rows.to_numpy().tolist()
         parts += [f"**{experiment}** (manifest sha256 {sha[:12]})", markdown_table(rows, lines)]

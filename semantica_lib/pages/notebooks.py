@@ -14,7 +14,15 @@ from semantica_lib.checkpoints.jobs import JOBS
 from semantica_lib.errors import literal
 from semantica_lib.files import ROOT, digest, write_whole
 from semantica_lib.pages.kernels import KERNEL, SHOWN, own_kernel
-from semantica_lib.settings.catalogue import AnySettings, MlmSettings, catalogue, find
+from semantica_lib.settings.catalogue import (
+    SECOND,
+    AnySettings,
+    MlmSettings,
+    catalogue,
+    experiment_file,
+    find,
+    first_of,
+)
 from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.sweeps import file_of, read, sweeps
 from semantica_lib.store import results
@@ -225,6 +233,7 @@ def _manifests(own: AnySettings) -> list[Path]:
     for place in (results.here(), results.PUBLISHED):
         others = sorted(place.glob(f"{own.experiment}-????????"))
         folders = [results.folder(place, own), *others, *(place / name for name in swept)]
+        folders.append(place / f"{first_of(own.experiment)}{SECOND}")
         found += [folder / results.MANIFEST for folder in folders]
     return found
 
@@ -258,5 +267,5 @@ def key_of(page: Page) -> str:
         for place in (results.here(), results.PUBLISHED):
             files += sorted(place.glob(f"*/{results.MANIFEST}"))
     for own in map(find, page.shows or ()):
-        files += [catalogue()[own.experiment], *_manifests(own)]
+        files += [experiment_file(own.experiment), *_manifests(own)]
     return digest(files, json.dumps(page.parameters, sort_keys=True))

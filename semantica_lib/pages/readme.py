@@ -7,6 +7,7 @@ from semantica_lib.analysis.markdown import markdown_table
 from semantica_lib.analysis.statistics import VERDICTS
 from semantica_lib.analysis.verdicts import primary_rows, summary, to_markdown, verdicts
 from semantica_lib.errors import RequestError
+from semantica_lib.figures import second_round
 from semantica_lib.figures.curves import endings
 from semantica_lib.figures.facts import model
 from semantica_lib.figures.style import png
@@ -29,10 +30,14 @@ def published() -> list[Result]:
 
 
 def block(found: Sequence[Result]) -> str:
-    """The first result's figure, primary verdicts and origin, and a row for each, as Markdown."""
+    """The second round; of the first round a figure, verdicts, origin, and a row a result."""
     rows, made = primary_rows(verdicts(found[0])), found[0].manifest
     seeds = f"{min(made['seeds'])} to {max(made['seeds'])}"
+    second = second_round.whole(lambda own: results.load_of(results.PUBLISHED, own))
     return (
+        f"**The second round: fresh seeds, judged by rules fixed beforehand.**\n\n{second}\n\n"
+        f"**The first round**, of other seeds and by other rules (see the book for what the words "
+        f"mean; in brackets the intervals that decide).\n\n"
         f"![Distance of each pair of synonyms at the end of training, by table, every seed a dot]"
         f"({FIGURE.relative_to(ROOT).as_posix()})\n\n"
         f"{summary(rows)}.\n\n{to_markdown(rows)}\n"

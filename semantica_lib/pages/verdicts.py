@@ -10,7 +10,7 @@ import pandas as pd
 
 from semantica_lib.analysis.verdicts import to_markdown, verdicts
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import AnySettings, catalogue, parse_override
+from semantica_lib.settings.catalogue import AnySettings, catalogue, first_of, parse_override
 from semantica_lib.store import results
 
 
@@ -47,15 +47,15 @@ def show(
     frames = []
     for name, result in found.items():
         if result and (named or result.complete):
-            folder = results.folder(results.PUBLISHED, wanted[name]).name
+            folder = first_of(results.folder(results.PUBLISHED, wanted[name]).name)
             page = f"experiments/{folder}.ipynb" if folder in catalogue() else ""
-            frames.append((verdicts(result, page), result.divergence))
+            frames.append((name, verdicts(result, page), result.divergence))
     if not as_json:
-        for frame, lost in frames:
-            told = [frame["experiment"][0], *([f"{lost}."] if lost else []), to_markdown(frame)]
+        for name, frame, lost in frames:
+            told = [name, *([f"{lost}."] if lost else []), to_markdown(frame)]
             print("\n\n".join(told) + "\n")
         return
-    rows = pd.concat([frame for frame, _ in frames]).astype(object)
+    rows = pd.concat([frame for _, frame, _ in frames]).astype(object)
     rows = rows.replace([np.nan, np.inf, -np.inf], None)  # JSON has none of them: null
     print(json.dumps(rows.to_dict("records"), indent=1, allow_nan=False))
 

@@ -22,6 +22,14 @@ from semantica_lib.settings.yaml_text import parse
 
 CATALOGUE = ROOT / "notebooks" / "experiments"
 MAIN = "transformer-small"  # the paper's main experiment
+# The second round of evidence has results of its own, NAME-round-2, of fresh seeds from 1000 on:
+# how many, by experiment. What they record is enough for the means of the schedule's last period.
+SECOND, FIRST_SEED, RECORDED = "-round-2", 1000, 2_000
+SEEDS = {
+    "transformer-small": 100, "transformer-small-ydh": 100, "transformer-small-ndh": 100,
+    "three-synonyms": 100, "mlp-small": 100, "lstm-small": 100, "transformer-medium": 5,
+    "mlp-medium": 5,
+}  # fmt: skip
 AnySettings = Settings | MlmSettings
 
 
@@ -156,6 +164,31 @@ def catalogue() -> dict[str, Path]:
     return {path.stem: path for path in sorted(CATALOGUE.glob("*.yaml"))}
 
 
+def second_rounds() -> list[str]:
+    """Names of the second round's experiments, the main one first."""
+    return [name + SECOND for name in SEEDS]
+
+
+def experiments() -> list[str]:
+    """Names of all experiments, those of the second round last."""
+    return [*catalogue(), *second_rounds()]
+
+
+def first_of(name: str) -> str:
+    """The experiment of which this is a round: itself in the first."""
+    return name.removesuffix(SECOND) if name in second_rounds() else name
+
+
+def round_of(name: str) -> int:
+    """Which round of evidence an experiment of this name is: 1 or 2."""
+    return 1 + (name in second_rounds())
+
+
+def experiment_file(name: str) -> Path | None:
+    """The file of a named experiment, of either round; None if there is none of that name."""
+    return catalogue().get(first_of(name))
+
+
 def xor_experiments() -> list[str]:
     """Names of the experiments on the XOR task, in their order."""
     return [name for name in catalogue() if isinstance(find(name), Settings)]
@@ -167,9 +200,16 @@ def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> AnySettings:
     Raises:
         RequestError: there is no such experiment or file, or a setting is wrong.
     """
-    if name not in catalogue() and not name.endswith((".yaml", ".yml")):
-        raise RequestError(f"unknown experiment {name!r}{nearest(name, catalogue())}")
-    return read_file(catalogue().get(name, Path(name)), dict(overrides))
+    file = experiment_file(name)
+    if not file and not name.endswith((".yaml", ".yml")):
+        raise RequestError(f"unknown experiment {name!r}{nearest(name, experiments())}")
+    if round_of(name) == 1:
+        return read_file(file or Path(name), dict(overrides))
+    own = find(first_of(name))
+    seeds = range(FIRST_SEED, FIRST_SEED + SEEDS[first_of(name)])
+    fresh = {"experiment": name, "seeds": list(seeds)}
+    fresh |= {key: max(getattr(own, key), RECORDED) for key in ("record_every", "validate_every")}
+    return read_file(file, fresh | dict(overrides))
 
 
 def run_command(own: AnySettings) -> str:
@@ -180,7 +220,7 @@ def run_command(own: AnySettings) -> str:
 
 def changes(own: AnySettings) -> list[str]:
     """What differs from the named experiment in its trials, each as ``key=value``."""
-    if own.experiment not in catalogue():
+    if not experiment_file(own.experiment):
         return []
     mine, named = (one.model_dump(mode="json") for one in (own, find(own.experiment)))
     differing = (name for name in mine if name not in NOT_IDENTITY and mine[name] != named[name])

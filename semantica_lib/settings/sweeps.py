@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.files import ROOT
-from semantica_lib.settings.catalogue import AnySettings, catalogue, find, read_values
+from semantica_lib.settings.catalogue import AnySettings, catalogue, experiments, find, read_values
 from semantica_lib.settings.language import anchored
 from semantica_lib.settings.schema import NOT_IDENTITY, Prose, Seeds, checked
 
@@ -68,7 +68,7 @@ def file_of(name: str) -> Path | None:
     """
     if name.endswith((".yaml", ".yml")):
         return Path(name) if {"grid", "base"} & read_values(Path(name)).keys() else None
-    if name not in (known := [*catalogue(), *sweeps()]):
+    if name not in (known := [*experiments(), *sweeps()]):
         raise RequestError(f"unknown experiment or sweep {name!r}{nearest(name, known)}")
     return sweeps().get(name)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from semantica_lib.checkpoints.jobs import QUESTIONS
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import AnySettings, catalogue, changes, find
+from semantica_lib.settings.catalogue import AnySettings, changes, experiments, find
 from semantica_lib.settings.sweeps import points, read, sweeps
 from semantica_lib.store import results
 
@@ -17,9 +17,8 @@ def rows() -> list[dict[str, Any]]:
 
     Those are of other settings, as ``--set`` makes them, and of files of one's own.
     """
-    asked = [
-        (name, own.question, _model(own), [own]) for name in catalogue() for own in [find(name)]
-    ]
+    named = {name: find(name) for name in experiments()}
+    asked = [(name, own.question, _model(own), [own]) for name, own in named.items()]
     for name, path in sweeps().items():
         sweep = read(path)
         wanted = [own for _, own in points(sweep)]

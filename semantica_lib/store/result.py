@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semantica_lib.settings.catalogue import AnySettings, catalogue, find, settings
+from semantica_lib.settings.catalogue import AnySettings, experiment_file, find, settings
 from semantica_lib.settings.schema import NOT_IDENTITY
 from semantica_lib.store.folders import MANIFEST
 from semantica_lib.store.provenance import NUMERICS
@@ -148,7 +148,7 @@ class Result:
     def stale(self) -> str:
         """Why it no longer stands for the code and the settings here; empty if it does."""
         reasons = []
-        if self.folder.name in catalogue():  # the name of a folder of other settings has their hash
+        if experiment_file(self.folder.name):  # that of other settings has their hash in its name
             differing = self.differs_from(find(self.folder.name))
             reasons += [f"made by other settings: {differing}"] if differing else []
         if self.manifest["numerics"] < NUMERICS:

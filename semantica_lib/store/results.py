@@ -20,7 +20,7 @@ import numpy as np
 
 from semantica_lib.errors import RequestError
 from semantica_lib.files import ROOT
-from semantica_lib.settings.catalogue import AnySettings, catalogue, find, read_file
+from semantica_lib.settings.catalogue import AnySettings, experiment_file, find, read_file, round_of
 from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.sweeps import read as read_sweep
 from semantica_lib.settings.sweeps import sweeps
@@ -70,7 +70,7 @@ def settle() -> None:
 
 def folder(place: Path, own: AnySettings) -> Path:
     """A result's own folder: the experiment's name, with a hash for settings not its own."""
-    file = catalogue().get(own.experiment)
+    file = experiment_file(own.experiment)
     if file and _hash_in(file, file.stat().st_mtime_ns) == own.settings_hash:
         return place / own.experiment
     return place / f"{own.experiment}-{key_of(own)}"
@@ -84,7 +84,7 @@ def _hash_in(file: Path, _: int) -> str:
 
 def full_steps(own: AnySettings) -> int:
     """The steps from which a result counts as complete: those of the experiment of that name."""
-    return find(own.experiment).steps if own.experiment in catalogue() else own.steps
+    return find(own.experiment).steps if experiment_file(own.experiment) else own.steps
 
 
 def locate(place: Path, own: AnySettings) -> tuple[Path, str]:
@@ -94,7 +94,7 @@ def locate(place: Path, own: AnySettings) -> tuple[Path, str]:
         RequestError: the manifest of a sweep that may have it is damaged.
     """
     path, key = folder(place, own), key_of(own)
-    if folders.is_there(path):
+    if folders.is_there(path) or round_of(own.experiment) == 2:  # rounds share no trials
         return path, ""
     for one in _filled(place):
         try:

@@ -14,7 +14,6 @@ from semantica_lib.models.stack import INPUT, OUTPUT, Layout, product
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers import schedule
 from semantica_lib.trainers.compiling import compiled
-from semantica_lib.trainers.launching import in_chunks
 
 EAGER_BELOW = 300  # runs of fewer steps end sooner than the compiler does
 IN_CACHE = 600_000  # numbers of a tensor that a processor's level-2 cache holds beside others
@@ -245,6 +244,8 @@ class Stack:
 
         run = compiled(step, self.device) if steps >= EAGER_BELOW else step
         if self.device == "cpu":
+            from semantica_lib.trainers.launching import in_chunks  # a kernel needs none
+
             widest = encoders.widest(own, self.task.vocabulary, self.batch_size)
             run = in_chunks(run, len(self.seeds), max(1, IN_CACHE // widest))
 

@@ -141,7 +141,8 @@ def test_the_columns_are_the_fixed_ones(make: Make) -> None:
     frame = verdicts(result, "xor.ipynb")
     assert tuple(frame.columns) == COLUMNS
     assert (
-        " ".join(COLUMNS) == "experiment claim prediction margin estimate low high seeds failed "
+        " ".join(COLUMNS)
+        == "experiment round claim prediction margin estimate low high seeds failed "
         "pass_share verdict deviation notebook manifest_sha256"
     )
     assert all(frame[name].dtype == float for name in ("margin", "estimate", "low", "high"))

@@ -99,40 +99,6 @@ def row(experiment: str, claim: str, verdict: str) -> dict[str, object]:
     return {"experiment": experiment, "claim": claim, "verdict": verdict, **numbers}
 
 
-def test_what_holds_is_counted_over_complete_results_only(three: list[Result]) -> None:
-    frame = pd.DataFrame(
-        [
-            row("transformer-small", "claim 2: 0 and 1 merge", "reproduced"),
-            row("lstm-small", "claim 2: 2 and 3 merge", "consistent with the paper"),
-            row("mlp-medium", "claim 2: 0 and 1 merge", "not reproduced"),
-            row("transformer-small", "claim 1: 0 and 1 merge", "reproduced"),
-            row("lstm-small", "claim 1: 0 and 1 merge", "partly"),
-            row("lstm-small", "the parity is learned", "inconclusive"),
-            row("mlp-medium", "the parity is learned", "reproduced"),
-            row("lstm-small", "exploratory: claim 9", "reproduced"),
-        ]
-    )
-    everywhere, first, somewhere, second, nowhere, third, _, sizes = tables.holds(
-        three, frame
-    ).split("\n\n")
-    assert everywhere == "Shown in every complete experiment that tests it:"
-    assert first == (
-        "- **claim 2: synonyms merge**. Tested on transformer, LSTM of d 4. "
-        "*reproduced*: transformer-small; *consistent with the paper*: lstm-small."
-    )
-    assert somewhere.startswith("Shown in some")
-    assert second.endswith("*reproduced*: transformer-small; *partly*: lstm-small.")
-    assert nowhere.startswith("Shown in none")
-    assert (
-        third == "- **the parity is learned**. Tested on LSTM of d 4. *inconclusive*: lstm-small."
-    )
-    small, large = sizes.splitlines()
-    assert small.startswith("- d 4: transformer-small, lstm-small complete; nothing is said of ")
-    assert large.startswith("- d 32: none complete; nothing is said of ")
-    assert "mlp-medium (partial: 100 of 500,000)" in large
-    assert "lstm-medium (no result)" in large
-
-
 def test_side_by_side_each_cell_holds_its_experiment_s_rows(three: list[Result]) -> None:
     frame = pd.DataFrame(
         [

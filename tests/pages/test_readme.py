@@ -22,7 +22,7 @@ def test_the_readme_shows_the_published_results() -> None:
     assert readme.FIGURE.exists()
     for folder in results.PUBLISHED.glob("*/"):
         if folder.name in catalogue():
-            assert block.count(f"| {folder.name} | ") == 1
+            assert block.count(f"\n| {folder.name} | ") == 1
 
 
 def test_a_row_tells_how_far_a_result_is_and_what_is_decided() -> None:

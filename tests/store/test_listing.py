@@ -8,7 +8,7 @@ from made import store
 
 from semantica_lib import cli
 from semantica_lib.checkpoints.jobs import JOBS
-from semantica_lib.settings.catalogue import Settings, catalogue, find
+from semantica_lib.settings.catalogue import Settings, experiments, find
 from semantica_lib.settings.sweeps import sweeps
 from semantica_lib.store import results
 from semantica_lib.store.provenance import NUMERICS
@@ -38,7 +38,7 @@ def test_nothing_is_told_of_what_stands(capsys: pytest.CaptureFixture[str]) -> N
     put("transformer-small")
     put("lstm-small", ("steps", 7), ("record_every", 3), status="partial")  # of no trial's settings
     rows = listed(capsys)
-    assert list(rows) == [*catalogue(), *sweeps(), *JOBS]
+    assert list(rows) == [*experiments(), *sweeps(), *JOBS]
     assert rows["transformer-small"]["here"] == "complete, 150,000 steps, 1 trials"
     assert (
         rows["lstm-small"]["here"] == "partial, at step 7 of 150,000, 1 trials, complete as asked"

@@ -16,7 +16,7 @@ import pytest
 from semantica_lib.analysis.language import variants
 from semantica_lib.files import ROOT
 from semantica_lib.running.publish import LIMIT, told
-from semantica_lib.settings.catalogue import catalogue, find, settings
+from semantica_lib.settings.catalogue import experiments, find, round_of, settings
 from semantica_lib.settings.sweeps import points, read, sweeps
 from semantica_lib.store import results
 from semantica_lib.store.folders import MANIFEST, METRICS
@@ -30,16 +30,16 @@ def manifests() -> dict[str, dict]:
 
 
 def test_every_folder_has_the_name_of_an_experiment_or_of_a_sweep() -> None:
-    assert not set(catalogue()) & set(sweeps())
+    assert not set(experiments()) & set(sweeps())
     for name, manifest in manifests().items():
-        assert name in (sweeps() if "points" in manifest else catalogue()), name
+        assert name in (sweeps() if "points" in manifest else experiments()), name
 
 
 def test_every_point_lies_once_and_is_named_by_every_sweep_that_has_it() -> None:
     hashes = []
     for path, point in results.addresses(results.PUBLISHED):
         manifest = results.manifest_of(path, point)
-        hashes.append(manifest["settings_hash"])
+        hashes.append((manifest["settings_hash"], round_of(manifest["experiment"])))
         assert results.locate(results.PUBLISHED, settings(manifest["settings"])) == (path, point)
     assert len(set(hashes)) == len(hashes)
     for name, manifest in manifests().items():

@@ -19,7 +19,7 @@ from semantica_lib.models import encoders
 from semantica_lib.models.language import MaskedLanguageModel
 from semantica_lib.settings.catalogue import settings
 from semantica_lib.settings.xor import Settings
-from semantica_lib.trainers import engines, mlm, reporting, stacked
+from semantica_lib.trainers import launching, mlm, reporting, stacked
 from semantica_lib.trainers.history import parted
 from semantica_lib.trainers.schedule import warmed_cosine
 from semantica_lib.trainers.stacked import NEVER, Stack, State
@@ -152,7 +152,7 @@ def test_nothing_is_computed_once_all_trials_have_diverged(
     many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told at the next record; what is recorded is the same."""
-    monkeypatch.setattr(engines, "steps_a_launch", lambda device: many)
+    monkeypatch.setattr(launching, "steps_a_launch", lambda device: many)
     own, kept, steps = settings(SHORT | {"learning_rate": 1e20}), [], []
     update = Stack.update
 

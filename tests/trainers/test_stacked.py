@@ -27,7 +27,7 @@ from semantica_lib.models import encoders
 from semantica_lib.models.stack import plain_parameters
 from semantica_lib.settings.catalogue import find, settings
 from semantica_lib.settings.xor import SIZES, Settings
-from semantica_lib.trainers import engines, measuring, reporting, stacked
+from semantica_lib.trainers import launching, measuring, reporting, stacked
 from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.measuring import measure, table_gradient
 from semantica_lib.trainers.stacked import NEVER, Stack, State
@@ -701,7 +701,7 @@ def test_steps_launched_together_train_and_record_the_same(
     own = settings({"bits": 3, "record_every": 4, "validate_every": 6, "keep_every": 7})
     stack, one, other = Stack(own, [42, 43], False), [], []
     train(stack, 30, None, one.append)
-    monkeypatch.setattr(engines, "steps_a_launch", lambda device: many)
+    monkeypatch.setattr(launching, "steps_a_launch", lambda device: many)
     train(stack, 30, None, other.append)
     assert one[-1].keys() == other[-1].keys()
     for name, value in one[-1].items():

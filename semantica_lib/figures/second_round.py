@@ -1,0 +1,175 @@
+"""The second round of evidence as the pages tell it: sentences, a coloured table, the numbers.
+
+All of it is Markdown, made from the rows of the verdicts.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from semantica_lib.analysis.markdown import with_interval
+from semantica_lib.analysis.second_round import CONSISTENT, OURS, PAPERS, UNDECIDED
+from semantica_lib.analysis.statistics import Interval
+from semantica_lib.analysis.verdicts import PAIR, across, primary_rows, to_markdown, verdicts
+from semantica_lib.settings.catalogue import SECOND, AnySettings, find, first_of, second_rounds
+from semantica_lib.store import results
+from semantica_lib.store.results import Result
+
+RULES = "c67c10ffad"  # the commit in which the rules were fixed
+MET, UNMET, OPEN = "🟩", "🟥", "🟨"
+MARKS = {PAPERS[0]: MET, OURS[0]: MET, PAPERS[1]: UNMET, OURS[1]: UNMET}
+MARKS |= {UNDECIDED: OPEN, CONSISTENT: OPEN}
+LEGEND = (
+    f"{MET} *reproduced* (a claim of the paper) or *as predicted* (one of this book), {UNMET} "
+    f"*not*, {OPEN} *undecided*. Of a claim about a pair the number is how many of all trials meet "
+    "it; the claim is that most do. Of the cost it is what untied trials know more of the bit than "
+    "tied ones. In brackets: the interval that decides, wide enough that all rows of an experiment "
+    "are judged together (Holm's procedure at 5%)."
+)
+ODDS = "stay apart by the log of their odds"
+CLAUSES = {  # of the claims about pairs, in their order: whose rows, and what they do if it is met
+    "are not kept apart": (
+        "untied, the input rows of {}", "end within 1.25 times the distance that decay alone leaves"
+    ),
+    "are pulled together": (
+        "by the loss itself the input rows of {}", "end nearer than decay alone leaves them"
+    ),
+    "untied output: .* keep": ("untied, the output rows of {}", ODDS),
+    "untied output: .* merge": ("untied, the output rows of {}", "merge"),
+    " tied: .* keep": ("tied, the rows of {}", ODDS),
+    " tied: .* merge": ("tied, the rows of {}", "merge"),
+}  # fmt: skip
+COSTS = {  # whether a cost is predicted, and whether that is met
+    (True, MET): "tying costs {} of the bit, on the mean",
+    (True, UNMET): "tying costs nothing of the bit: {}",
+    (True, OPEN): "whether tying costs any of the bit is undecided: {}",
+    (False, MET): "tying costs under a tenth of the bit: {}",
+    (False, UNMET): "tying costs over a tenth of the bit: {}",
+    (False, OPEN): "whether tying costs under a tenth of the bit is undecided: {}",
+}
+Load = Callable[[AnySettings], Result | None]
+
+
+def of(own: AnySettings, load: Load = results.best) -> Result | None:
+    """The second round of an experiment, of either round's settings, if there is a result."""
+    name = first_of(own.experiment) + SECOND
+    return load(find(name)) if name in second_rounds() else None
+
+
+def told(own: AnySettings) -> str:
+    """What the second round says of an experiment; that it is to come, or that it has none."""
+    result, name = of(own), first_of(own.experiment)
+    if result is None:
+        to_come = f"is to come: `semantica run {name}{SECOND}` trains it."
+        is_one = name + SECOND in second_rounds()
+        return f"The second round of {name} {to_come}" if is_one else f"{name} has no second round."
+    frame = verdicts(result)
+    return f"{sentences(result, frame)}\n\n{_table([result], [frame])}\n\n{undecided(frame)}"
+
+
+def whole(load: Load = results.best) -> str:
+    """The second rounds of all experiments: sentences, the coloured table, what is to come."""
+    found = {name: of(find(name), load) for name in second_rounds()}
+    there = [result for result in found.values() if result]
+    missing = ", ".join(first_of(name) for name, result in found.items() if not result)
+    frames = [verdicts(result) for result in there]
+    lines = [f"- {headline(*one)}" for one in zip(there, frames, strict=True)]
+    parts = [sentences(there[0], frames[0]), "\n".join(lines[1:]), cost(frames)] if there else []
+    parts += [_table(there, frames)] if there else []
+    return "\n\n".join(parts + [f"To come, by the same rules: {missing}."] * bool(missing))
+
+
+def cost(frames: Sequence[pd.DataFrame]) -> str:
+    """In which tasks tying costs knowledge of the bit, whatever was predicted of them."""
+    rows = pd.concat([frame[frame.claim.str.contains("tying costs")] for frame in frames])
+    rows = rows[rows.low > 0]
+    some = [f"{row.experiment} ({short(row).partition(' ')[2]})" for row in rows.itertuples()]
+    where = f"It does in {_listed(some)}" if some else "It does in no task so far"
+    also = ", also where the DH holds for all synonyms" * bool((rows.margin > 0).any())
+    return f"Does tying cost knowledge of the bit? {where}{also}."
+
+
+def numbers(wanted: Iterable[AnySettings] = ()) -> str:
+    """Every primary row of the second round of some experiments, else of all, a table each."""
+    found = (of(own) for own in wanted or map(find, second_rounds()))
+    tables = {one.name: to_markdown(primary_rows(verdicts(one))) for one in found if one}
+    return "\n\n".join(f"**{name}**\n\n{table}" for name, table in tables.items())
+
+
+def sentences(result: Result, frame: pd.DataFrame) -> str:
+    """What came out in this task, in words made from the rows."""
+    rows, parts = primary_rows(frame), []
+    rows = rows.assign(mark=rows.verdict.map(MARKS))
+    for pattern, (subject, verb) in CLAUSES.items():
+        for mark, some in rows[rows.claim.str.contains(pattern)].groupby("mark"):
+            does = {MET: "", UNMET: "do not ", OPEN: "may or may not (undecided) "}[mark] + verb
+            pairs = _listed(re.search(PAIR, claim)[0].replace(" and ", "/") for claim in some.claim)
+            counts = _listed(f"{_met(row)}" for row in some.itertuples())
+            parts.append(f"{subject.format(pairs)} {does} ({counts} of {some.seeds.max()} trials)")
+    for row in rows[rows.claim.str.contains("tying costs")].itertuples():
+        parts.append(COSTS[row.margin == 0, row.mark].format(short(row).partition(" ")[2]))
+    for row in rows[rows.claim.str.contains("untied learns")].itertuples():
+        text = f"of the {row.seeds} seeds of which just one trial learns it is the untied one in "
+        parts.append(f"{text}{_met(row)}" + " (undecided)" * (row.mark == OPEN))
+    return " ".join([headline(result, frame), *(f"{p[0].upper()}{p[1:]}." for p in parts)])
+
+
+def headline(result: Result, frame: pd.DataFrame) -> str:
+    """How many claims about this task came out how."""
+    rows, seeds, told = primary_rows(frame), sorted(set(result.seed.tolist())), []
+    ours = rows.claim.str.contains("pulled together")
+    for whose, some in (("the paper's", rows[~ours]), ("this book's", rows[ours])):
+        counts = some.verdict.value_counts()
+        each = [(counts[word], word) for word in MARKS if word in counts]
+        words = _listed(f"{count} {'is' if count == 1 else 'are'} {word}" for count, word in each)
+        told.append(f"of {whose} {len(some)} claim{'s' * (len(some) != 1)} {words}")
+    return (
+        f"**In this task ({first_of(result.settings.experiment)}) {', and '.join(told)}**, by "
+        f"{len(seeds)} fresh seeds, {seeds[0]} to {seeds[-1]}."
+    )
+
+
+def _table(found: Sequence[Result], frames: Sequence[pd.DataFrame]) -> str:
+    """The coloured table of some experiments, how it is read, and when its rules were fixed."""
+    commits = dict.fromkeys((one.manifest["commit"] or "unknown")[:10] for one in found)
+    return (
+        f"{across(pd.concat(frames), short)}\n\n{LEGEND} The rules were committed in {RULES}, "
+        f"before any of these seeds was trained (at commit {', '.join(commits)}), and stand in "
+        "`semantica_lib/analysis/second_round.py`. No seed is left out, and none is pooled with "
+        "those of the first round."
+    )
+
+
+def short(row: Any) -> str:
+    """The colour, and how many trials meet it or what the difference is, of a row."""
+    if np.isnan(row.estimate):
+        return MARKS[row.verdict]
+    measured = with_interval(Interval(row.estimate, row.low, row.high))
+    counted = "most" in row.prediction
+    return f"{MARKS[row.verdict]} {f'{_met(row)} of {row.seeds}' if counted else measured}"
+
+
+def undecided(frame: pd.DataFrame) -> str:
+    """Of each undecided primary claim why, and about how many seeds would decide it."""
+    lines, rows = [], primary_rows(frame)
+    for row in rows[rows.verdict.map(MARKS) == OPEN].itertuples():
+        lines.append(f"- {row.claim}: *{row.verdict}*. {row.deviation}")
+        reach, off = (row.high - row.low) / 2, abs(row.estimate - row.margin)
+        if reach > off > 0:
+            count = row.seeds * (reach / off) ** 2
+            many = f"about {count:,.0f}" if count < 10_000 else "over 10,000"
+            lines[-1] += f" If it stays as measured, it takes {many} to decide it."
+    return "\n".join(lines)
+
+
+def _met(row: Any) -> int:
+    return round(np.nan_to_num(row.pass_share) * row.seeds)
+
+
+def _listed(words: Iterable[str]) -> str:
+    """``a, b and c``."""
+    *head, last = words
+    return f"{', '.join(head)} and {last}" if head else last
