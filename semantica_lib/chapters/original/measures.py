@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from semantica_lib.analysis.distances import Pair, Table, Trials, control_pairs, end_of
+from semantica_lib.analysis.distances import Pair, Table, Trials, control_pairs, end_of, tie_of
 from semantica_lib.analysis.theory import Prediction, decay_factor
 from semantica_lib.datasets.xor import SPLITS, XorTask
 from semantica_lib.errors import RequestError
@@ -101,16 +101,12 @@ def accepted(dst: Sequence[float]) -> bool:
     return True
 
 
-def own_run(tied: bool) -> dict[str, np.ndarray]:
-    """Distances ``(record, pair)`` of the run of the public code itself, seed 42, as stored."""
-    tie = "tied" if tied else "untied"
-    with np.load(ROOT / f"tests/reference/original-{MAIN}-{tie}-seed{OWN_SEED}.npz") as file:
-        return dict(file)
-
-
 def own_ratio(task: XorTask, tied: bool, table: Table, pair: Pair, period: int) -> float:
-    """A pair's distance over the median control pair's there: means over the last period."""
-    run = own_run(tied)
+    """A pair's distance over the median control pair's in the public code's own stored run.
+
+    Of the main experiment, seed 42; means over the last period.
+    """
+    run = np.load(ROOT / f"tests/reference/original-{MAIN}-{tie_of(tied)}-seed{OWN_SEED}.npz")
     place = {(a, b): index for index, (a, b) in enumerate(run["pairs"].tolist())}
     distance = run[f"{table}_distance"][run["steps"] > run["steps"][-1] - period]
     control = np.median(distance[:, [place[one] for one in control_pairs(task)]], 1)
