@@ -215,6 +215,11 @@ class Trials(OneTie):
         """Mean norm of a pair's two rows, ``(trial, record)``, likewise."""
         return row_norms(self.tables[table][..., list(pair), :]).mean(-1).clip(RESOLUTION)
 
+    def ended(self, table: Table, pair: Pair | None = None) -> np.ndarray:
+        """A pair's distance at the end over that at step 0; without a pair the control pairs'."""
+        curve = self.distance(table, pair) if pair else self.control(table)
+        return self.end(curve) / self.start(curve)
+
     def ratio(
         self, table: Table, pair: Pair, over: Pair | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -52,7 +52,8 @@ def decay_clock(settings: Settings, steps: np.ndarray, initial: np.ndarray) -> n
 def log_odds(p1: float, p0: float) -> float:
     """``log(p1 / p0)``: what ``<o_1 - o_0, h>`` tends to in every context whose bit they write.
 
-    Minimising cross-entropy makes the logits differ by the log-odds; exact without decay only.
+    Minimising cross-entropy makes the logits differ by the log-odds; exact without decay only, and
+    the rows' own matter only in a head without a bias, which could carry the odds.
 
     Raises:
         ValueError: a probability is not positive (the logit then has no finite limit).

@@ -135,13 +135,16 @@ def spoken() -> list[str]:
 
 
 def stored(names: Sequence[str] | None = None) -> list[Result]:
-    """What there is of each experiment, this machine's or else the published result.
+    """What there is of each experiment: of two results the complete one, and that of more trials.
+
+    This machine's where they are alike. (``make book`` trains five seeds; most are published with
+    more, and what a page says of them is not to be set under a table of fewer.)
 
     Args:
         names: of the experiments; else those on the XOR task.
     """
-    found = (results.best(find(name)) for name in names or named())
-    return [result for result in found if result is not None]
+    found = (sources(find(name)) for name in names or named())
+    return [max(of, key=lambda one: (one.complete, len(one.seed))) for of in found if of]
 
 
 def all_rows(found: Iterable[Result]) -> pd.DataFrame:

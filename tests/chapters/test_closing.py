@@ -1,6 +1,7 @@
 """The sweeps' claims on made-up results whose answers are known."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from made import SEEDS, made, manifest_of
 from scipy import stats
 
 from semantica_lib.analysis import sweep_points as points
-from semantica_lib.analysis.claims import EXPLORATORY, more_learn
+from semantica_lib.analysis.claims import EXPLORATORY, Measured, more_learn
 from semantica_lib.analysis.distances import synonym_pairs
+from semantica_lib.analysis.markdown import number
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.chapters.closing import claims as closing
@@ -76,6 +78,9 @@ def test_the_primary_claims_are_those_of_adamw_and_of_sgd_without_decay(tmp_path
         for optimizer, decay in (("AdamW", "0"), ("AdamW", "0.1"), ("SGD", "0"))
     }
     assert len(primary) == 6 * 4 and all(claim.side for claim in primary)
+    known = [point(tmp_path / "main", weight_decay=0.1, learning_rate=5e-4, learning_rate_min=1e-5)]
+    known = [known[0]._replace(settings=Settings())]  # the main experiment, whatever its result
+    assert closing.closing_claims(known)[0] == []
     assert not any("tied table" in claim.text or ": tied:" in claim.text for claim in primary)
     assert all(claim.text.startswith(EXPLORATORY) for claim in others)
     assert not any(claim.side for claim in others if "Adam, " in claim.text)
@@ -176,7 +181,39 @@ def test_learners_and_others_are_measured_apart(tmp_path: Path) -> None:
     for learn, fail in parity.merging(one.result).values():
         assert len(learn) == len(fail) == 3 and (fail > 5 * learn).all()
     assert parity.by_learning([("made", one.result)]).count("(3)") == 12
+    least = xor_task(one.settings).ceiling("train")[1]
+    for known in parity.known_shares(one.result).values():
+        np.testing.assert_allclose(known, [1 - (1.2 - least) / np.log(2)] * 3, atol=1e-12)
+    assert parity.part_way([("made", one.result)]).count("| 3 | 3 of 3 |") == 2
     assert "3 of 6" in parity.shares([row])
+
+
+def test_how_much_farther_the_others_end_is_welch_s_interval() -> None:
+    rng = np.random.default_rng(3)
+    learn, others = np.exp(rng.normal(0, 1, 12)), np.exp(rng.normal(1, 2, 7))
+    means = [np.log(v).mean() for v in (others, learn)]
+    errors = [np.log(v).var(ddof=1) / len(v) for v in (others, learn)]
+    freedom = sum(errors) ** 2 / (errors[0] ** 2 / 6 + errors[1] ** 2 / 11)
+    half = stats.t.ppf(0.975, freedom) * np.sqrt(sum(errors))
+    expected = np.exp(means[0] - means[1] + np.array([0, -half, half]))
+    np.testing.assert_allclose(parity.farther(learn, others)[:3], expected)
+
+
+def test_what_gradients_add_to_the_clock_and_where_the_rest_lies(tmp_path: Path) -> None:
+    one = point(tmp_path, lambda *_: 0.7, weight_decay=0.1)
+    measured = Measured(one.result)
+    trials = measured.trials[False]
+    clock = trials.end(measured.factor[None])
+    table = drawn.unaided([one, Point({}, Settings(optimizer="sgd"), None)])
+    first = [cell.strip() for cell in table.splitlines()[2].split("|")]
+    ended = trials.distance("input", (0, 1))
+    over = ended[:, 1:].mean(1) / ended[:, 0] / clock
+    assert first[2] == "input, 0 and 1" and first[3].startswith(number(np.exp(np.log(over).mean())))
+    rows = np.zeros((1, 1, 3, 4))
+    rows[0, 0, 1], rows[0, 0, 2] = [1, 1, 1, 1], [1, -1, 0, 0]
+    made_up = replace(trials, tables={"input": rows})
+    shares = [drawn.along_ones(made_up, "input", pair)[0] for pair in ((0, 1), (0, 2), (1, 2))]
+    np.testing.assert_allclose(shares, [1, 0, 16 / 4 / 6])
 
 
 def _decays(found: list[Point]) -> Mapping[str, Any]:

@@ -253,6 +253,22 @@ def test_a_damaged_variant_is_an_error(stored: Path) -> None:
         stored_points("original")
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_codes_own_run_ends_where_its_records_say(reference: Callable, tied: bool) -> None:
+    """By hand from the stored distances: records after step 129,999, pair over median control."""
+    run = reference(f"original-transformer-small-{'tied' if tied else 'untied'}-seed42")
+    task = xor_task(find("transformer-small"))
+    for table, pair in (("input", (0, 1)), ("output", (2, 3))):
+        near, far = [], []
+        for step, record in zip(run["steps"], run[f"{table}_distance"], strict=True):
+            of = dict(zip(map(tuple, run["pairs"].tolist()), record.tolist(), strict=True))
+            if step > 129_999:
+                near.append(of[pair])
+                far.append(np.median([of[0, 2], of[0, 3], of[1, 2], of[1, 3]]))
+        ratio = analysis.own_ratio(task, tied, table, pair, 20_000)
+        assert ratio == pytest.approx(np.mean(near) / np.mean(far), rel=1e-6)
+
+
 def test_only_the_paper_s_experiments_are_shown(make: Make, stored: Path) -> None:
     stored.mkdir()
     assert original.stored() == []

@@ -144,6 +144,79 @@ def test_input_gradients_per_occurrence(
     assert value < EXACT if holds else value > 1e-3
 
 
+@pytest.mark.parametrize("architecture", ["transformer", "lstm", "mixer"])
+@pytest.mark.parametrize(
+    ("pair", "tied", "holds"),
+    [((0, 1), False, True), ((3, 2), False, True), ((0, 2), False, False), ((0, 1), True, False)],
+)
+def test_two_synonyms_rows_descend_one_landscape(
+    masked_writings: Callable,
+    plain_model: type,
+    architecture: str,
+    pair: tuple,
+    tied: bool,
+    holds: bool,
+) -> None:
+    """The first's occurrences, read with the second's row, have the second's own gradient.
+
+    By PyTorch's modules over all writings, one occurrence of the first symbol replaced at a time.
+    """
+    stack = _stack(tied, architecture=architecture, one_dst=(0.5, 0.5, 0.0))
+    probe, flat = 4, stack.initial().flat.clone()
+    first, second = pair
+    table = stack.layout.views(flat)[INPUT]
+    assert not torch.equal(table[:, first], table[:, second])
+    writings = [one for one in masked_writings(stack.task, "train") if one[2]]
+    often = sum(p * tokens.count(second) for tokens, _, p in writings)
+    table[:, probe] = table[:, second]
+    replaced = [
+        ([*tokens[:place], probe, *tokens[place + 1 :]], target, p)
+        for tokens, target, p in writings
+        for place, symbol in enumerate(tokens)
+        if symbol == first
+    ]
+    total = sum(p for *_, p in replaced)
+    replaced = [(tokens, target, p / total) for tokens, target, p in replaced]
+    mine = symmetry.slope(stack, flat, first, probe, table[:, second])
+    own = _plain_gradients(stack, flat, writings, plain_model)
+    seen = _plain_gradients(stack, flat, replaced, plain_model)
+    for trial in range(2):
+        torch.testing.assert_close(mine[trial], seen[trial][0][probe], rtol=1e-9, atol=1e-12)
+    assert (symmetry.misread(stack, pair, probe) < EXACT) == holds
+    theirs = torch.stack([one[0][second] / often for one in own])
+    value = deviation(torch.stack([one[0][probe] for one in seen]), theirs)
+    assert value < EXACT if holds else value > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "along", "left"),
+    [("SGD", [1, 2, 0], True), ("AdamW", [1, 2, 0], False), ("AdamW", [0, 0, 1], True)],
+)
+def test_what_no_hidden_vector_takes_is_on_the_clock(
+    optimizer: str, along: list, left: bool
+) -> None:
+    hidden = torch.tensor([[1.0, -0.5, 0], [-2, 1, 0]], dtype=torch.float64)
+    joint = torch.tensor([[0.3, 0.1], [0.1, 0.5]], dtype=torch.float64)
+    share = symmetry.unseen(
+        getattr(torch.optim, optimizer), hidden, joint,
+        torch.tensor(along, dtype=torch.float64), lr=0.05, weight_decay=0.1,
+    )  # fmt: skip
+    off = (share - 0.995**symmetry.CLOCK_STEPS).abs().max()
+    assert off < EXACT if left else off > 1e-2
+
+
+def test_with_a_bias_unequal_odds_leave_the_rows_equal() -> None:
+    """The closed form: equal rows, biases apart by log 9, where each row's decay is its share."""
+    hidden = torch.tensor([[1.5, 0.2, 1], [0.5, 1.0, 1]], dtype=torch.float64)
+    joint = torch.tensor([[0.04, 0.01], [0.36, 0.09], [0.1, 0.4]], dtype=torch.float64)
+    decay = 0.01 * joint.sum(1, keepdim=True) * torch.tensor([1.0, 1.0, 0.0])
+    rows = symmetry.least_rows(hidden, joint, decay)
+    assert (rows[1] - rows[0])[:2].norm() < EXACT < (rows[2] - rows[0])[:2].norm()
+    assert (rows[1] - rows[0])[2].item() == pytest.approx(np.log(9), abs=EXACT)
+    without = symmetry.least_rows(hidden[:, :2], joint, 0.01)
+    assert (without[1] - without[0]).norm() > 0.5
+
+
 @pytest.mark.parametrize(
     ("pair", "holds"),
     [((2, 3), True), ((4, 5), True), ((4, 6), True), ((0, 1), False), ((0, 2), False)],

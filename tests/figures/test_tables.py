@@ -157,3 +157,19 @@ def test_every_row_is_there_with_every_column(three: list[Result]) -> None:
         heads = table.splitlines()[0][2:-2].split(" | ")
         assert heads == [c for c in COLUMNS if c in heads]
         assert {"failed", "pass_share", "deviation", "margin"} <= set(heads)
+
+
+def test_of_two_results_the_complete_one_of_more_trials_is_shown(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five seeds that were trained here do not stand in for twenty published ones."""
+    mine, theirs = (make(where, seeds=s) for where, s in (("here", [1, 2]), ("there", [1, 2, 3])))
+    for found, shown in (
+        ([mine, theirs], theirs),
+        ([theirs, mine], theirs),
+        ([mine, partial(theirs)], mine),
+        ([mine, replace(mine)], mine),
+        ([], None),
+    ):
+        monkeypatch.setattr(tables, "sources", lambda own, found=found: found)
+        assert tables.stored(["transformer-small"]) == ([shown] if shown else [])

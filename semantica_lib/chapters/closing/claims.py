@@ -41,9 +41,10 @@ def _each(found: list[Point]) -> Iterator[tuple[Point, Measured, SynonymPair, bo
 def closing_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
     """The claims of the sweep *closing*, the primary ones and the exploratory ones.
 
-    Primary are those of AdamW without decay and with the paper's, and of SGD without. Of the others
-    nothing is predicted: between the two the clock leaves more than a tenth, Adam's decay has no
-    clock, and what SGD's leaves of a model is another question.
+    Primary are those of AdamW without decay and with the paper's, and of SGD without; not those
+    of the main experiment, which was known. Of the others nothing is predicted: between the two the
+    clock leaves more than a tenth, Adam's decay has no clock, and what SGD's leaves of a model is
+    another question.
     """
     primary, others = [], []
     for point, measured, pair, tied, table in _each(found):
@@ -51,7 +52,8 @@ def closing_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
         predicted = (point.settings.optimizer, point.settings.weight_decay) in JUDGED
         if not predicted:
             p = p._replace(claim=p.claim.partition(", predicted")[0], merges=None)
-        (primary if predicted and not tied else others).append(measured.pair(p))
+        fresh = bool(point.settings.identity)  # all but the main experiment, the default
+        (primary if predicted and not tied and fresh else others).append(measured.pair(p))
         others.append(measured.pair(p, LEARNED, learners=True))
     return primary, exploratory(others)
 
@@ -59,9 +61,9 @@ def closing_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
 def predict(point: Point, pair: SynonymPair, tied: bool, table: Table) -> Prediction:
     """Whether a pair merges at a point.
 
-    No gradient keeps the inputs of synonyms apart and none brings them together, so they merge if
-    decay alone leaves under a tenth. Outputs of equally likely synonyms are brought together by the
-    loss itself, whatever the decay; those of others are held apart by it, and tied ones too.
+    Inputs of synonyms merge if decay alone leaves under a tenth: what gradients do for them was
+    thought to be nothing, and is little. Outputs of equally likely synonyms are brought together by
+    the loss itself, whatever the decay; those of others are held apart by it, and tied ones too.
     """
     own, merges = point.settings, pair.conditionally_equivalent
     if table == "input" and not tied:

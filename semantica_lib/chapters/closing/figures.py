@@ -8,9 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, Measured
-from semantica_lib.analysis.distances import Pair, Trials, synonym_pairs
-from semantica_lib.analysis.markdown import counted, markdown_table, with_interval
+from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, STRONG, Measured
+from semantica_lib.analysis.distances import Pair, Table, Trials, synonym_pairs
+from semantica_lib.analysis.markdown import (
+    counted,
+    geometric,
+    markdown_table,
+    mean,
+    table_of,
+    with_interval,
+)
 from semantica_lib.analysis.statistics import Interval, finite, geometric_interval
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, PLACES, Place, Point, name_of
 from semantica_lib.chapters.closing.claims import KEPT_MARGIN, OPTIMIZERS, label
@@ -140,6 +147,44 @@ def endings(found: Sequence[Point]) -> str:
         learned = [counted(measured.learned[tied]) for tied in BOTH]
         lines.append([label(point), *(with_interval(interval) for *_, interval in ends), *learned])
     return markdown_table(["point", *heads, "learn, untied", "learn, tied"], lines)
+
+
+def unaided(found: Sequence[Point]) -> str:
+    """What gradients add to the decay of untied pairs, of AdamW without decay and with the paper's.
+
+    The distance at the end over the decay clock's; in how many trials the pair is merged; and where
+    it is not, which share of the square of the rows' difference lies along the vector of ones,
+    which the encoder's last layer norm takes off its output (by chance one over the features).
+    """
+    lines = []
+    for point in (point for point in found if point.result):
+        own, measured = point.settings, Measured(point.result)
+        if own.optimizer != "adamw" or own.weight_decay not in (0, STRONG):
+            continue
+        trials = measured.trials[False]
+        clock = trials.end(measured.factor[None])
+        for (_, table), pair in product((INPUT, OUTPUT), synonym_pairs(measured.task)):
+            ratio = trials.ratio(table, pair[:2])[0]
+            apart = along_ones(trials, table, pair[:2])[~(ratio < MERGE_MARGIN)]
+            lines.append(
+                {
+                    "point": label(point),
+                    "untied rows": f"{table}, {pair.first} and {pair.second}",
+                    "distance over the clock's": geometric(trials.ended(table, pair[:2]) / clock),
+                    "a control pair's": geometric(trials.ended(table) / clock),
+                    "merged": counted(ratio < MERGE_MARGIN),
+                    "of the others, along ones": mean(apart),
+                }
+            )
+    return table_of(lines)
+
+
+def along_ones(trials: Trials, table: Table, pair: Pair) -> np.ndarray:
+    """Share of a difference's square along the vector of ones, ``(trial,)``, at the last record."""
+    rows = trials.tables[table][:, -1].astype(float)
+    difference = rows[:, pair[0]] - rows[:, pair[1]]
+    with np.errstate(invalid="ignore"):  # rows that are equal to the last digit have no direction
+        return difference.sum(1) ** 2 / (difference**2).sum(1) / difference.shape[1]
 
 
 def listed(sweep: str, found: Sequence[Point]) -> str:

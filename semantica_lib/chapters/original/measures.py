@@ -14,15 +14,17 @@ import numpy as np
 import torch
 from scipy import stats
 
-from semantica_lib.analysis.distances import Trials, end_of
+from semantica_lib.analysis.distances import Pair, Table, Trials, control_pairs, end_of, tie_of
 from semantica_lib.analysis.theory import Prediction, decay_factor
 from semantica_lib.datasets.xor import SPLITS, XorTask
 from semantica_lib.errors import RequestError
+from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import settings
 from semantica_lib.store.results import Result
 from semantica_lib.trainers import schedule
 
 PROTOCOLS = {"as published": "train", "held out": "validation"}  # and the split each measures on
+MAIN, OWN_SEED = "transformer-small", 42  # of the run of that code itself
 # The dashed accuracy lines of the paper's experiments, as its public code draws them.
 DRAWN = {
     "transformer-small": 0.7,
@@ -97,6 +99,18 @@ def accepted(dst: Sequence[float]) -> bool:
     except RequestError:
         return False
     return True
+
+
+def own_ratio(task: XorTask, tied: bool, table: Table, pair: Pair, period: int) -> float:
+    """A pair's distance over the median control pair's in the public code's own stored run.
+
+    Of the main experiment, seed 42; means over the last period.
+    """
+    run = np.load(ROOT / f"tests/reference/original-{MAIN}-{tie_of(tied)}-seed{OWN_SEED}.npz")
+    place = {(a, b): index for index, (a, b) in enumerate(run["pairs"].tolist())}
+    distance = run[f"{table}_distance"][run["steps"] > run["steps"][-1] - period]
+    control = np.median(distance[:, [place[one] for one in control_pairs(task)]], 1)
+    return float(distance[:, place[pair]].mean() / control.mean())
 
 
 def turns(result: Result) -> tuple[int, int] | None:

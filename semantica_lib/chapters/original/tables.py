@@ -10,11 +10,11 @@ import pandas as pd
 
 from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import tie_of
-from semantica_lib.analysis.distances import synonym_pairs
+from semantica_lib.analysis.distances import Trials, end_of, synonym_pairs
 from semantica_lib.analysis.exploratory import HELD_OUT_MARGIN
 from semantica_lib.analysis.markdown import NONE, number, table_of
 from semantica_lib.analysis.statistics import geometric_interval
-from semantica_lib.analysis.sweep_points import Point
+from semantica_lib.analysis.sweep_points import PLACES, Point, name_of
 from semantica_lib.analysis.theory import paper_predictions
 from semantica_lib.chapters.original import measures
 from semantica_lib.chapters.original.measures import PROTOCOLS
@@ -49,6 +49,33 @@ def endings(found: Sequence[Result]) -> str:
             rows.append(about | told | {head: markdown.mean(end) for head, end in ends.items()})
         best = {head: number(ceiling(split)[0]) for head, split in splits.items()}
         rows.append(about | {"trials": "*ceiling*"} | best)
+    return table_of(rows)
+
+
+def own_runs(found: Sequence[Result]) -> str:
+    """Where pairs of the main experiment end in the public code's own run, beside those here.
+
+    As shares of the median control pair's distance, means over the last period.
+    """
+    rows = []
+    for result in (one for one in found if one.settings.experiment == measures.MAIN):
+        task, end, seed = xor_task(result.settings), end_of(result), measures.OWN_SEED
+        for tied, table in PLACES:
+            trials = Trials.of(result, tied, end)
+            for pair in synonym_pairs(task):
+                ends = trials.ratio(table, pair[:2])[0]
+                period = result.settings.period
+                theirs = measures.own_ratio(task, tied, table, pair[:2], period)
+                same = ends[trials.seeds == seed]
+                rows.append(
+                    {
+                        "table": name_of((tied, table)),
+                        "pair": f"{pair.first} and {pair.second}",
+                        f"public code, seed {seed}": number(theirs),
+                        f"here, seed {seed}": number(same[0]) if len(same) else NONE,
+                        f"here, {len(ends)} seeds": markdown.geometric(ends),
+                    }
+                )
     return table_of(rows)
 
 

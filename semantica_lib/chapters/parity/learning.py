@@ -7,16 +7,26 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from scipy import stats
 
 from semantica_lib.analysis.claims import BOTH, STRONG, Measured, exploratory, more_learn, tie_of
 from semantica_lib.analysis.distances import synonym_pairs
-from semantica_lib.analysis.markdown import NONE, counted, geometric, markdown_table, number, share
-from semantica_lib.analysis.statistics import Claim, finite
+from semantica_lib.analysis.markdown import (
+    NONE,
+    counted,
+    geometric,
+    markdown_table,
+    number,
+    share,
+    with_interval,
+)
+from semantica_lib.analysis.statistics import Claim, Interval, finite
 from semantica_lib.analysis.sweep_points import PLACES, Place, Point, name_of, pairs_of
 from semantica_lib.figures import style
 from semantica_lib.store.results import Result
 
 PERMUTATIONS = 10_000
+NOTHING = 0.05  # of the masked bit: a trial that knows less has learned frequencies only
 LOOKS = {  # whether a trial learns: how it is drawn
     True: {"fillstyle": "full", "color": style.BLUE},
     False: {"fillstyle": "none", "color": style.GREY},
@@ -136,6 +146,38 @@ def shares(rows: Sequence[Row]) -> str:
     return markdown_table(["result", "tie", "learn", "share"], lines)
 
 
+def part_way(named: Named) -> str:
+    """What trials that do not learn know of the masked bit: 0 knows frequencies only, 1 all."""
+    lines = []
+    for label, result in named:
+        for tied, known in known_shares(result).items():
+            if len(known):
+                ends = "{:.2f} to {:.2f}".format(*(np.quantile(known, [0, 1]).round(2) + 0.0))
+                nothing = counted(known < NOTHING)
+                lines.append([label, tie_of(tied), str(len(known)), nothing, ends])
+    heads = ["result", "tie", "do not learn", f"know nothing (under {NOTHING:g})", "share known"]
+    return markdown_table(heads, lines or [[NONE] * len(heads)])
+
+
+def known_shares(result: Result) -> dict[bool, np.ndarray]:
+    """Of trials that do not learn, ``1 - (loss - least) / log 2`` on the training strings."""
+    measured, found = Measured(result), {}
+    least = measured.task.ceiling("train")[1]
+    for tied, learned in measured.learned.items():
+        loss = measured.trials[tied].measured("train", "loss").reindex(learned.index)
+        found[tied] = finite((1 - (loss - least) / np.log(2))[~learned.astype(bool)].to_numpy())
+    return found
+
+
+def farther(learn: np.ndarray, others: np.ndarray) -> Interval:
+    """Geometric mean of the others' over that of those who learn; Welch's t of the logs, 95%."""
+    logs = np.log(others), np.log(learn)
+    found = stats.ttest_ind(*logs, equal_var=False)
+    ends = found.confidence_interval()
+    middle = logs[0].mean() - logs[1].mean()
+    return Interval(*np.exp([middle, ends.low, ends.high]).tolist(), found.pvalue)
+
+
 def by_learning(named: Named) -> str:
     """How near pairs end in trials that learn and in those that do not, where there are both."""
     lines = []
@@ -144,8 +186,10 @@ def by_learning(named: Named) -> str:
             if all(map(len, either)):
                 middles = [geometric(v) if len(v) > 1 else number(v[0]) for v in either]
                 cells = [f"{middle} ({len(v)})" for middle, v in zip(middles, either, strict=True)]
-                lines.append([label, name_of(place), f"{a} and {b}", *cells])
-    heads = ["result", "table", "pair", "learn", "do not"]
+                some = min(map(len, either)) > 1 and min(np.ptp(v) for v in either) > 0
+                over = with_interval(farther(*either)) if some else NONE
+                lines.append([label, name_of(place), f"{a} and {b}", *cells, over])
+    heads = ["result", "table", "pair", "learn", "do not", "do not, over learn"]
     return markdown_table(heads, lines or [[NONE] * len(heads)])
 
 

@@ -75,8 +75,8 @@ def relations(data: Expectation, ordered: bool = False) -> dict[Pair, Relation]:
 def confused(data: Expectation, replaced: Mapping[int, int]) -> float:
     """What a reader loses by taking some symbols for others, if it does not see their order.
 
-    Contexts that become equal are compared: the largest difference of their conditional
-    probabilities ``p(y | c)``. At 0 the reader can still predict as well as before.
+    Contexts that become equal are compared: the largest difference of their ``p(y | c)``. At 0
+    the reader can still predict as well as before.
 
     Args:
         replaced: symbol -> the one it is taken for.
@@ -137,6 +137,55 @@ def parted(
     return deviation(*(gradient[:, s] / (often[s] if per_occurrence else 1) for s in pair))
 
 
+def probed(data: Expectation, symbol: int, probe: int) -> Expectation:
+    """Every occurrence of a symbol, with the probe (a synonym of probability 0) read in its place.
+
+    Their loss, as a function of the probe's row, is the ``l`` of Proposition 1.
+    """
+    place, case = (data.tokens[0] == symbol).nonzero(as_tuple=True)
+    tokens, joint = data.tokens[0][:, case], data.joint[:, case]
+    tokens[place, torch.arange(len(case))] = probe
+    return Expectation(tokens[None], joint / joint.sum())
+
+
+def slope(stack: Stack, flat: Tensor, symbol: int, probe: int, rows: Tensor) -> Tensor:
+    """Gradient of ``l`` at these rows ``(trial, feature)``, from the symbol's occurrences alone."""
+    flat = flat.clone()
+    stack.layout.views(flat)[INPUT][:, probe] = rows
+    return gradients(stack, flat, probed(stack.whole, symbol, probe))[0][:, probe]
+
+
+def misread(stack: Stack, pair: Pair, probe: int) -> float:
+    """How far the second's gradient, per occurrence, is from what the first's occurrences say."""
+    flat, (first, second) = stack.initial().flat, pair
+    rows = stack.layout.views(flat)[INPUT][:, second]
+    own = gradients(stack, flat, stack.whole)[0][:, second] / frequency(stack.whole)[second]
+    return deviation(slope(stack, flat, first, probe, rows), own)
+
+
+def unseen(
+    kind: type[torch.optim.Optimizer], hidden: Tensor, joint: Tensor, along: Tensor, **own: float
+) -> Tensor:
+    """What of output rows trained under a fixed encoder is left along a direction, ``(symbol,)``.
+
+    A share of the start's, after ``CLOCK_STEPS`` on the exact loss.
+
+    Args:
+        kind: PyTorch's optimizer; ``own`` are its ``lr`` and ``weight_decay``.
+        hidden: ``(case, feature)``; joint: ``(symbol, case)``.
+        along: the direction ``(feature,)``, in which no hidden vector has a part.
+    """
+    start = torch.linspace(0.1, 1, len(joint) * hidden.shape[1], dtype=hidden.dtype)
+    start = start.reshape(len(joint), -1)
+    rows = torch.nn.Parameter(start.clone())
+    optimizer = kind([rows], **own)
+    for _ in range(CLOCK_STEPS):
+        optimizer.zero_grad()
+        (-(joint * (rows @ hidden.T).log_softmax(0)).sum()).backward()
+        optimizer.step()
+    return (rows.detach() @ along) / (start @ along)
+
+
 def off_the_clock(
     kind: type[torch.optim.Optimizer], clock: float, size: float, shared: bool, **own: float
 ) -> float:
@@ -173,29 +222,30 @@ def averaging(stack: Stack, flat: Tensor, data: Expectation, pair: Pair) -> tupl
     return stack.loss(before, data) - stack.loss(after, data), closed
 
 
-def least_rows(hidden: Tensor, joint: Tensor, decay: float) -> Tensor:
+def least_rows(hidden: Tensor, joint: Tensor, decay: float | Tensor) -> Tensor:
     """The output rows ``(symbol, feature)`` of least cross-entropy plus ``decay / 2 * ||O||^2``.
 
-    The problem is convex, with decay strictly so: the minimum is one, and Newton's steps, each
-    halved until the loss no longer rises, reach it.
+    The problem is convex, with decay strictly so: Newton's steps, each halved until the loss no
+    longer rises, reach its one minimum.
 
     Args:
         hidden: ``(case, feature)``, what a fixed encoder makes of each context, float64.
         joint: ``(symbol, case)``. Where a symbol's probability is 0, no minimum exists at decay 0.
+        decay: also ``(symbol, feature)``. A feature of 1 everywhere without decay is a bias.
     """
     rows, weight = hidden.new_zeros(len(joint), hidden.shape[1]), joint.sum(0)
-    identity = torch.eye(rows.numel(), dtype=hidden.dtype)
+    penalty = torch.diag((torch.zeros_like(rows) + decay).flatten())
 
     def loss(rows: Tensor) -> Tensor:
         fit = -(joint * (rows @ hidden.T).log_softmax(0)).sum()
-        return fit + decay / 2 * rows.square().sum()
+        return fit + (decay * rows.square()).sum() / 2
 
     for _ in range(100):
         q = (rows @ hidden.T).softmax(0)
         slope = (weight * q - joint) @ hidden + decay * rows
         spread = weight * (torch.diag_embed(q.T).permute(1, 2, 0) - q[:, None] * q)
         curvature = torch.einsum("stc,cf,cg->sftg", spread, hidden, hidden)
-        curvature = curvature.reshape(identity.shape) + decay * identity
+        curvature = curvature.reshape(penalty.shape) + penalty
         # Without decay a constant added to all logits changes nothing: the shortest step of all.
         step = torch.linalg.lstsq(curvature, slope.reshape(-1, 1), driver="gelsd").solution
         step, size = step.reshape(rows.shape), 1.0
