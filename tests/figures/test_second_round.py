@@ -53,8 +53,8 @@ def test_sentences_say_what_the_rows_say(frame: pd.DataFrame) -> None:
         "reproduced and 2 are undecided, and of this book's 1 claim 1 is not as predicted**, by 20",
         "Untied, the input rows of 0/1 and 2/3 end within 1.25 times the distance that decay alone "
         "leaves (90 and 80 of 100 trials).",
-        "By the loss itself the input rows of 0/1 do not end nearer than decay alone leaves them (20 of"
-        " 100 trials).",
+        "By the loss itself the input rows of 0/1 do not end nearer than decay alone leaves them "
+        "(20 of 100 trials).",
         "Untied, the output rows of 0/1 do not stay apart by the log of their odds (10 of 100",
         "Tied, the rows of 2/3 may or may not (undecided) merge (55 of 100 trials).",
         "Whether tying costs under a tenth of the bit is undecided: 0.150 [0.0500, 0.250].",
