@@ -100,7 +100,7 @@ class Trait(NamedTuple):
 def claims(result: Result) -> tuple[list[Claim], list[Claim]]:
     """The primary claims about a result of the XOR task, and the exploratory ones."""
     measured = Measured(result)
-    known = {tied: _known(measured, tied) for tied in BOTH}
+    known = {tied: share_known(measured, tied) for tied in BOTH}
     gaps = {(one.tied, frozenset(one.pair)): one for one in odds_of([Source("", result)])}
     predictions = paper_predictions(measured.task)
     traits = [trait for p in predictions for trait in _traits(measured, p, gaps)]
@@ -170,7 +170,7 @@ def _means(measured: Measured, trait: Trait) -> Iterator[Claim]:
         yield _fresh(measured, text, "ratio", ratio, p.tied)
 
 
-def _known(measured: Measured, tied: bool) -> pd.Series:
+def share_known(measured: Measured, tied: bool) -> pd.Series:
     """Share of the bit that each trial knows, by seed; -inf if it diverged, nan if absent."""
     trials = measured.trials[tied]
     loss = trials.measured("exact", "loss") - measured.task.ceiling("exact")[1]

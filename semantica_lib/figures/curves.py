@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from semantica_lib.analysis.claims import MERGE_MARGIN, tie_of
+from semantica_lib.analysis.claims import MERGE_MARGIN, Measured, tie_of
 from semantica_lib.analysis.distances import Table, Trials, control_distance, end_of, synonym_pairs
+from semantica_lib.analysis.second_round import HALF, KNOWN_MOST, share_known
 from semantica_lib.analysis.statistics import finite, geometric_interval
 from semantica_lib.analysis.sweep_points import name_of
 from semantica_lib.analysis.theory import Prediction, decay_clock, paper_predictions
@@ -90,6 +91,25 @@ def accuracies(result: Result) -> Figure:
         key("one seed", color=GREY, linewidth=0.7),
         key("attainable ceiling", linestyle="--"),
     )
+    return figure
+
+
+def known(result: Result) -> Figure:
+    """How many trials know at least so much of the bit at the end, tied and untied.
+
+    A diverged trial knows nothing. Dashed: the two cuts at which trials are counted.
+    """
+    figure, ((axes,),) = style.panels(height=2.8)
+    measured = Measured(result)
+    for tied, colour, line in ((False, BLUE, "-"), (True, ORANGE, "--")):
+        shares = np.sort(share_known(measured, tied).dropna().clip(lower=0.0))[::-1]
+        steps = np.arange(1, len(shares) + 1)
+        axes.step(shares, steps, where="post", color=colour, linestyle=line, label=tie_of(tied))
+    for cut in (HALF, KNOWN_MOST):
+        axes.axvline(cut, **style.MARGIN_LINE)
+    axes.set_xlabel("share of the bit that is known, at least")
+    axes.set_ylabel("trials")
+    axes.legend()
     return figure
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from semantica_lib.analysis.verdicts import primary_rows, verdicts
+from semantica_lib.figures import curves
 from semantica_lib.figures import second_round as told
 from semantica_lib.settings.catalogue import find, first_of, second_rounds
 from semantica_lib.store import results
@@ -102,3 +103,13 @@ def test_what_has_no_result_is_to_come(published: None) -> None:
 def test_a_row_without_values_has_a_colour_only(frame: pd.DataFrame) -> None:
     empty = frame.assign(estimate=np.nan, verdict="undecided").iloc[0]
     assert told.short(empty) == told.OPEN
+
+
+@pytest.mark.parametrize("name", PUBLISHED[:1])
+def test_the_staircase_counts_who_knows_half_of_the_bit(name: str) -> None:
+    result = results.load_of(results.PUBLISHED, find(name))
+    rows = verdicts(result).set_index("claim").estimate
+    for line in curves.known(result).axes[0].lines[:2]:
+        count = (np.asarray(line.get_xdata()) > 0.5).sum()
+        tie = line.get_label()
+        assert count / 100 == rows[f"exploratory: share of the bit that is known, {tie}, over 0.50"]
