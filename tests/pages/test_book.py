@@ -48,7 +48,7 @@ def test_bare_papermill_trains_and_shows(tmp_path):
     assert result.steps.tolist() == [0, 10, 20, 30]
     assert result.settings.weight_decay == 0
     outputs = [o for cell in nbformat.read(target, 4).cells for o in cell.get("outputs", [])]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 6
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 7
     assert not any(o.output_type == "stream" and "Warning" in o.text for o in outputs)
 
 
