@@ -85,11 +85,8 @@ def _tried(path: Path) -> Path:
         raise OSError("a compiler's command takes no space, quote or backslash in a name")
     with suppress(FileExistsError):  # a file: writing in it fails with a better reason
         path.mkdir(0o700, parents=True, exist_ok=True)
-    about = path.stat()
-    if about.st_uid != os.geteuid():
-        raise PermissionError("it belongs to another user")
-    if about.st_mode & 0o022:
-        raise PermissionError(f"others can write there: chmod go-w {path}")
+    if why := not_own(path):
+        raise PermissionError(why)
     disk = os.statvfs(path)
     if disk.f_flag & getattr(os, "ST_NOEXEC", 0):
         raise PermissionError("it is mounted noexec")
@@ -98,6 +95,14 @@ def _tried(path: Path) -> Path:
     with NamedTemporaryFile(dir=path) as file:
         file.write(TRIAL)
     return path
+
+
+def not_own(path: Path) -> str:
+    """Why others could have put what is there; empty if they could not."""
+    about = path.stat()
+    if about.st_uid != os.geteuid():
+        return "it belongs to another user"
+    return f"others can write there: chmod go-w {path}" if about.st_mode & 0o022 else ""
 
 
 def keep_compiled() -> str:

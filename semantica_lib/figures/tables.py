@@ -144,7 +144,7 @@ def stored(names: Sequence[str] | None = None) -> list[Result]:
         names: of the experiments; else those on the XOR task.
     """
     found = (sources(find(name)) for name in names or named())
-    return [max(of, key=lambda one: (one.complete, len(one.seed))) for of in found if of]
+    return [results.fullest(of) for of in found if of]
 
 
 def all_rows(found: Iterable[Result]) -> pd.DataFrame:

@@ -61,7 +61,7 @@ def trained_main() -> str:
     """
     try:
         compiler()
-        changes = [("seeds", [*range(42, 47), *range(62, 157)])]  # others are for later rounds
+        changes = [("seeds", [*range(42, 47), *range(62, 157)])]  # the paper's, and new ones
     except NotBuilt as error:
         changes = []
         print(f"training the paper's five seeds, not a hundred: {error}", file=sys.stderr)

@@ -23,12 +23,8 @@ UNSURE = {False: "", True: " with uncommitted changes", None: ", not checked by 
 LIBRARY = "semantica_lib"
 # What makes a result: the library, settings and the lock. Notebooks and pages only show it.
 MAKING = LIBRARY, "notebooks/experiments", "notebooks/sweeps", "constraints.txt", "pyproject.toml"
-KINDS = {
-    *all_suffixes(),
-    ".cpp",
-    ".h",
-    ".yaml",
-}  # of new files that would be read, if they lay there
+CODE = {".cpp", ".h", ".py"}
+KINDS = {*all_suffixes(), *CODE, ".yaml"}  # of new files that would be read, if they lay there
 
 
 class _Unknown(Exception):
@@ -163,7 +159,7 @@ def _sources() -> str:
     digest = hashlib.sha256()
     base = ROOT / LIBRARY
     for source in SOURCES:
-        for file in sorted(_files(base / source, {".cpp", ".h", ".py"})):
+        for file in sorted(_files(base / source, CODE)):
             digest.update(file.relative_to(base).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 

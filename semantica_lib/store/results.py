@@ -180,8 +180,13 @@ def best(own: AnySettings) -> Result | None:
     """
     mine, published = load_of(here(), own), load_of(PUBLISHED, own)
     if mine and published and mine.manifest["steps_done"] == published.manifest["steps_done"]:
-        return max(mine, published, key=lambda result: len(result.seed))
+        return fullest((mine, published))
     return mine or published
+
+
+def fullest(found: Iterable[Result]) -> Result:
+    """Of several results the complete one, then that of more trials, then the first."""
+    return max(found, key=lambda one: (one.complete, len(one.seed)))
 
 
 def read_files(result: Result, names: Iterable[str]) -> dict[str, bytes]:

@@ -5,14 +5,13 @@ import hashlib
 import os
 import platform
 import shutil
-import stat
 import subprocess
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from semantica_lib.files import COMPILED, NOWHERE, keep_compiled
+from semantica_lib.files import COMPILED, NOWHERE, keep_compiled, not_own
 from semantica_lib.trainers.compiling import Compiling
 
 SOURCES = Path(__file__).with_name("native")
@@ -44,7 +43,7 @@ def library(source: str, shape: Mapping[str, int], flags: Sequence[str] = HERE) 
     key = hashlib.sha256(repr((source, asked, sources, _processor())).encode()).hexdigest()[:16]
     name = f"{Path(source).stem}-{key}.so"
     kept = _folder()
-    if kept and (kept / name).exists() and _own(kept / name):
+    if kept and (kept / name).exists() and not not_own(kept / name):
         return ctypes.CDLL(str(kept / name))
     with tempfile.TemporaryDirectory(dir=kept) as aside:  # only this user can write there
         built = Path(aside) / name
@@ -77,13 +76,7 @@ def _folder() -> Path | None:
         return None
     folder = Path(os.environ[COMPILED], "kernels")
     folder.mkdir(0o700, exist_ok=True)
-    return folder if _own(folder) else None
-
-
-def _own(path: Path) -> bool:
-    """Whether it is this user's, and nobody else can write it."""
-    about = path.stat()
-    return about.st_uid == os.geteuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return None if not_own(folder) else folder
 
 
 def _processor() -> str:

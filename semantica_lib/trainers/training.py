@@ -50,8 +50,8 @@ def train(
         # where all trials have diverged there is nothing left to do but to count
         state = chosen.advance(state, count) if going else replace(state, step=state.step + count)
         step += count
-        record(stack, state, step, steps, history)
-        if count == due:  # else nothing was recorded
+        if count == due:
+            record(stack, state, step, steps, history)
             going = bool((state.stopped == NEVER).any())
         if report.stops(step):
             break

@@ -8,6 +8,7 @@ import ctypes
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from test_stacked import assert_same_parameters, parameters, uncompiled
 from torch import Tensor
 
 from semantica_lib.settings.catalogue import find, settings
+from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers import building, engines
 from semantica_lib.trainers.building import HERE, SOURCES, NotBuilt, library
 from semantica_lib.trainers.compiling import Uncompiled
@@ -73,22 +75,19 @@ def assert_same(stack: Stack, ours: State, theirs: State, tolerance: float) -> N
         assert_same_parameters(one, {n: v.to(ours.flat.dtype) for n, v in other.items()}, tolerance)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_hundred_steps_are_those_of_the_definition(case: str) -> None:
-    stack = made(*CASES[case])
-    assert serves(stack)
-    state, losses = Kernel(stack, QUICK).advance(stack.initial(), 100)
-    expected = uncompiled(stack)
-    assert_same(stack, state, expected.state, 1e-9)
+def assert_definition(stack: Stack, steps: int, tolerance: float) -> None:
+    """In double precision: after so many steps the parameters, and the losses before the last."""
+    state, losses = Kernel(stack, QUICK).advance(stack.initial(), steps)
+    expected = uncompiled(stack, steps)
+    assert_same(stack, state, expected.state, tolerance)
     torch.testing.assert_close(losses, expected.losses[-1], rtol=0, atol=1e-9)
-    assert state.step == 100 and torch.equal(state.seeds, stack.seeds)
+    assert state.step == steps and torch.equal(state.seeds, stack.seeds)
 
 
-@pytest.mark.parametrize("expectation", ["sampled", "exact"])
-def test_the_gradient_is_that_of_the_definition(expectation: str) -> None:
+def assert_gradient(values: dict[str, Any]) -> None:
     """One step of SGD without decay at a rate of 1 takes away the gradient."""
     plain = {"optimizer": "sgd", "schedule": "none", "learning_rate": 1.0, "weight_decay": 0.0}
-    stack = made({**plain, "expectation": expectation}, False)
+    stack = made({**plain, **values}, False)
     state = stack.initial()
 
     def total(flat: Tensor) -> Tensor:
@@ -97,6 +96,80 @@ def test_the_gradient_is_that_of_the_definition(expectation: str) -> None:
     after, _ = Kernel(stack, QUICK).advance(state, 1)
     gradient = torch.func.grad(total)(state.flat)
     torch.testing.assert_close(state.flat - after.flat, gradient, rtol=0, atol=1e-9)
+
+
+def assert_same_bits(own: Settings, count: int, some: Sequence[int]) -> None:
+    """Of some trials, alone and among so many, in one call and in several."""
+    many = Stack(own, range(count), False)
+    whole, losses = Kernel(many).advance(many.initial(), 60)
+    for trial in some:
+        alone = Stack(own, [trial], False)
+        kernel, state = Kernel(alone), alone.initial()
+        for steps in (1, 19, 40):
+            state, loss = kernel.advance(state, steps)
+        for name in ("flat", "first", "second"):
+            assert torch.equal(getattr(state, name)[0], getattr(whole, name)[trial]), name
+        assert loss[0] == losses[trial]
+
+
+def assert_state_untouched(stack: Stack) -> None:
+    state = stack.initial()
+    before = state.flat.clone()
+    Kernel(stack).advance(state, 5)
+    assert torch.equal(state.flat, before) and state.step == 0
+
+
+OTHERS = pytest.mark.parametrize(
+    "flags", [("-march=x86-64-v3",), ("-march=x86-64", "-DLANES=4")], ids=["AVX2", "any"]
+)
+
+
+def assert_other_instructions(values: dict[str, Any], flags: tuple[str, ...]) -> None:
+    if flags[0].endswith("v3") and "avx2" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this processor has no AVX2")
+    stack = made(values, None, torch.float32)
+    kernel = Kernel(stack, flags)
+    assert kernel.name == "kernel, " + ("AVX2" if "v3" in flags[0] else "no special instructions")
+    state, _ = kernel.advance(stack.initial(), 100)
+    assert_same(stack, state, uncompiled(made(values, None)).state, 1e-5)
+
+
+def assert_general_path(values: dict[str, Any]) -> None:
+    stack = Stack(settings(values), [42], False)
+    assert not serves(stack)
+    assert engines.engine(stack, EAGER_BELOW).name == engines.GENERAL
+
+
+def drawn(data: st.DataObject, zeros: int, ones: int, values: dict[str, Any]) -> Stack:
+    """Two trials of any distributions and training, beside what else is drawn; in double."""
+
+    def dst(most: int) -> Any:
+        sizes = st.lists(st.integers(0, 5), min_size=1, max_size=most).filter(any)
+        return sizes.map(lambda parts: [part / sum(parts) for part in parts])
+
+    optimizer = data.draw(st.sampled_from(["adamw", "adam", "sgd"]))
+    own = settings(
+        {
+            "zero_dst": data.draw(dst(zeros)), "one_dst": data.draw(dst(ones)),
+            "optimizer": optimizer, "learning_rate": data.draw(st.sampled_from([1e-4, 1e-2])),
+            "schedule": data.draw(st.sampled_from(["cosine", "constant", "none"])),
+        }
+        | ({"eps": 1e-6} if optimizer != "sgd" else {})
+        | {name: data.draw(strategy) for name, strategy in values.items()}
+    )  # fmt: skip
+    return Stack(own, [1, 2**32 - 1], data.draw(st.sampled_from([True, False])), dtype=REAL)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_hundred_steps_are_those_of_the_definition(case: str) -> None:
+    stack = made(*CASES[case])
+    assert serves(stack)
+    assert_definition(stack, 100, 1e-9)
+
+
+@pytest.mark.parametrize("expectation", ["sampled", "exact"])
+def test_the_gradient_is_that_of_the_definition(expectation: str) -> None:
+    assert_gradient({"expectation": expectation})
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -138,16 +211,7 @@ def test_draws_are_those_of_the_task_bit_for_bit(values: dict[str, Any]) -> None
 
 
 def test_a_trial_has_the_same_bits_alone_and_among_many_and_in_any_calls() -> None:
-    many = Stack(MAIN, range(40), False)
-    whole, losses = Kernel(many).advance(many.initial(), 60)
-    for trial in (0, 17, 39):
-        alone = Stack(MAIN, [trial], False)
-        kernel, state = Kernel(alone), alone.initial()
-        for count in (1, 19, 40):
-            state, loss = kernel.advance(state, count)
-        for name in ("flat", "first", "second"):
-            assert torch.equal(getattr(state, name)[0], getattr(whole, name)[trial]), name
-        assert loss[0] == losses[trial]
+    assert_same_bits(MAIN, 40, [0, 17, 39])
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -170,24 +234,12 @@ def test_a_trial_that_diverges_stops_where_the_definition_stops_it(optimizer: st
 
 
 def test_it_leaves_the_state_it_began_with_as_it_is() -> None:
-    stack = Stack(MAIN, range(3), True)
-    state = stack.initial()
-    before = state.flat.clone()
-    Kernel(stack).advance(state, 5)
-    assert torch.equal(state.flat, before) and state.step == 0
+    assert_state_untouched(Stack(MAIN, range(3), True))
 
 
-@pytest.mark.parametrize(
-    "flags", [("-march=x86-64-v3",), ("-march=x86-64", "-DLANES=4")], ids=["AVX2", "any"]
-)
+@OTHERS
 def test_other_instructions_compute_the_same(flags: tuple[str, ...]) -> None:
-    if flags[0].endswith("v3") and "avx2" not in Path("/proc/cpuinfo").read_text():
-        pytest.skip("this processor has no AVX2")
-    stack = made({}, None, torch.float32)
-    kernel = Kernel(stack, flags)
-    assert kernel.name == "kernel, " + ("AVX2" if "v3" in flags[0] else "no special instructions")
-    state, _ = kernel.advance(stack.initial(), 100)
-    assert_same(stack, state, uncompiled(made({}, None)).state, 1e-5)
+    assert_other_instructions({}, flags)
 
 
 @pytest.mark.parametrize("values", [
@@ -197,36 +249,17 @@ def test_other_instructions_compute_the_same(flags: tuple[str, ...]) -> None:
     {"zero_dst": [1 - 2**-32, 2**-32]},
 ])  # fmt: skip
 def test_what_it_has_no_shape_for_trains_by_the_general_path(values: dict[str, Any]) -> None:
-    stack = Stack(settings(values), [42], False)
-    assert not serves(stack)
-    assert engines.engine(stack, EAGER_BELOW).name == engines.GENERAL
+    assert_general_path(values)
 
 
 @examples(max_examples=5)
 @given(st.data())
 def test_any_shape_and_settings_that_it_serves(data: st.DataObject) -> None:
-    def dst(most: int) -> Any:
-        sizes = st.lists(st.integers(0, 5), min_size=1, max_size=most).filter(any)
-        return sizes.map(lambda parts: [part / sum(parts) for part in parts])
-
-    optimizer = data.draw(st.sampled_from(["adamw", "adam", "sgd"]))
-    own = settings(
-        {
-            "bits": data.draw(st.integers(2, 8)), "zero_dst": data.draw(dst(4)),
-            "one_dst": data.draw(dst(3)), "embedding_size": data.draw(st.integers(1, 7)),
-            "feedforward_size": data.draw(st.integers(1, 7)), "optimizer": optimizer,
-            "activation": data.draw(st.sampled_from(["gelu", "relu"])),
-            "expectation": data.draw(st.sampled_from(["sampled", "exact"])),
-            "learning_rate": data.draw(st.sampled_from([1e-4, 1e-2])),
-            "schedule": data.draw(st.sampled_from(["cosine", "constant", "none"])),
-        }
-        | ({"eps": 1e-6} if optimizer != "sgd" else {})
-    )  # fmt: skip
-    stack = Stack(own, [1, 2**32 - 1], data.draw(st.sampled_from([True, False])), dtype=REAL)
-    state, losses = Kernel(stack, QUICK).advance(stack.initial(), 20)
-    expected = uncompiled(stack, 20)
-    assert_same(stack, state, expected.state, 1e-7)
-    torch.testing.assert_close(losses, expected.losses[-1], rtol=0, atol=1e-9)
+    sizes = st.integers(1, 7)
+    shapes = {"bits": st.integers(2, 8), "embedding_size": sizes, "feedforward_size": sizes}
+    shapes |= {"activation": st.sampled_from(["gelu", "relu"])}
+    shapes |= {"expectation": st.sampled_from(["sampled", "exact"])}
+    assert_definition(drawn(data, 4, 3, shapes), 20, 1e-7)
 
 
 def test_without_a_compiler_the_general_path_trains(monkeypatch: pytest.MonkeyPatch) -> None:

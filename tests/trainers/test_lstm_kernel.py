@@ -4,7 +4,6 @@ import ctypes
 import shutil
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +11,26 @@ import torch
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from test_kernel import QUICK, REAL, assert_same, made
+from test_kernel import (
+    OTHERS,
+    QUICK,
+    REAL,
+    assert_definition,
+    assert_general_path,
+    assert_gradient,
+    assert_other_instructions,
+    assert_same,
+    assert_same_bits,
+    assert_state_untouched,
+    drawn,
+    made,
+)
 from test_stacked import uncompiled
-from torch import Tensor
 
 from semantica_lib.settings.catalogue import find, settings
-from semantica_lib.trainers import building, engines
+from semantica_lib.trainers import building
 from semantica_lib.trainers.kernel import Kernel, serves
-from semantica_lib.trainers.stacked import EAGER_BELOW, NEVER, Stack
+from semantica_lib.trainers.stacked import NEVER, Stack
 
 pytestmark = pytest.mark.skipif(
     not any(map(shutil.which, building.COMPILERS)), reason="no C++ compiler"
@@ -45,26 +56,12 @@ def test_a_hundred_steps_are_those_of_the_definition(case: str) -> None:
     values, ties = CASES[case]
     stack = made({**LSTM, **values}, ties)
     assert serves(stack)
-    state, losses = Kernel(stack, QUICK).advance(stack.initial(), 100)
-    expected = uncompiled(stack)
-    assert_same(stack, state, expected.state, 1e-9)
-    torch.testing.assert_close(losses, expected.losses[-1], rtol=0, atol=1e-9)
-    assert state.step == 100 and torch.equal(state.seeds, stack.seeds)
+    assert_definition(stack, 100, 1e-9)
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_the_gradient_is_that_of_the_definition(bidirectional: bool) -> None:
-    """One step of SGD without decay at a rate of 1 takes away the gradient."""
-    plain = {"optimizer": "sgd", "schedule": "none", "learning_rate": 1.0, "weight_decay": 0.0}
-    stack = made({**LSTM, **plain, "bidirectional": bidirectional}, False)
-    state = stack.initial()
-
-    def total(flat: Tensor) -> Tensor:
-        return stack.loss(stack.layout.views(flat), stack.batch(state, stack.traits)).sum()
-
-    after, _ = Kernel(stack, QUICK).advance(state, 1)
-    gradient = torch.func.grad(total)(state.flat)
-    torch.testing.assert_close(state.flat - after.flat, gradient, rtol=0, atol=1e-9)
+    assert_gradient({**LSTM, "bidirectional": bidirectional})
 
 
 @pytest.mark.parametrize(("name", "steps"), [("lstm-small", 100), ("lstm-medium", 10)])
@@ -95,25 +92,11 @@ def test_draws_are_those_of_the_task_bit_for_bit(values: dict[str, Any]) -> None
 
 
 def test_a_trial_has_the_same_bits_alone_and_among_many_and_in_any_calls() -> None:
-    own = settings({**LSTM, "schedule_period": 60})
-    many = Stack(own, range(5), False)
-    whole, losses = Kernel(many).advance(many.initial(), 60)
-    for trial in (0, 4):
-        alone = Stack(own, [trial], False)
-        kernel, state = Kernel(alone), alone.initial()
-        for count in (1, 19, 40):
-            state, loss = kernel.advance(state, count)
-        for name in ("flat", "first", "second"):
-            assert torch.equal(getattr(state, name)[0], getattr(whole, name)[trial]), name
-        assert loss[0] == losses[trial]
+    assert_same_bits(settings({**LSTM, "schedule_period": 60}), 5, [0, 4])
 
 
 def test_it_leaves_the_state_it_began_with_as_it_is() -> None:
-    stack = made(LSTM, None, torch.float32)
-    state = stack.initial()
-    before = state.flat.clone()
-    Kernel(stack).advance(state, 5)
-    assert torch.equal(state.flat, before) and state.step == 0
+    assert_state_untouched(made(LSTM, None, torch.float32))
 
 
 def test_a_trial_that_becomes_infinite_stops_before_and_the_others_go_on() -> None:
@@ -131,17 +114,9 @@ def test_a_trial_that_becomes_infinite_stops_before_and_the_others_go_on() -> No
     assert (state.stopped < NEVER).tolist() == [False, True, False]
 
 
-@pytest.mark.parametrize(
-    "flags", [("-march=x86-64-v3",), ("-march=x86-64", "-DLANES=4")], ids=["AVX2", "any"]
-)
+@OTHERS
 def test_other_instructions_compute_the_same(flags: tuple[str, ...]) -> None:
-    if flags[0].endswith("v3") and "avx2" not in Path("/proc/cpuinfo").read_text():
-        pytest.skip("this processor has no AVX2")
-    stack = made(LSTM, None, torch.float32)
-    kernel = Kernel(stack, flags)
-    assert kernel.name == "kernel, " + ("AVX2" if "v3" in flags[0] else "no special instructions")
-    state, _ = kernel.advance(stack.initial(), 100)
-    assert_same(stack, state, uncompiled(made(LSTM, None)).state, 1e-5)
+    assert_other_instructions(LSTM, flags)
 
 
 @pytest.mark.parametrize("values", [
@@ -150,9 +125,7 @@ def test_other_instructions_compute_the_same(flags: tuple[str, ...]) -> None:
     {"zero_dst": [1 - 2**-32, 2**-32]},
 ])  # fmt: skip
 def test_what_it_has_no_shape_for_trains_by_the_general_path(values: dict[str, Any]) -> None:
-    stack = Stack(settings({**LSTM, **values}), [42], False)
-    assert not serves(stack)
-    assert engines.engine(stack, EAGER_BELOW).name == engines.GENERAL
+    assert_general_path({**LSTM, **values})
 
 
 def test_a_call_takes_about_a_second_at_most() -> None:
@@ -167,25 +140,7 @@ def test_a_call_takes_about_a_second_at_most() -> None:
 @examples(max_examples=3)
 @given(st.data())
 def test_any_shape_and_settings_that_it_serves(data: st.DataObject) -> None:
-    def dst(most: int) -> Any:
-        sizes = st.lists(st.integers(0, 5), min_size=1, max_size=most).filter(any)
-        return sizes.map(lambda parts: [part / sum(parts) for part in parts])
-
-    optimizer = data.draw(st.sampled_from(["adamw", "adam", "sgd"]))
-    own = settings(
-        {
-            "architecture": "lstm", "bits": data.draw(st.integers(2, 6)),
-            "zero_dst": data.draw(dst(3)), "one_dst": data.draw(dst(2)),
-            "embedding_size": data.draw(st.integers(1, 9)),
-            "hidden_size": data.draw(st.sampled_from([4, 8, 12, 20])),
-            "layers": data.draw(st.integers(1, 3)), "bidirectional": data.draw(st.booleans()),
-            "optimizer": optimizer, "learning_rate": data.draw(st.sampled_from([1e-4, 1e-2])),
-            "schedule": data.draw(st.sampled_from(["cosine", "constant", "none"])),
-        }
-        | ({"eps": 1e-6} if optimizer != "sgd" else {})
-    )  # fmt: skip
-    stack = Stack(own, [1, 2**32 - 1], data.draw(st.sampled_from([True, False])), dtype=REAL)
-    state, losses = Kernel(stack, QUICK).advance(stack.initial(), 10)
-    expected = uncompiled(stack, 10)
-    assert_same(stack, state, expected.state, 1e-7)
-    torch.testing.assert_close(losses, expected.losses[-1], rtol=0, atol=1e-9)
+    shapes = {"architecture": st.just("lstm"), "bits": st.integers(2, 6)}
+    shapes |= {"embedding_size": st.integers(1, 9), "hidden_size": st.sampled_from([4, 8, 12, 20])}
+    shapes |= {"layers": st.integers(1, 3), "bidirectional": st.booleans()}
+    assert_definition(drawn(data, 3, 2, shapes), 10, 1e-7)

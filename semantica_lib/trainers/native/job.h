@@ -27,13 +27,6 @@ struct Job {  // what a call is to do; arrays are row by row
   Real beta1, beta2, eps;
 };
 
-// Where number i of a trial's buffer lies in a kernel's own order, in which the output table is the
-// last; of so many numbers in all and in a table.
-INLINE int place(int i, int64_t tables, int numbers, int table) {
-  if (i < table || tables == 1) return i;
-  return i < 2 * table ? i + numbers - 2 * table : i - table;
-}
-
 // LANES training strings side by side.
 struct Strings { U number, odd, one[BITS]; };  // all bits set where a bit is 1
 

@@ -301,6 +301,12 @@ INLINE V of_trials(const Real* values, int trials, int apart) {
   return found;
 }
 
+// Where number i of a trial's buffer lies among the Parameters, of which the output table is the last.
+INLINE int place(int i, int64_t tables) {
+  if (i < TABLE || tables == 1) return i;
+  return i < 2 * TABLE ? i + ALL - 2 * TABLE : i - TABLE;
+}
+
 // One step of the optimizer; returns zero, but what is no number where something is not finite.
 INLINE V update(Block& block, Parameters& g, const Job& job, const V* factors, V decay, M joined) {
   for (int j = 0; j < S; j++) for (int i = 0; i < D; i++) {
@@ -324,7 +330,7 @@ static void train_block(const Job& job, int at, const Strings* strings) {
   Real* buffers[3] = {job.flat, job.first, job.second};
   Parameters* parts[3] = {&block.now, &block.first, &block.second};
   for (int part = 0; part < 3; part++) {
-    for (int i = 0; i < size; i++) ((V*)parts[part])[place(i, job.tables, ALL, TABLE)] = of_trials(buffers[part] + at * size + i, trials, size);
+    for (int i = 0; i < size; i++) ((V*)parts[part])[place(i, job.tables)] = of_trials(buffers[part] + at * size + i, trials, size);
     if (job.tables == 1) for (int i = 0; i < TABLE; i++) ((V*)parts[part])[ALL - TABLE + i] = ((V*)parts[part])[i];
   }
   Batch batch;
@@ -368,7 +374,7 @@ static void train_block(const Job& job, int at, const Strings* strings) {
       for (int i = 0; i < 3 * ALL; i++) ((V*)&block)[i][l] = ((V*)&before)[i][l];
   }
   for (int part = 0; part < 3; part++) for (int i = 0; i < size; i++) for (int l = 0; l < trials; l++)
-    buffers[part][(at + l) * size + i] = ((V*)parts[part])[place(i, job.tables, ALL, TABLE)][l];
+    buffers[part][(at + l) * size + i] = ((V*)parts[part])[place(i, job.tables)][l];
   for (int l = 0; l < trials; l++) job.losses[at + l] = loss[l];
 }
 
