@@ -92,19 +92,15 @@ def _training(function: Callable) -> Callable:
     @_set
     @click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N")
     @click.option("--fresh", is_flag=True, help="discard what is trained here, begin again")
-    @click.option(
-        "--shard",
-        metavar="I/N",
-        callback=lambda *given: shard(given[2]),
-        help="train the I-th of N",
-    )
+    @click.option("--shard", metavar="I/N", help="train the I-th of N shards only")
     @click.option("--dry-run", is_flag=True, help="only tell what there is to train, and how long")
     @functools.wraps(function)
     def asked(
         names: Sequence[str], overrides: Sequence[str], device: str | None, **others: Any
     ) -> None:
         requests = _requests(names, overrides, device)
-        fresh, part, dry_run = (others.pop(name) for name in ("fresh", "shard", "dry_run"))
+        fresh, dry_run = (others.pop(name) for name in ("fresh", "dry_run"))
+        part = shard(others.pop("shard"))
         if dry_run:
             from semantica_lib.running.dry_run import lines
 

@@ -86,7 +86,7 @@ def tokens(
     return cached(folder, f"the encoded corpus {corpus.name}", lambda: _load(folder), build)
 
 
-def kept(
+def kept_tokens(
     rows: str, named: tuple[str, str | None], words: int, least: int, vocabulary_size: int,
     length: int, cache: Path,
 ) -> Tokens | None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""A trained language model as a folder that other tools open: weights, config, tokenizer, README."""
+"""A trained language model as a folder that other tools open."""
 
 import json
 import os

@@ -18,7 +18,7 @@ from torch.nn.utils import get_total_norm
 from semantica_lib.datasets.corpora import corpus
 from semantica_lib.datasets.hub import TOKENIZER
 from semantica_lib.datasets.mlm import BROKEN, HOLDS, Batch, MlmTask
-from semantica_lib.datasets.tokens import Tokens, kept, tokens
+from semantica_lib.datasets.tokens import Tokens, kept_tokens, tokens
 from semantica_lib.errors import RequestError
 from semantica_lib.models.language import MaskedLanguageModel
 from semantica_lib.settings.language import HUB, MlmSettings
@@ -51,7 +51,8 @@ def kept_text(own: MlmSettings, cache: Path, rows: str) -> Tokens | None:
 
     Installed documentation is another text with every package, and a hub may not answer.
     """
-    return kept(rows, (own.corpus, TOKENIZER if own.corpus == HUB else None), *_sizes(own), cache)
+    named = own.corpus, TOKENIZER if own.corpus == HUB else None
+    return kept_tokens(rows, named, *_sizes(own), cache)
 
 
 def _sizes(own: MlmSettings) -> tuple[int, int, int, int]:

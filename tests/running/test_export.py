@@ -1,4 +1,4 @@
-"""Export: the folder computes what was trained, its tokenizer reads as the trial did, its README runs.
+"""Export: the folder computes what was trained, its tokenizer reads alike, its README runs.
 
 The function is written out here a second time from the words of OPT's config; the long tests ask
 transformers itself.
