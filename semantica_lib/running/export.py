@@ -19,6 +19,7 @@ from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 from semantica_lib.settings.language import CORPORA
 from semantica_lib.settings.spelling import typed
 from semantica_lib.store import results
+from semantica_lib.store.provenance import UNSURE, was_dirty
 from semantica_lib.store.weights import kept_in
 from semantica_lib.trainers import mlm
 
@@ -60,7 +61,7 @@ def export(own: AnySettings, seed: int | None, tie: str | None, to: str | None) 
         if name.startswith("model.")
     }
     told = {"experiment": own.experiment, "tie": tie, "seed": seed, "step": f"{step:,}"}
-    told |= {"steps": f"{own.steps:,}", "commit": about.get("commit") or "unknown"}
+    told |= {"steps": f"{own.steps:,}", "commit": about["commit"] + UNSURE[was_dirty(about)]}
     told |= _words(task, own, tie)
     _write(folder, {
         "model.safetensors": save(opt.tensors(own, parameters), {"format": "pt"}),

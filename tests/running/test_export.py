@@ -185,7 +185,7 @@ def blocks(folder: Path) -> list[str]:
 def test_the_readme_runs_and_names_nothing_of_this_machine(tie, trained, monkeypatch):
     folder, task = exported(trained[0], tie), task_of(trained[0])
     told = (folder / "README.md").read_text()
-    assert "$" not in told and "text.txt" not in told and "at\nstep 4 of 4" in told
+    assert "$" not in told and "text.txt" not in told and "step: 4 of 4;" in told
     monkeypatch.chdir(folder)
     names: dict = {}
     exec(blocks(Path())[1], names)
