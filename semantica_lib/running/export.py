@@ -60,7 +60,8 @@ def export(own: AnySettings, seed: int | None, tie: str | None, to: str | None) 
         for name, value in tensors.items()
         if name.startswith("model.")
     }
-    told = {"experiment": own.experiment, "tie": tie, "seed": seed, "step": f"{step:,}"}
+    lost = " (then it diverged)" * (step < int(tensors["step"]))
+    told = {"experiment": own.experiment, "tie": tie, "seed": seed, "step": f"{step:,}{lost}"}
     told |= {"steps": f"{own.steps:,}", "commit": about["commit"] + UNSURE[was_dirty(about)]}
     told |= _words(task, own, tie)
     _write(folder, {
@@ -73,7 +74,7 @@ def export(own: AnySettings, seed: int | None, tie: str | None, to: str | None) 
         ),
         "README.md": Template(README.read_text(encoding="utf-8")).substitute(told).encode(),
     })  # fmt: skip
-    return f"{own.experiment}: {tie}, seed {seed}, at step {step:,}: exported to {folder}"
+    return f"{own.experiment}: {tie}, seed {seed}, at step {step:,}{lost}: exported to {folder}"
 
 
 def _words(task: MlmTask, own: MlmSettings, tie: str) -> dict[str, Any]:
@@ -129,13 +130,17 @@ def _json(values: dict[str, Any]) -> bytes:
 
 
 def _refuse(folder: Path) -> None:
-    """Refuse a folder with something in it, before anything takes long."""
+    """Refuse a folder that cannot give way, before anything takes long."""
+    what = ""
     try:
-        if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
-            what = "is not empty" if folder.is_dir() else "is no folder"
-            raise RequestError(f"{folder} is there and {what}: name another one by --to")
+        if os.path.lexists(folder):
+            here = "is where you are" * (folder == Path.cwd())
+            full = "is not empty" * (folder.is_dir() and any(folder.iterdir()))
+            what = "is no folder" * (not folder.is_dir()) or full or here
     except OSError as error:
-        raise RequestError(f"cannot write {folder}: {error.strerror}") from None
+        raise _unwritten(folder, error) from None
+    if what:
+        raise RequestError(f"{folder} is there and {what}: name another folder by --to")
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
@@ -146,9 +151,12 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
         for name, data in files.items():
             write_whole(part / name, data)
         os.replace(part, folder)  # an empty folder gives way
-    except OSError as error:
-        raise RequestError(
-            f"cannot write {folder}: {error.strerror}; name another folder by --to"
-        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero in it
+        raise _unwritten(folder, error) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _unwritten(folder: Path, error: OSError | ValueError) -> RequestError:
+    reason = getattr(error, "strerror", None) or error
+    return RequestError(f"cannot write {folder}: {reason}; name another folder by --to")

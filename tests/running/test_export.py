@@ -8,19 +8,24 @@ import errno
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from language import WORDS, written
+from language import WORDS, small_text, written
 from stored import train_here
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
 
 from semantica_lib.checkpoints import place, vocabulary
 from semantica_lib.checkpoints.formats import safetensors
 from semantica_lib.cli import main
 from semantica_lib.datasets.mlm import MlmTask
+from semantica_lib.errors import RequestError
 from semantica_lib.models.language import MaskedLanguageModel
 from semantica_lib.running import export
 from semantica_lib.running.run import run
@@ -270,6 +275,41 @@ def test_an_empty_folder_is_taken(trained, tmp_path, capsys):
     assert {path.name for path in tmp_path.glob("made/*")} == {
         "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"
     }  # fmt: skip
+
+
+def test_a_folder_that_is_the_shells_own_is_left(trained, tmp_path, monkeypatch):
+    (tmp_path / "made").mkdir()
+    monkeypatch.chdir(tmp_path / "made")
+    with pytest.raises(RequestError, match="made is there and is where you are"):
+        export.export(trained[0], None, None, ".")
+
+
+def test_a_trial_that_diverged_says_so(trained, tmp_path, monkeypatch):
+    path, tensors, about = kept_in(trained[0], 5, True)
+    tensors["stopped"] = torch.tensor([3])
+    monkeypatch.setattr(export, "kept_in", lambda *_: (path, tensors, about))
+    assert "at step 3 (then it diverged):" in export.export(trained[0], None, None, "made")
+    assert "step: 3 (then it diverged) of 4;" in (tmp_path / "made" / "README.md").read_text()
+
+
+def test_the_tokenizer_of_a_hub_keeps_what_it_does_to_text(tmp_path):
+    """One made as BERT's, which comes with corpus bookcorpus."""
+    text = small_text()
+    made = Tokenizer(
+        models.WordPiece(dict(zip(text.vocabulary, range(24), strict=True)), unk_token="[UNK]")
+    )
+    made.normalizer, made.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
+    made.add_special_tokens(["[PAD]", "[UNK]", "[MASK]", "[SEP]"])
+    made.post_processor = TemplateProcessing("[SEP] $A [SEP]", special_tokens=[("[SEP]", 3)])
+    made.save(str(tmp_path / "tokenizer.json"))
+    task = MlmTask(
+        replace(text, tokenizer=tmp_path / "tokenizer.json"), 0, 2, 1, (1, 0, 0), "drawn"
+    )
+    found = Tokenizer.from_str(export._tokenizer(task))
+    read = found.encode("W00  \u1e8307 w01*[MASK]").tokens  # a w with an accent
+    assert read == ["[A]", "w00", "w07", "w01*", "[MASK]", "[A]"]
+    known = found.get_vocab()
+    assert sorted(known, key=known.get) == list(task.names)
 
 
 @pytest.mark.long
