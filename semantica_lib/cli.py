@@ -18,6 +18,7 @@ from semantica_lib.checkpoints.jobs import JOBS, job, training
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.running.stopping import stopped_by
 from semantica_lib.settings.catalogue import AnySettings, experiments, find, parse_override
+from semantica_lib.settings.spelling import shard
 from semantica_lib.settings.sweeps import file_of, points, read
 from semantica_lib.store import results
 
@@ -64,16 +65,6 @@ def command() -> None:
     results.settle()
 
 
-def _shard(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
-    """I and N of ``I/N``."""
-    if text is None:
-        return None
-    number, _, of = text.partition("/")
-    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 100_000):
-        raise RequestError(f"--shard takes I/N, the I-th of N shards, as in 2/4, not {text!r}")
-    return int(number), int(of)
-
-
 _names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 _set = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="a setting")
 _json = click.option("--json", "as_json", is_flag=True, help="one JSON array on stdout")
@@ -101,20 +92,21 @@ def _training(function: Callable) -> Callable:
     @_set
     @click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N")
     @click.option("--fresh", is_flag=True, help="discard what is trained here, begin again")
-    @click.option("--shard", metavar="I/N", callback=_shard, help="train the I-th of N shards only")
+    @click.option("--shard", metavar="I/N", help="train the I-th of N shards only")
     @click.option("--dry-run", is_flag=True, help="only tell what there is to train, and how long")
     @functools.wraps(function)
     def asked(
         names: Sequence[str], overrides: Sequence[str], device: str | None, **others: Any
     ) -> None:
         requests = _requests(names, overrides, device)
-        fresh, shard, dry_run = (others.pop(name) for name in ("fresh", "shard", "dry_run"))
+        fresh, dry_run = (others.pop(name) for name in ("fresh", "dry_run"))
+        part = shard(others.pop("shard"))
         if dry_run:
             from semantica_lib.running.dry_run import lines
 
-            print("\n".join(lines(_once(requests), fresh, shard)))
-        elif shard:
-            _train_shard(requests, shard, fresh)
+            print("\n".join(lines(_once(requests), fresh, part)))
+        elif part:
+            _train_shard(requests, part, fresh)
         else:
             function(requests, fresh, **others)
 
@@ -172,17 +164,17 @@ def _check(wanted: Sequence[AnySettings], fresh: bool) -> None:
         plan.check(own, fresh)
 
 
-def _train_shard(requests: Requests, shard: tuple[int, int], fresh: bool) -> None:
+def _train_shard(requests: Requests, part: tuple[int, int], fresh: bool) -> None:
     from semantica_lib.running.run import run_shard
 
     if fresh:
         raise RequestError("leave out --fresh: with --shard others may have trained by now")
     wanted = _once(requests)
     _check(wanted, False)
-    if failures := run_shard(wanted, shard):
+    if failures := run_shard(wanted, part):
         raise RuntimeError("; ".join(failures))
     whole, names = shlex.join(["semantica", "run", *requests]), ", ".join(requests)
-    print(f"{names}: shard {shard[0]}/{shard[1]} is trained; `{whole}` puts all shards together")
+    print(f"{names}: shard {part[0]}/{part[1]} is trained; `{whole}` puts all shards together")
 
 
 @command.command("run")
@@ -263,6 +255,19 @@ def tables_(sources: Sequence[str], as_json: bool) -> None:
     from semantica_lib.checkpoints.report import show
 
     show(sources, as_json)
+
+
+@command.command()
+@click.argument("name")
+@_set
+@click.option("--seed", type=int, help="of the trial; the first if none is named")
+@click.option("--tie", type=click.Choice(["tied", "untied"]), help="of the trial")
+@click.option("--to", metavar="FOLDER", help="a new folder; NAME-TIE-seed-SEED if none is named")
+def export(name: str, overrides: Sequence[str], **trial: Any) -> None:
+    """Write a language model that was trained here as a folder that other tools open."""
+    from semantica_lib.running.export import export
+
+    print(export(find(name, map(parse_override, overrides)), **trial))
 
 
 @command.command()

@@ -47,6 +47,8 @@ WRONG = {
         "of lstm-small, mlp-small; "
         "`semantica run lstm-small mlp-small --set weight_decay=0 --set 'zero_dst=[.5,.5]'`"
     ),
+    "export": "NAME",
+    "export absent": "unknown experiment 'absent'",
     "--verbose": "--verbose",
 }
 

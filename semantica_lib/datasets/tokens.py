@@ -5,6 +5,7 @@ killed goes on behind the last one. A portion holds a stream of ids for each spl
 after each sentence; the streams are joined, and cut in rows, when all portions are there.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -49,6 +50,7 @@ class Tokens:
     rows: dict[str, np.ndarray]  # of train, validation, test: (row, length - 1) ids, on the disk
     counts: np.ndarray  # (vocabulary,): how often each id stands in the training rows
     about: dict[str, Any]
+    tokenizer: Path | None = None  # the file of the library ``tokenizers``
 
 
 def tokens(
@@ -68,10 +70,8 @@ def tokens(
         RequestError: too few such words, too little text, too small a vocabulary, no tokenizer, no
             room on the disk.
     """
-    key = {name: corpus.about.get(name) for name in ("sha256", "source", "data_seed")}
-    key |= {"corpus": corpus.name, "tokenizer": corpus.tokenizer, "words": words, "least": least}
-    key |= {"vocabulary_size": vocabulary_size, "length": length}
-    folder = cache / f"tokens-{_sha256([json.dumps(key, sort_keys=True)])[:12]}"
+    named = corpus.name, corpus.tokenizer
+    folder = cache / _name(corpus.about, named, words, least, vocabulary_size, length)
 
     def build() -> None:
         if (folder / ABOUT).exists():  # damaged or outdated: nothing here is to be trusted
@@ -84,6 +84,36 @@ def tokens(
             portion.unlink()
 
     return cached(folder, f"the encoded corpus {corpus.name}", lambda: _load(folder), build)
+
+
+def kept_tokens(
+    rows: str, named: tuple[str, str | None], words: int, least: int, vocabulary_size: int,
+    length: int, cache: Path,
+) -> Tokens | None:  # fmt: skip
+    """The tokens that the cache has, also where the corpus is another one by now; or None.
+
+    Args:
+        rows: the sha256 of their rows.
+        named: the corpus and the tokenizer that goes with it. The others: as :func:`tokens`.
+    """
+    for folder in sorted(cache.glob("tokens-*")):
+        with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
+            about = load_json(folder / ABOUT)["about"]
+            key = _name(about, named, words, least, vocabulary_size, length)
+            if (about["rows_sha256"], key) == (rows, folder.name):
+                return _load(folder)
+    return None
+
+
+def _name(
+    about: dict[str, Any], named: tuple[str, str | None], words: int, least: int, size: int,
+    length: int,
+) -> str:  # fmt: skip
+    """Of the folder in the cache: what the rows and the words depend on."""
+    key = {name: about.get(name) for name in ("sha256", "source", "data_seed")}
+    key |= {"corpus": named[0], "tokenizer": named[1], "words": words, "least": least}
+    key |= {"vocabulary_size": size, "length": length}
+    return f"tokens-{_sha256([json.dumps(key, sort_keys=True)])[:12]}"
 
 
 def _load(folder: Path) -> Tokens:
@@ -102,6 +132,7 @@ def _load(folder: Path) -> Tokens:
     return Tokens(
         pieces, *(ids[piece] for piece in SPECIAL[1:]), chosen,
         np.array([ids[word] for word in chosen]), splits, np.load(folder / COUNTS), note["about"],
+        folder / TOKENIZER,
     )  # fmt: skip
 
 

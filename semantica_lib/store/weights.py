@@ -1,10 +1,13 @@
 """The weights of a trained trial, by PyTorch's names: for a look inside, or for one's own model."""
 
+import shlex
+from pathlib import Path
 from typing import Literal
 
 from torch import Tensor
 
 from semantica_lib.errors import RequestError
+from semantica_lib.settings.catalogue import AnySettings, changes
 from semantica_lib.settings.xor import Settings
 from semantica_lib.store import results
 from semantica_lib.store.checkpoint import load_checkpoint
@@ -26,18 +29,38 @@ def weights(
     Raises:
         RequestError: there is no such trial, or its weights at that step were not kept.
     """
-    name = f"the {'tied' if tied else 'untied'} trial of seed {seed} of {own.experiment}"
+    path, tensors, _ = kept_in(own, seed, tied)
+    trial = tensors["seeds"].tolist().index(seed)
+    flat = _at(tensors, trial, at, f"{_named(own, seed, tied)} ({path})")
+    views = Stack(own, [seed], tied).layout.views(flat[None])
+    return {name: value[0] for name, value in views.items()}
+
+
+def kept_in(
+    own: AnySettings, seed: int, tied: bool
+) -> tuple[Path, dict[str, Tensor], dict[str, str]]:
+    """The checkpoint that has a trial: its file, its tensors and what it is.
+
+    Raises:
+        RequestError: there is none, here or published, or it is damaged.
+    """
     for place in (results.here(), results.PUBLISHED):
         for path in results.checkpoint_files(place, own):
             tensors, about = load_checkpoint(path)
             if about.get("tied") == str(tied).lower() and seed in tensors["seeds"].tolist():
-                trial = tensors["seeds"].tolist().index(seed)
-                flat = _at(tensors, trial, at, f"{name} ({path})")
-                views = Stack(own, [seed], tied).layout.views(flat[None])
-                return {name: value[0] for name, value in views.items()}
+                return path, tensors, about
+    tie = "tied" if tied else "untied"
+    options = [f"seeds=[{seed}]"] * (seed not in own.seeds)
+    options += [f"ties=[{tie}]"] * (tie not in own.ties)
+    words = [word for option in (*changes(own), *options) for word in ("--set", option)]
+    command = shlex.join(["semantica", "train", own.experiment, *words])
     raise RequestError(
-        f"there are no weights of {name}; `semantica train {own.experiment}` makes them"
+        f"there are no weights of {_named(own, seed, tied)} here; `{command}` makes them"
     )
+
+
+def _named(own: AnySettings, seed: int, tied: bool) -> str:
+    return f"the {'tied' if tied else 'untied'} trial of seed {seed} of {own.experiment}"
 
 
 def _at(tensors: dict[str, Tensor], trial: int, at: int | str, name: str) -> Tensor:

@@ -16,11 +16,12 @@ from torch.nn import functional
 from torch.nn.utils import get_total_norm
 
 from semantica_lib.datasets.corpora import corpus
+from semantica_lib.datasets.hub import TOKENIZER
 from semantica_lib.datasets.mlm import BROKEN, HOLDS, Batch, MlmTask
-from semantica_lib.datasets.tokens import Tokens, tokens
+from semantica_lib.datasets.tokens import Tokens, kept_tokens, tokens
 from semantica_lib.errors import RequestError
 from semantica_lib.models.language import MaskedLanguageModel
-from semantica_lib.settings.language import MlmSettings
+from semantica_lib.settings.language import HUB, MlmSettings
 from semantica_lib.trainers.history import History
 from semantica_lib.trainers.reporting import Report
 from semantica_lib.trainers.schedule import warmed_cosine
@@ -42,8 +43,20 @@ def text_of(own: MlmSettings, cache: Path) -> Tokens:
         RequestError: the corpus cannot be had, or is too small.
     """
     source = corpus(own.corpus, own.data_seed, cache, own.skip_unreadable)
-    sizes = own.words, own.least_occurrences, own.vocabulary_size or 0, own.length
-    return tokens(source, *sizes, cache)
+    return tokens(source, *_sizes(own), cache)
+
+
+def kept_text(own: MlmSettings, cache: Path, rows: str) -> Tokens | None:
+    """Tokens of the settings by the sha256 of their rows, whatever the corpus is by now.
+
+    Installed documentation is another text with every package, and a hub may not answer.
+    """
+    named = own.corpus, TOKENIZER if own.corpus == HUB else None
+    return kept_tokens(rows, named, *_sizes(own), cache)
+
+
+def _sizes(own: MlmSettings) -> tuple[int, int, int, int]:
+    return own.words, own.least_occurrences, own.vocabulary_size or 0, own.length
 
 
 def mlm_task(own: MlmSettings, text: Tokens, seed: int) -> MlmTask:

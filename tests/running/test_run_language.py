@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from language import OWN, WORDS, written
 
 from semantica_lib.cli import main
 from semantica_lib.errors import RequestError
@@ -12,25 +13,12 @@ from semantica_lib.store import results
 from semantica_lib.store.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.usefixtures("in_process")
-OWN = {
-    "experiment": "own", "steps": 4, "record_every": 2, "validate_every": 4, "length": 8,
-    "batch_size": 8, "synonyms": 2, "broken_synonyms": 1, "least_occurrences": 50, "layers": 1,
-    "embedding_size": 8, "heads": 2, "feedforward_size": 8, "vocabulary_size": 60, "seeds": [5],
-}  # fmt: skip
-WORDS = ["the", "of", "and", "to", "in", "that", "it", "for", "with", "as"]
 
 
 @pytest.fixture(autouse=True)
 def _own_place(tmp_path, monkeypatch):
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "runs"))
     monkeypatch.delenv("SEMANTICA_TRAIN", raising=False)
-
-
-def written(path, seed=0):
-    rng = np.random.default_rng(seed)
-    lines = [f"{' '.join(rng.choice(WORDS, 9))} end." for _ in range(900)]
-    path.write_text("\n".join(lines), encoding="utf-8")
-    return settings(OWN | {"corpus": f"text:{path}"})
 
 
 def test_a_result_names_words_classes_and_neighbours_and_belongs_to_its_text(tmp_path):

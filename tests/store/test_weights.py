@@ -63,7 +63,7 @@ def test_a_plain_model_with_the_weights_has_the_loss_that_was_measured(
 def test_weights_that_were_not_kept_are_told_with_those_that_were() -> None:
     with pytest.raises(RequestError, match=r"not kept at 5 \(kept: 'last' \(step 12\), 'best', 0,"):
         weights(OWN, 2, True, 5)
-    with pytest.raises(RequestError, match=r"seed 3 of small; `semantica train small` makes them"):
+    with pytest.raises(RequestError, match=r"seed 3 of small here; `semantica train small --set"):
         weights(OWN, 3, True)
 
 
