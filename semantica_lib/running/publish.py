@@ -144,8 +144,8 @@ def _taken(own: AnySettings, bare: bool, records: int | None) -> Contents:
     if result.dirty is not False:
         how = {
             True: "with uncommitted changes; train again with --fresh",
-            None: "in a tree that git could not check (within another repository, of another owner, "
-            "without git); train again with --fresh in a clone of your own",
+            None: "in a tree that git could not check (within another repository, of another "
+            "owner, without git); train again with --fresh in a clone of your own",
         }
         raise RequestError(f"{own.experiment} was trained {how[result.dirty]}")
     found = results.contents_of(*result.address)

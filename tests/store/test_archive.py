@@ -114,9 +114,9 @@ def test_so_does_what_is_gone_or_elsewhere(
 
 BESIDE = [
     ".venv/lib/a.py", "runs/one/manifest.json", "book/_build/a.html", "book/experiments/a.ipynb",
-    "semantica_lib/__pycache__/a.pyc", "notebooks/.ipynb_checkpoints/a.ipynb", "notebooks/out.ipynb",
-    "mine.yaml", "data/book.txt", "slurm-4711.out", ".snakemake/log/1.log", "semantica.egg-info/a",
-    "semantica_lib/slurm-1.out", ".cache/inductor/a.py",
+    "semantica_lib/__pycache__/a.pyc", "notebooks/.ipynb_checkpoints/a.ipynb",
+    "notebooks/out.ipynb", "mine.yaml", "data/book.txt", "slurm-4711.out", ".snakemake/log/1.log", 
+    "semantica.egg-info/a", "semantica_lib/slurm-1.out", ".cache/inductor/a.py",
 ]  # fmt: skip
 
 
@@ -153,17 +153,17 @@ def test_it_is_known_whatever_surrounds_it(
     tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch, without: str
 ) -> None:
     outer = other(tmp_path / "outer")
-    place = unpack(tree, outer / "project")
+    place, commit = unpack(tree, outer / "project"), head(tree)
     commit_all(outer)
     if without == "git":
         monkeypatch.setenv("PATH", str(tmp_path))
     elif without == "repository":
         monkeypatch.setenv("GIT_DIR", str(outer / ".git"))
-    assert told(monkeypatch, place) == (head(tree), False)
+    assert told(monkeypatch, place) == (commit, False)
     (place / "semantica_lib/models/stack.py").write_text("after")
     if without == "own":
         commit_all(outer)
-    assert told(monkeypatch, place) == (head(tree), True)
+    assert told(monkeypatch, place) == (commit, True)
 
 
 def test_its_own_repository_goes_before(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,9 @@ def test_a_list_that_is_not_the_commit_s_is_not_believed(
     assert told(monkeypatch, place) == (head(tree), True)
 
 
-@pytest.mark.parametrize("junk", [b"", b"\xff\0", b"100644 abc constraints.txt\n", b"1 ab a/\n", None])
+@pytest.mark.parametrize(
+    "junk", [b"", b"\xff\0", b"100644 abc constraints.txt\n", b"1 ab a/\n", None]
+)
 def test_without_a_list_all_files_are_looked_at(
     tree: Path, place: Path, monkeypatch: pytest.MonkeyPatch, junk: bytes | None
 ) -> None:
