@@ -13,7 +13,9 @@ from semantica_lib.errors import RequestError
 
 _SYSTEM = {"__MACOSX", "__pycache__", "lost+found"}  # folders that systems make
 LEAST_LINES = 10  # from which it is told whether a text has a sentence a line
+MOST_LINES = 20  # of a sentence of wrapped prose, on average
 _ENDED = re.compile(r"""[.!?:]["')\]”’]?$""")
+_ANY_END = re.compile(r"""[.!?]["')\]”’]?\s""")
 _BYTE_ORDER = "\ufeff"
 _MARK = re.compile(rf"""(?<=[\n.!?"')\]”’]){_BYTE_ORDER}|{_BYTE_ORDER}(?=[^\W\d_a-z])""")
 
@@ -91,7 +93,8 @@ def a_line_each(text: str) -> bool:
 
     Wrapped lines are full: the next line's first word would not fit. Of every two lines of which
     the first does not end like a sentence that is looked at; the width is the one that nine tenths
-    of the lines keep to. Of fewer than ten such lines nothing is concluded: they are prose.
+    of the lines keep to. Lines of one length look full too, but prose ends its sentences. Of fewer
+    than ten such lines nothing is concluded: they are prose.
     """
     lines = [" ".join(line.split()) for line in text.split("\n")]
     lengths = sorted(len(line) for line in lines if line)
@@ -102,6 +105,8 @@ def a_line_each(text: str) -> bool:
     ]
     if len(pairs) < LEAST_LINES:
         return False
+    if MOST_LINES * len(_ANY_END.findall(text)) < len(pairs):
+        return True
     width = lengths[len(lengths) * 9 // 10]
     full = sum(len(line) + 1 + len(word) > width for line, word in pairs)
     return full < len(pairs) / 2

@@ -5,6 +5,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,12 @@ def told(corpus: Corpus, what: str, start: int = 0) -> Iterator[str]:
     """The sentences from a number on, with a bar that tells how many there have been."""
     total = corpus.about.get("sentences") or corpus.about.get("dataset_rows")
     bar = {"total": total, "initial": start, "unit": " sentences", "unit_scale": True}
-    lines = corpus.sentences(start=start)
-    yield from tqdm(lines, f"{what} {corpus.name}", dynamic_ncols=True, **bar)
+    shown = tqdm(desc=f"{what} {corpus.name}", dynamic_ncols=True, **bar)
+    lines = iter(corpus.sentences(start=start))
+    first = list(islice(lines, 1))
+    shown.unpause()  # reading files whole, before the first, is not how fast it goes
+    shown.iterable = chain(first, lines)
+    yield from shown
 
 
 def _trained(corpus: Corpus, words: int, least: int, size: int) -> Any:

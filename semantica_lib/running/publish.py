@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from semantica_lib.errors import RequestError
+from semantica_lib.files import ROOT
 from semantica_lib.running.groups import read_group
 from semantica_lib.settings.catalogue import AnySettings, changes, run_command, settings
 from semantica_lib.settings.sweeps import points, read, sweeps
-from semantica_lib.store import contents, folders, results
+from semantica_lib.store import archive, contents, folders, results
 from semantica_lib.store.contents import Contents
 from semantica_lib.store.folders import MANIFEST, METRICS, PLAIN_METRICS, TRAJECTORY
 from semantica_lib.store.locks import holding
@@ -80,6 +81,10 @@ def _refuse_tree(dirty: bool | None) -> None:
         raise RequestError(
             f"git cannot tell what tree this is ({why_unknown()}); publish from a clone of your own"
         )
+    if dirty and archive.commit(ROOT):
+        raise RequestError(
+            "what is here is not the commit that this archive carries; unpack it anew to publish"
+        )
     if dirty:
         raise RequestError(
             "the working tree has changes in the library, its settings or the lock; commit them "
@@ -139,8 +144,8 @@ def _taken(own: AnySettings, bare: bool, records: int | None) -> Contents:
     if result.dirty is not False:
         how = {
             True: "with uncommitted changes; train again with --fresh",
-            None: "in a tree that git could not check (an archive, within another repository, of "
-            "another owner, without git); train again with --fresh in a clone of your own",
+            None: "in a tree that git could not check (within another repository, of another "
+            "owner, without git); train again with --fresh in a clone of your own",
         }
         raise RequestError(f"{own.experiment} was trained {how[result.dirty]}")
     found = results.contents_of(*result.address)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from semantica_lib.files import ROOT
+from semantica_lib.store import archive
 
 # Raised when the stored 100-step reference trajectories change beyond tolerance: results of an
 # older number are shown as stale.
@@ -95,7 +96,9 @@ def listed(*words: str) -> str:
 
 
 def _head() -> str:
-    """The commit that is checked out here; raises _Unknown."""
+    """The commit that is checked out here, or that an archive carries; raises _Unknown."""
+    if carried := archive.commit(ROOT):
+        return carried
     top, _, head = _git("rev-parse", "--show-toplevel", "HEAD").rstrip("\n").rpartition("\n")
     if not os.path.samefile(top, ROOT):
         raise _Unknown(f"it lies inside another repository, {top}")
@@ -121,7 +124,12 @@ def _dirty() -> bool | None:
 
 def _committed() -> dict[str, str]:
     """The digests that the commit has of what makes a result, by name; raises _Unknown."""
-    entries = _git("ls-tree", "-r", "-z", _head(), "--", *MAKING).split("\0")
+    head = _head()
+    if archive.commit(ROOT):
+        parts = tuple(f"{part}/" for part in MAKING)
+        files = archive.committed(ROOT).items()
+        return {name: blob for name, blob in files if f"{name}/".startswith(parts)}
+    entries = _git("ls-tree", "-r", "-z", head, "--", *MAKING).split("\0")
     named = (entry.partition("\t") for entry in entries if entry)
     return {name: about.split()[2] for about, _, name in named}
 
@@ -132,10 +140,8 @@ def _differs(name: str, digest: str) -> bool:
         data = (ROOT / name).read_bytes()
     except OSError:
         return True
-    kind = "sha256" if len(digest) == 64 else "sha1"
     texts = data, data.replace(b"\r\n", b"\n")  # as git may have been told to write lines
-    blobs = (b"blob %d\0" % len(text) + text for text in texts)
-    return digest not in {hashlib.new(kind, b, usedforsecurity=False).hexdigest() for b in blobs}
+    return digest not in {archive.digest("blob", text, digest) for text in texts}
 
 
 def _git(*arguments: str) -> str:

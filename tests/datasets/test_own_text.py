@@ -77,6 +77,16 @@ def test_wrapped_prose_is_not_cut_at_its_lines(width):
     assert not own_text.a_line_each(with_address)
 
 
+def test_lines_of_one_length_are_no_wrapped_prose():
+    """Which ends a sentence now and then; a few marks are no ends."""
+    lines = [f"the cat sat on mat {number}" for number in range(1_000, 1_400)]
+    assert list(own_text.own_sentences("\n".join(lines))) == lines
+    few = [line if number % 90 else f"what? {line}" for number, line in enumerate(lines)]
+    assert own_text.a_line_each("\n".join(few))
+    long = textwrap.fill(". ".join(" ".join(["word"] * 150) for _ in range(20)) + ".", 60)
+    assert not own_text.a_line_each(long)
+
+
 def test_a_few_lines_are_prose():
     assert list(own_text.own_sentences("One\nand a half!")) == ["One and a half!"]
 

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -480,3 +481,21 @@ def test_what_goes_wrong_in_the_text_is_told_as_it_is(tmp_path):
     for sentences in (gone, later):  # while words are counted; within the trainer
         with pytest.raises(RequestError, match=r"^the file is gone$"):
             make(tmp_path, small(sentences=sentences))
+
+
+def test_reading_before_the_first_sentence_is_no_measure_of_the_speed(monkeypatch, capsys):
+    now = [1_000.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+
+    def read(start: int = 0) -> Iterator[str]:
+        now[0] += 60.0  # whole files
+        yield from LINES
+
+    told = wordpiece.told(replace(small(), sentences=read), "words of")
+    assert next(told) == LINES[0]
+    for line in LINES[1:]:
+        now[0] += 1.0
+        assert next(told) == line
+    shown = re.findall(r"<([^,]*),", capsys.readouterr().err)
+    assert shown[0] == "?" and shown[2].startswith("50:") and not any("d" in one for one in shown)
+    assert list(wordpiece.told(small([]), "words of")) == []

@@ -236,6 +236,15 @@ def test_nothing_is_published_from_a_tree_that_git_cannot_check(tree, monkeypatc
     assert "\n" not in str(error.value) and not results.PUBLISHED.exists()
 
 
+def test_of_an_archive_with_changes_the_refusal_says_to_unpack_it_anew(tree, monkeypatch):
+    finish(OWN, 20)
+    tree["dirty"] = True
+    monkeypatch.setattr(module.archive, "commit", lambda root: "c" * 40)
+    with pytest.raises(RequestError, match="unpack it anew to publish"):
+        publish([OWN])
+    assert not results.PUBLISHED.exists()
+
+
 @pytest.mark.parametrize("how", ["gone on", "gone", "of other trials"])
 def test_checkpoints_that_are_not_those_of_the_result_are_refused(how):
     result = finish(OWN, 20)
