@@ -1,19 +1,24 @@
 """The controls of explore.ipynb: what each button does, without a browser."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from IPython.display import HTML
 
 from semantica_lib import cli
 from semantica_lib.chapters.explore import controls as controls_
 from semantica_lib.chapters.explore.controls import Controls, keep
 from semantica_lib.chapters.explore.trial import Trial
 from semantica_lib.errors import RequestError
+from semantica_lib.figures.explorer import data, explorer, still
+from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import find, settings
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers.kernel import serves
@@ -36,6 +41,15 @@ def panel() -> Iterator[Controls]:
     made.stop()
 
 
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that take no time, each another one, where what is drawn is not what is tested."""
+    monkeypatch.setattr(controls_, "png", lambda _: PNG + next(counter).to_bytes(4, "big"))
+    monkeypatch.setattr(controls_, "explorer", lambda _: HTML("the figure"))
+    monkeypatch.setattr(controls_, "DRAWN_SECONDS", 0)
+    counter = count()
+
+
 def straight(own: Settings) -> tuple[torch.Tensor, torch.Tensor]:
     """The parameters at the end and the recorded tables, as the library trains without a stop."""
     ties = [tie == "tied" for tie in own.ties]
@@ -46,7 +60,7 @@ def straight(own: Settings) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"ties": ["tied"], "steps": 250}], ids=["kernel", "general path"]
+    "more", [{}, {"ties": ["tied"], "steps": 130}], ids=["kernel", "general path"]
 )
 def test_a_trial_that_is_stopped_goes_on_bit_for_bit(more: dict[str, Any]) -> None:
     own, seen = settings(SHORT | more), []
@@ -81,26 +95,23 @@ def wait(trial: Trial | None, until: Callable[[Trial], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_start_stop_and_go_on_as_a_person_presses_them(
-    panel: Controls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(controls_, "DRAWN_SECONDS", 0)
+def test_start_stop_and_go_on_as_a_person_presses_them(panel: Controls, sketched: None) -> None:
     buttons = panel.buttons
     assert buttons["Stop"].disabled and buttons["Go on"].disabled and not buttons["Start"].disabled
     panel.knobs["steps"].value, panel.knobs["seed"].value = 150_000, 7
     buttons["Start"].click()
     trial = panel.trial
-    assert trial and panel.picture.value.startswith(PNG)  # of step 0, before anything is compiled
+    assert trial and bytes(panel.picture.value).startswith(PNG)  # of step 0: nothing has to compile
     assert not buttons["Stop"].disabled and buttons["Go on"].disabled
     wait(trial, lambda one: one.step > 2_000)
-    first = panel.picture.value
+    first = bytes(panel.picture.value)
     wait(trial, lambda one: panel.picture.value != first)  # it is alive
     buttons["Stop"].click()
     step, flat = trial.step, trial.state.flat
     assert 2_000 < step < 150_000 and f"Step {step:,} of 150,000 (stopped)" in panel.said.value
     assert buttons["Stop"].disabled and not buttons["Go on"].disabled
     (output,) = panel.figure.outputs
-    assert '<div class="semantica-explorer">' in output["data"]["text/html"]
+    assert output["data"]["text/html"] == "the figure"
     time.sleep(0.1)
     assert trial.step == step and trial.state.flat is flat and not trial.thread.is_alive()
     buttons["Go on"].click()
@@ -115,6 +126,20 @@ def test_start_stop_and_go_on_as_a_person_presses_them(
     trial = panel.trial
     buttons["Go on"].click()  # as if it was not disabled
     assert trial.step == 2_000 and "(ended)" in panel.said.value
+
+
+def test_what_is_shown_is_the_explorer_s_drawing_of_the_trial(panel: Controls) -> None:
+    panel.knobs["steps"].value, panel.knobs["ties"].value = 2_000, ["tied"]
+    panel.start()
+    assert panel.trial
+    panel.trial.thread.join()
+    result = panel.trial.result()
+    assert bytes(panel.picture.value) == png(still(data(result)))
+    (output,) = panel.figure.outputs
+    assert output["data"]["text/html"] == explorer(result).data
+    assert data(result)["steps"][-1] == 2_000 and len(data(result)["trials"][0]["panels"]) == 1
+    best, known = re.findall(r"0\.\d{3}", panel.said.value)
+    assert float(best) == pytest.approx(0.7, abs=0.01) and 0 < float(known) <= float(best)
 
 
 def test_the_sliders_begin_at_the_main_experiment_and_end_where_the_kernel_does(
@@ -177,7 +202,7 @@ def test_what_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_a_training_that_cannot_start_is_told(
-    panel: Controls, monkeypatch: pytest.MonkeyPatch
+    panel: Controls, sketched: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
         raise RequestError("no compiler <here>")
@@ -190,7 +215,7 @@ def test_a_training_that_cannot_start_is_told(
     assert panel.buttons["Stop"].disabled and not panel.buttons["Start"].disabled
 
 
-def test_trials_that_diverge_end_and_say_so(panel: Controls) -> None:
+def test_trials_that_diverge_end_and_say_so(panel: Controls, sketched: None) -> None:
     panel.start()
     panel.stop()
     assert panel.trial

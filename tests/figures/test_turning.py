@@ -72,4 +72,4 @@ def test_other_pairs_tables_and_seeds_are_drawn(make: Make) -> None:
 def test_only_tables_that_there_are_can_be_chosen(make: Make) -> None:
     turning = Turning(make(ties=["untied"]), True, "input")
     assert [name for name, _ in turning.table.options] == ["untied: input", "untied: output"]
-    assert turning.picture.value.startswith(b"\x89PNG")
+    assert bytes(turning.picture.value).startswith(b"\x89PNG")
