@@ -68,7 +68,7 @@ class Controls:
         self._knob("size", widgets.IntSlider, "features of a row", 4, min=1, max=16)
         ties = list(TIES.items())
         self._knob("ties", widgets.Dropdown, "trained", ties[0][1], options=ties)
-        self._choice("steps", "steps", 20_000, STEPS)
+        self._choice("steps", "steps", usual.steps, STEPS)
         self._knob("seed", widgets.BoundedIntText, "seed", 42, min=0, max=2**32 - 1)
         does = {"Start": self.start, "Stop": self.stop, "Go on": self.go_on, "Keep": self.keep}
         self.buttons = {words: widgets.Button(description=words) for words in does}
