@@ -134,6 +134,7 @@ def test_what_is_shown_is_the_explorer_s_drawing_of_the_trial(panel: Controls) -
     assert panel.trial
     panel.trial.thread.join()
     result = panel.trial.result()
+    panel._draw(panel.trial)
     assert bytes(panel.picture.value) == png(still(data(result)))
     (output,) = panel.figure.outputs
     assert output["data"]["text/html"] == explorer(result).data

@@ -24,7 +24,7 @@ DECAYS = 0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0
 STEPS = 2_000, 6_000, 20_000, 60_000, 150_000
 TIES = {"tied and untied": ["tied", "untied"], "tied": ["tied"], "untied": ["untied"]}
 RECORDS = 75  # of the tables over a run
-WIDE, TWO = {"description_width": "11em"}, "repeat(2, 26em)"
+WIDE, LONG, TWO = {"description_width": "11em"}, {"width": "25em"}, "repeat(2, 26em)"
 DRAWN_SECONDS = 0.5  # from one picture to the next
 QUESTION = "Which synonyms merge, in which table, with the settings tried in explore.ipynb?"
 
@@ -74,7 +74,7 @@ class Controls:
         self.buttons = {words: widgets.Button(description=words) for words in does}
         for words, act in does.items():
             self.buttons[words].on_click(lambda _, act=act: act())
-        self.name = widgets.Text("mine", description="as an experiment called", style=WIDE)
+        self.name = widgets.Text("mine", description="as experiment", style=WIDE)
         self.said, self.kept = widgets.HTML(), widgets.HTML()
         self.picture = widgets.Image(format="png", width=680)
         self.figure = widgets.Output()  # which runs a script, as no other widget does
@@ -88,7 +88,7 @@ class Controls:
         self._show("Move the sliders, then press Start.")
 
     def _knob(self, name: str, kind: type, words: str, value: Any, **rest: Any) -> None:
-        self.knobs[name] = kind(description=words, value=value, style=WIDE, **rest)
+        self.knobs[name] = kind(description=words, value=value, style=WIDE, layout=LONG, **rest)
 
     def _choice(self, name: str, words: str, value: float, values: tuple[float, ...]) -> None:
         options = [(f"{one:,}" if one >= 1 else f"{one:g}", one) for one in values]
@@ -137,7 +137,8 @@ class Controls:
         """Show where a trial is, in its own thread: now and then, and always where it stands."""
         if trial.runs and time.monotonic() - self.drawn < DRAWN_SECONDS:
             return
-        self._draw(trial)
+        if trial.runs:
+            self._draw(trial)
         self._show(self._words(trial))
         if not trial.runs:
             html = explorer(trial.result()).data
