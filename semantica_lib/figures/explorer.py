@@ -25,6 +25,7 @@ from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.figures import style
 from semantica_lib.figures.overview import LOOKS
 from semantica_lib.figures.style import BLACK, GREY
+from semantica_lib.files import ROOT
 from semantica_lib.store.results import PAPER_SEEDS, Result
 
 PANELS = {"Tied": TIED, "Untied: input": INPUT, "Untied: output": OUTPUT}
@@ -41,9 +42,19 @@ CLOSE_UP = (
     "distance is 1."
 )
 
+# A notebook's names for the colours that a page of the book has, by the page's names.
+THEME = (
+    ".semantica-explorer{--pst-color-background:var(--jp-layout-color0,#fff);"
+    "--pst-color-text-base:var(--jp-content-font-color1,#222);"
+    "--pst-color-surface:var(--jp-layout-color2,#eee)}\n"
+)
+
 
 def explorer(result: Result) -> HTML:
-    """The moving figure of a result, as HTML that holds its data and a still figure."""
+    """The moving figure of a result, as HTML that holds its data and a still figure.
+
+    Before a person in Jupyter, who has no page of the book round it, it brings its script too.
+    """
     found = data(result)
     if not found["trials"]:
         return HTML("<p>No seed has a trial of every kind, so there is nothing to move.</p>")
@@ -54,12 +65,20 @@ def explorer(result: Result) -> HTML:
     drawn = point.sub(r"\1 \2", buffer.getvalue())  # tenths of a point will do
     image = base64.b64encode(drawn.encode()).decode()
     packed = json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")
-    return HTML(
+    made = (
         '<div class="semantica-explorer"><div class="still">'
         f'<img src="data:image/svg+xml;base64,{image}" alt="{ALT}"></div>'
         f'<p>{"</p><p>".join(map(escape, _legend(found)))}</p><p class="live">{CLOSE_UP}</p>'
         f'<script type="application/json">{packed}</script></div>'
     )
+    return HTML(_alive(made) if style.in_jupyter() else made)
+
+
+def _alive(figure: str) -> str:
+    """The same with its look and its script, which every page of the book has."""
+    place = ROOT / "book" / "_static"
+    look, code = ((place / f"explorer.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    return f"<style>{THEME}{look}</style>{figure}<script>{code}</script>"
 
 
 def data(result: Result) -> dict[str, Any]:

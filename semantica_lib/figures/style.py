@@ -5,12 +5,14 @@ readers can tell apart, and line styles or markers that survive a grey print.
 """
 
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import seaborn as sns
+from IPython import get_ipython
 from IPython.display import Image
 from matplotlib import rc_context, rcdefaults
 from matplotlib.axes import Axes
@@ -93,6 +95,17 @@ def bars(axes: Axes, x: Sequence[float], intervals: Sequence[Interval], **look: 
     reach = np.nan_to_num([middle - low, high - middle])[:, keep].clip(0)
     look = {"linewidth": 1.1, "markersize": 3.5, "elinewidth": 0.8} | look
     axes.errorbar(np.array(x)[keep], middle[keep], reach, **look)
+
+
+def in_jupyter() -> bool:
+    """Whether a person has this notebook open, in Jupyter or VS Code; else nobody can turn a thing.
+
+    Jupyter's server tells its kernels, VS Code its notebooks; papermill and the book do not.
+    """
+    shell = get_ipython()
+    return shell is not None and bool(
+        os.environ.get("JPY_SESSION_NAME") or "__vsc_ipynb_file__" in shell.user_ns
+    )
 
 
 def png(figure: Figure) -> bytes:

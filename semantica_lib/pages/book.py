@@ -31,15 +31,18 @@ from semantica_lib.store import results
 BOOK = ROOT / "book"
 EXECUTED = BOOK / "experiments"
 ANY = {"xor", "mlm"}  # notebooks of any experiment, executed for each
+LIVE = {"explore"}  # of sliders and buttons alone, which a page that is read offline cannot show
 # Of which experiments a notebook shows the results, where that is not all there are.
-SHOWS = {"task": (), "theory": (), "own": ("three-synonyms",)}
+SHOWS = {
+    "task": (), "theory": (), "own": ("three-synonyms",), "from-scratch": ("transformer-small",),
+}  # fmt: skip
 
 
 def pages() -> list[Page]:
     """The book's notebooks: one an experiment, and those of the other pages."""
     found = []
     for source in sorted(NOTEBOOKS.glob("*.ipynb")):
-        if source.stem not in ANY:
+        if source.stem not in ANY | LIVE:
             shows = SHOWS.get(source.stem)
             needs = shows[0] if shows else ""
             told = PARAMETERS.get(source.stem, {})

@@ -71,6 +71,7 @@ def own_kernel(variables: dict[str, str], fork: bool = False) -> Iterator[None]:
         paths = [place, *filter(None, [os.environ.get("JUPYTER_PATH")])]
         own = {"IPYTHONDIR": str(profile.parent), "JUPYTER_PATH": os.pathsep.join(paths)}
         own |= {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": ""}  # empty: the kernel's own
+        own |= {"JPY_SESSION_NAME": ""}  # a person's, whose notebook started this
         fork = fork and _single("self") and _single(str(os.getppid()))
         spec = {"metadata": {"kernel_provisioner": {"provisioner_name": _NAME}}} if fork else None
         write_kernel_spec(Path(place, "kernels", KERNEL), spec)

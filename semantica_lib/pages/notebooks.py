@@ -36,6 +36,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     **{name: {"sweep": name} for name in SWEPT},
     "clock": {"experiments": []},
     "coincidence": {"sweep": "coincidence", "other": "closing"},
+    "from-scratch": {"steps": 6_000, "seed": 42},
     "models": {"checkpoints": [], "text": ""},
     "logodds": {"base": "transformer-small"},
     "own": {"name": "three-synonyms"},

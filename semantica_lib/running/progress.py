@@ -2,12 +2,37 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from semantica_lib.running.groups import Group, trials_in
 from semantica_lib.settings.catalogue import MlmSettings
 
+# Jupyter's Run All leads to the last cell, and the bar is somewhere above: so what it says is said
+# in a corner of the window too, until it ends or somebody clicks there.
+IN_SIGHT = """<script>(() => {
+  const seek = setInterval(() => {
+    const bar = document.querySelector(".semantica-bar:not([data-seen])");
+    if (!bar) return;
+    clearInterval(seek);
+    bar.dataset.seen = "";
+    const copy = document.createElement("div");
+    copy.className = "semantica-bar-copy";
+    copy.style = "position:fixed;right:1rem;bottom:2.5rem;width:min(44rem,90vw);z-index:1000;"
+      + "padding:0.3rem 0.6rem;background:var(--jp-layout-color1,#fff);border:1px solid #888";
+    const follow = () => {
+      copy.replaceChildren(bar.cloneNode(true));
+      if (bar.querySelector(".progress-bar-success, .progress-bar-danger")) end();
+    };
+    const watch = new MutationObserver(follow);
+    const end = () => { watch.disconnect(); copy.remove(); };
+    copy.onclick = end;
+    watch.observe(bar, {subtree: true, childList: true, attributes: true, characterData: true});
+    document.body.append(copy);
+    follow();
+  }, 100);
+})()</script>"""
 # Told how much is done, of how much, of what, and what is done before that goes on.
 Tell = Callable[[int, int, str, str], None]
 
@@ -20,6 +45,17 @@ def amount(stack: Sequence[Group], step: int) -> int:
 
 def unit(stack: Sequence[Group]) -> str:
     return "tokens" if isinstance(stack[0].own, MlmSettings) else "trial-steps"
+
+
+def _keep_in_sight(widget: Any) -> None:
+    """Have Jupyter show a bar where its reader is; not a notebook without one."""
+    from IPython.display import HTML, display  # a notebook has imported both, a command neither
+
+    from semantica_lib.figures.style import in_jupyter
+
+    if in_jupyter():
+        widget.add_class("semantica-bar")
+        display(HTML(IN_SIGHT))
 
 
 class Bar:
@@ -40,6 +76,8 @@ class Bar:
             counted = {"total": total, "initial": done, "unit": f" {unit}", "unit_scale": True}
             title = f"{self.title}: {doing}" if doing else self.title
             self.bar, self.doing = tqdm(desc=title, file=sys.stderr, **line, **counted), doing
+            if hasattr(self.bar, "container"):  # a widget
+                _keep_in_sight(self.bar.container)
         self.bar.total = total
         if doing != self.doing:
             if not doing:  # what was compiled meanwhile tells nothing of how long the rest takes

@@ -1,17 +1,27 @@
 """The notebooks are clean, and their parameters are the settings' defaults."""
 
 import ast
+import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 
+from semantica_lib.analysis.claims import MERGE_MARGIN
+from semantica_lib.analysis.distances import Trials, end_of
+from semantica_lib.analysis.theory import paper_predictions
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.files import ROOT
 from semantica_lib.pages import book, notebooks
-from semantica_lib.settings.catalogue import CATALOGUE, catalogue, find, settings
+from semantica_lib.running.run import run
+from semantica_lib.settings.catalogue import CATALOGUE, catalogue, experiments, find, settings
 from semantica_lib.settings.language import MlmSettings
 from semantica_lib.settings.xor import Settings
+from semantica_lib.trainers.building import COMPILERS
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SCREEN = 25  # lines
@@ -57,10 +67,11 @@ def test_the_cell_after_the_parameters_refuses_unknown_names(path: Any) -> None:
 
 def test_figures_have_captions_and_words_for_who_cannot_see_them() -> None:
     for path in NOTEBOOKS:
-        figures = [
-            cell for cell in cells(path.name) if cell.source.rstrip().split("\n")[-1][:5] == "show("
-        ]
-        assert figures or path.name == "theory.ipynb"  # which proves, and has tables only
+        draws = "show(", "plt.show(", "turned("
+        last = {cell.id: cell.source.rstrip().split("\n")[-1] for cell in cells(path.name)}
+        figures = [cell for cell in cells(path.name) if last[cell.id].startswith(draws)]
+        # the one proves, and has tables only; the other is a figure that draws itself
+        assert figures or path.name in ("theory.ipynb", "explore.ipynb")
         for cell in figures:
             assert cell.metadata.mystnb.figure.caption
             assert cell.metadata.mystnb.image.alt
@@ -117,6 +128,27 @@ def test_the_pages_of_sweeps_are_injected_all_their_parameters(tmp_path: Any) ->
     shown = {page.source.stem: page.parameters for page in book.pages()}
     assert shown["own"] == {"name": "three-synonyms"}
     assert shown["sweep"] == {"sweep": "closing", "x": "", "where": {}}
+
+
+@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="no C++ compiler")
+def test_the_lines_for_ten_seconds_show_what_merges_and_what_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_process: None
+) -> None:
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path))
+    (told,) = [cell.source for cell in cells("xor.ipynb", "markdown") if cell.id == "settings-head"]
+    (lines,) = re.findall(r"```python\n(.*?)```", told, re.DOTALL)
+    changed: dict[str, Any] = {}
+    exec(lines, {}, changed)
+    assert changed["steps"] <= 100_000  # times ten trials: three seconds of a core here
+    assert changed.pop("experiment") not in experiments()  # so nothing of it is taken for partial
+    result = run(settings(parameters("xor.ipynb") | changed))
+    stacks = result.manifest["stacks"]
+    assert len(stacks) == 2 and all("kernel" in stack["engine"] for stack in stacks)
+    for prediction in paper_predictions(xor_task(result.settings)):
+        trials = Trials.of(result, prediction.tied, end_of(result))
+        ratio, _ = trials.ratio(prediction.table, prediction.pair)
+        middle = np.exp(np.log(ratio).mean())
+        assert (middle < MERGE_MARGIN) == prediction.merges, (prediction, ratio)
 
 
 def test_the_task_s_notebook_has_defaults_too() -> None:

@@ -1,6 +1,8 @@
 """What a progress line says: that it compiles, and no time left before there is a speed."""
 
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -38,3 +40,20 @@ def test_a_line_says_that_it_compiles_and_times_what_comes_after(
     bar(820, total, "trial-steps")
     bar.close()
     assert ", 100 trial-steps/s]" in capsys.readouterr().err  # on the whole
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["a person", "papermill"])
+def test_a_bar_in_a_notebook_stays_in_sight(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    classes: list[str] = []
+    shown: list[Any] = []
+
+    def made(**line: Any) -> SimpleNamespace:
+        container = SimpleNamespace(add_class=classes.append)
+        return SimpleNamespace(container=container, n=0, update=lambda _: None)
+
+    monkeypatch.setattr("semantica_lib.running.progress.tqdm", made)
+    monkeypatch.setattr("semantica_lib.figures.style.in_jupyter", lambda: there)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    Bar("one")(0, 10, "trial-steps")
+    assert classes == ["semantica-bar"] * there
+    assert [f".{name}:not" in one.data for one in shown for name in classes] == [True] * there

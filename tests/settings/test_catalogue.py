@@ -19,6 +19,7 @@ from semantica_lib.errors import RequestError
 from semantica_lib.settings import catalogue as catalogue_
 from semantica_lib.settings.catalogue import (
     catalogue,
+    file_text,
     find,
     from_namespace,
     only,
@@ -258,6 +259,30 @@ def test_the_command_that_is_told_trains_these_settings(name: str, changed: dict
 def test_of_a_file_of_the_user_the_command_tells_the_name(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("weight_decay: 0\n")
     assert run_command(find(str(tmp_path / "mine.yaml"))) == "semantica run mine"
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        *(find(name) for name in catalogue() if isinstance(find(name), Settings)),
+        settings({"question": "Is “it” true: # or\n no? \U0001f600", "seeds": [2**32 - 1]}),
+        settings({"weight_decay": 1e-7, "learning_rate": 0.1 + 0.2, "eps": 1e-30}),
+        settings({"optimizer": "sgd", "schedule": "none", "experiment": "on"}),
+        settings({"zero_dst": [1 / 3, 2 / 3], "untie_at": 10, "keep_best": True}),
+    ],
+    ids=lambda own: own.experiment,
+)
+def test_the_text_of_a_settings_file_is_read_as_the_same_settings(
+    own: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "other.yaml"
+    file.write_text(file_text(own), encoding="utf-8")
+    assert read_file(file) == own
+    yaml.safe_load(file_text(own))  # others read it too
+    usual = Settings()
+    names = {line.partition(":")[0] for line in file_text(own).splitlines()}
+    differing = {key for key in type(own).model_fields if getattr(own, key) != getattr(usual, key)}
+    assert names == {"experiment"} | {key for key in differing if getattr(own, key) is not None}
 
 
 def test_a_library_without_its_checkout_says_so(
