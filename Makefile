@@ -10,7 +10,7 @@ CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chro
 verdict = $(shell $(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
 	print("ok" if (3, 11) <= v <= (3, 13) else "is %d.%d" % v)' 2>/dev/null || echo "does not run")
 
-.PHONY: help env book test test-long test-book test-faults paper bench models readme clean
+.PHONY: help env book test test-long test-book test-faults paper bench models trainer readme clean
 
 help: ## print these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -62,6 +62,9 @@ bench: env ## speed of training beside a plain PyTorch loop; writes book/results
 MODELS ?=
 models: env ## fetch pinned packages with real models (37 MB; MODELS=all: 130 MB), store their measures
 	$(BIN)/python -m semantica_lib.chapters.models.pinned $(MODELS)
+
+trainer: env ## compile the kernel for the page "Train it here", with clang and lld
+	$(BIN)/python book/trainer/build.py
 
 readme: $(INSTALLED) ## rewrite the figures and tables of README.md from the published results
 	$(BIN)/semantica readme
