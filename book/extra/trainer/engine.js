@@ -76,8 +76,8 @@ async function semanticaEngine({ task, module }, { first, weights }, own) {
 		memory: array(Uint8Array, 0),
 	};
 	const logits = array(Float32Array, LANES * SYMBOLS * (cases.length + 1)); // they go two by two
-	const job = array(Uint8Array, 120); // as Job in semantica_lib/trainers/native/job.h
-	const view = new DataView(exports.memory.buffer, job.byteOffset);
+	const job = array(Uint8Array, 120).byteOffset; // as Job in semantica_lib/trainers/native/job.h
+	const view = new DataView(exports.memory.buffer, job);
 	Object.values(arrays).forEach((one, i) => view.setUint32(4 * i, one.byteOffset, true));
 	const number = (place, value) => view.setBigInt64(56 + 8 * place, BigInt(value), true);
 	[0, 0, count, task.strings.length, cases.length, 2].forEach((value, place) => number(place, value));
@@ -120,7 +120,7 @@ async function semanticaEngine({ task, module }, { first, weights }, own) {
 			}
 			number(0, engine.step);
 			number(1, now);
-			exports.train(job.byteOffset);
+			exports.train(job);
 			engine.step += now;
 			rest -= now;
 		}
@@ -129,7 +129,7 @@ async function semanticaEngine({ task, module }, { first, weights }, own) {
 		 mean over the contexts of a bit of how far the logit of its second symbol lies above the first's,
 		 both exact; left: what decay alone leaves of any distance. */
 	engine.record = function () {
-		exports.logits(job.byteOffset, logits.byteOffset);
+		exports.logits(job, logits.byteOffset);
 		const [losses, gaps] = [new Float64Array(count), own.trials.map(() => [0, 0])];
 		const weights = [0, 0];
 		cases.forEach(({ bit, trained, any }, c) => {
