@@ -203,7 +203,7 @@
 		const play = add(controls, "button", { name: "play", type: "button" }, "Play");
 		const sliding = add(controls, "label", { class: "step" }, "Step ");
 		const output = add(sliding, "output");
-		const slider = add(sliding, "input", { type: "range", name: "step", min: 0, max: most(), value: most() });
+		const slider = add(sliding, "input", { type: "range", name: "step", "aria-label": "Step", min: 0, max: most(), value: most() });
 		const seed = add(add(controls, "label", {}, "Seed "), "select", { name: "seed" });
 		data.trials.forEach((trial, i) => add(seed, "option", { value: i }, trial.seed));
 		const closer = add(controls, "label");
@@ -213,8 +213,8 @@
 		const parts = data.trials[0].panels.map(({ name }) => {
 			const part = add(panels, "section", { "aria-label": name });
 			add(part, "p", { class: "head" }, name);
-			const drawn = chart(part, data, "distances over the steps", go, true);
-			return [plane(part, data), drawn, add(part, "p", { class: "foot" })];
+			const [above, below] = [plane(part, data), chart(part, data, "distances over the steps", go, true)];
+			return [above, below, add(part, "p", { class: "foot" })];
 		});
 		const further = add(live, "div", { class: "panels further" });
 		const charts = (data.trials[0].charts ?? []).map(({ name }) => {

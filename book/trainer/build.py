@@ -91,7 +91,7 @@ def text(data: bytes) -> str:
 
 def main() -> None:
     if missing := [name for name in ("clang++", "wasm-ld") if not shutil.which(name)]:
-        sys.exit(f"{' and '.join(missing)} must be installed: your system's clang and lld have them")
+        sys.exit(f"{' and '.join(missing)} not found: install your system's clang and lld")
     packed = text(gzip.compress(module(), 9, mtime=0))
     kernel = {"source": source(), "task": task(), "module": packed}
     (HERE / "kernel.js").write_text(script("semanticaKernel", kernel))

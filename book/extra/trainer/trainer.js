@@ -37,7 +37,8 @@
 	const BITS = 4; // symbols that write bits: A, B, C, D
 	const SYMBOLS = [..."ABCD", "even", "odd", "mask"];
 
-	const two = (value) => value.toFixed(2);
+	const whole = (number) => number.toLocaleString("en");
+	const two = (value) => value.toFixed(2).replace("-", "\u2212");
 	const gapOf = (p) => Math.log((1 - p) / p);
 	const apart = (a, b) => Math.max(1e-9, Math.hypot(...a.map((value, i) => value - b[i])));
 	const dot = (a, b) => a.reduce((total, value, k) => total + value * b[k], 0);
@@ -199,7 +200,8 @@
 		for (const key in KINDS) add(kind, "option", { value: key }, KINDS[key][0]);
 		const seed = field("Seed", "input", { type: "number", name: "seed", min: 0, max: SEEDS - 1, value: 42, required: "" });
 		const steps = field("Steps", "select", { name: "steps" });
-		for (const value of [task.schedule_period, task.steps]) add(steps, "option", { value }, value.toLocaleString("en"));
+		add(steps, "option", { value: task.steps }, `${whole(task.steps)}, as in the paper`);
+		add(steps, "option", { value: task.schedule_period }, `${whole(task.schedule_period)}, one period`);
 		add(form, "div", { class: "controls" });
 		const start = add(form.lastChild, "button", { name: "start", type: "submit" }, "Start");
 		const stop = add(form.lastChild, "button", { name: "stop", type: "button", disabled: "" }, "Stop");
@@ -208,11 +210,19 @@
 
 		for (const name in PRESETS) {
 			const [values, words] = PRESETS[name];
-			add(presets, "button", { type: "button" }, name).addEventListener("click", () => {
+			const button = add(presets, "button", { type: "button", "aria-pressed": false }, name);
+			button.addEventListener("click", () => {
 				const own = { zero: task.zero, one: task.one, decay: task.decay, ...values };
 				[zero.value, one.value, decay.value] = [own.zero, own.one, own.decay];
 				for (const control of [zero, one]) control.tell();
 				point.textContent = words;
+				for (const one of presets.children) one.setAttribute("aria-pressed", one === button);
+			});
+		}
+		for (const control of [zero, one, decay]) {
+			control.addEventListener("input", () => {
+				for (const one of presets.children) one.setAttribute("aria-pressed", false);
+				point.textContent = "Settings of your own.";
 			});
 		}
 		presets.firstChild.click();
@@ -239,12 +249,13 @@
 			}
 			if (step === data.end || !going) return halt();
 			const each = step > from ? `, ${((performance.now() - began) / (step - from)).toFixed(3)} ms a step` : "";
-			said.textContent = `Step ${step.toLocaleString("en")} of ${data.end.toLocaleString("en")}${each}`;
+			said.textContent = `Step ${whole(step)} of ${whole(data.end)}${each}`;
 		}
 		/* What is seen at rest is told to who does not see it. */
 		function halt() {
 			set(false);
-			said.textContent = `${data.steps.at(-1) === data.end ? "Done" : "Stopped"} at step ${data.steps.at(-1).toLocaleString("en")}`;
+			const step = data.steps.at(-1);
+			said.textContent = `${step === data.end ? "Done" : "Stopped"} at step ${whole(step)}`;
 			shown?.go(data.steps.length - 1);
 		}
 
