@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 import torch
 
+from semantica_lib.analysis.claims import MERGE_MARGIN, Measured
+from semantica_lib.analysis.distances import Pair
+from semantica_lib.analysis.sweep_points import stored
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.datasets.contexts import SPLITS
 from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import find, settings
 from semantica_lib.store import results
+from semantica_lib.store.results import Result
 from semantica_lib.trainers.measuring import measure
 from semantica_lib.trainers.stacked import Stack, State
 
@@ -195,3 +199,53 @@ def test_the_built_files_are_those_of_the_sources() -> None:
 def test_the_page_s_code_is_small() -> None:
     assert sum((FOLDER / name).stat().st_size for name in CODE) < 40_000
     assert set(results.PAPER_SEEDS) <= set(build()["SEEDS"]) and MAIN.steps == 150_000
+
+
+def test_it_goes_the_way_of_the_published_trials() -> None:
+    result = results.load(results.PUBLISHED / MAIN.experiment)
+    assert result is not None
+    trials = [(42, True), (42, False), (43, True), (43, False)]
+    (found,) = node({"own": asked(*SETTINGS["the paper's"], trials), "steps": 2_000})
+    record = result.steps.tolist().index(2_000)
+    for (seed, tied), tables in zip(trials, found["record"]["tables"], strict=True):
+        (trial,) = np.flatnonzero((result.seed == seed) & (result.tied == tied))
+        there = [result.input_embedding[trial, record], result.output_embedding[trial, record]]
+        assert_near(tables, np.stack(there).flatten())
+
+
+def shares_of(result: Result | None) -> dict[tuple[str, Pair], tuple[float, float]]:
+    """Of each table and pair the medians over seeds of a result's distance at its end: as a share
+    of the control pairs', and of what it was at the start."""
+    assert result is not None
+    found = {}
+    for tied, trials in Measured(result).trials.items():
+        for table in ("input",) if tied else ("input", "output"):
+            for pair in ((0, 1), (2, 3)):
+                share, apart = trials.ratio(table, pair)[0], trials.ended(table, pair)
+                name = "tied" if tied else table
+                found[name, pair] = float(np.median(share)), float(np.median(apart))
+    return found
+
+
+def test_the_presets_show_what_they_say() -> None:
+    """By the published results of their settings, or of the nearest."""
+    found = {}
+    for point in stored("phase"):
+        where = point.settings.zero_dst[0], point.settings.weight_decay
+        if where in ((0.1, 0.1), (0.5, 0.1), (0.1, 0.0), (0.01, 0.1)):
+            found[where] = shares_of(point.result)
+    paper, even = found[0.1, 0.1], found[0.5, 0.1]
+    none, certain = found[0.1, 0.0], found[0.01, 0.1]
+    fails = shares_of(results.load(results.PUBLISHED / "transformer-small-ndh"))
+    ab, cd = (0, 1), (2, 3)
+    merged, clock = MERGE_MARGIN, decay_factor(MAIN, np.array([MAIN.steps]))[0]
+    for name in ("tied", "output"):
+        assert paper[name, cd][0] < merged < 0.3 < paper[name, ab][0]
+        assert even[name, ab][0] < merged > even[name, cd][0]
+        assert fails[name, cd][0] > 0.3
+        assert certain[name, ab][1] > paper[name, ab][1]
+    for pair in (ab, cd):
+        assert paper["input", pair][1] == pytest.approx(clock, rel=0.25)
+    assert fails["input", cd][1] == pytest.approx(clock, rel=0.25)
+    assert min(share for share, _ in none.values()) > 0.3
+    assert min(left for _, left in none.values()) > 0.3

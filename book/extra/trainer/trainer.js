@@ -17,20 +17,23 @@
 	const PRESETS = {
 		"The paper's odds": [
 			{},
-			"The DH holds for C and D and fails for A and B. Tied: only C and D merge. Untied: both pairs merge in the input table, only C and D in the output table.",
+			"The DH holds for C and D and fails for A and B. Tied, C and D merge, and A and B stay apart. Untied, both pairs of input rows close along the decay clock; of the output rows only C and D merge.",
 		],
-		"The DH holds": [{ zero: 0.5, one: 0.5 }, "All synonyms are equally likely, so both pairs may merge everywhere, and tying costs nothing."],
+		"The DH holds": [
+			{ zero: 0.5, one: 0.5 },
+			"All synonyms are equally likely, so no gap of logits has to be kept. Both pairs can merge in every table, the tied one too.",
+		],
 		"It fails": [
 			{ zero: 0.1, one: 0.1 },
-			"No synonyms are equally likely. Untied, they merge in the input table all the same; in the output table, and so in a tied one, they have to stay apart.",
+			"No synonyms are equally likely. Untied, the input rows close along the decay clock all the same; output rows stay apart, and so do the rows of a tied table, which are both.",
 		],
 		"No decay": [
 			{ decay: 0 },
-			"Without weight decay the clock stands still. What closes a gap now is the gradient alone, and the gap of the logits may reach the log-odds.",
+			"The decay clock stands still. The gaps of the logits come to the log-odds as before, and yet most pairs stay apart, even C and D, for which the DH holds: the gradient alone hardly closes a gap.",
 		],
 		"Almost certain": [
 			{ zero: 0.01 },
-			"B is written nearly always. Its logit has to be far above A's, so the rows have to be further apart than at the paper's odds.",
+			"B is written nearly always. Its logit has to lie further above A's, and in the output table and in a tied one the two stay further apart than at the paper's odds.",
 		],
 	};
 	const PANELS = { true: { Tied: 0 }, false: { "Untied: input": 0, "Untied: output": 1 } };
