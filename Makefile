@@ -44,7 +44,7 @@ test: env ## lint and the everyday tests, about 5 minutes on 2 cores
 test-long: env ## the tests that take longer
 	$(BIN)/python -m pytest -m long
 
-test-book: env ## what moves on the book's pages, in Chromium
+test-book: env ## what moves and trains on the book's pages, in Chromium
 	$(if $(CHROMIUM),,$(error Chromium is needed, of your system's packages or CHROMIUM=its path))
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[browser]'
 	CHROMIUM='$(CHROMIUM)' $(BIN)/python -m pytest tests/pages/test_browser.py

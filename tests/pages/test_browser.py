@@ -388,7 +388,7 @@ def test_training_stops_goes_on_and_ends(turn: Any) -> None:
     slider.fill("100")
     assert drawn_step(page) == SHORT // 2
     told = page.locator(f"{TRAINER} .further .foot").first.text_content()
-    gap, law = (float(n) for n in re.search(r"B over A (\S+); law (\d+\.\d+)", told).groups())
+    gap, law = (float(n) for n in re.search(r"B.over.A:.(\S+).\(law:.(\d+\.\d+)\)", told).groups())
     assert law == pytest.approx(2.20, abs=0.005) and 0 < gap < 2 * law
     page.wait_for_function("document.querySelector('[aria-live=polite].status').textContent")
 

@@ -79,7 +79,11 @@
 			{
 				name: `${name}: gap of the logits`,
 				add: (record) => gaps.forEach((one, bit) => one.push(record.gaps[index][bit])),
-				told: (i) => laws.map((law, bit) => `${["B over A", "D over C"][bit]} ${two(gaps[bit][i])}; law ${two(law)}`).join(". ") + ".",
+				told: (i) =>
+					laws
+						.map((law, bit) => `${["B over A", "D over C"][bit]}: ${two(gaps[bit][i])} (law: ${two(law)})`)
+						.map((words) => words.replaceAll(" ", "\u00a0"))
+						.join(", ") + ".",
 				get curves() {
 					return laws.flatMap((law, bit) => [
 						[flat(law), `clock ${kinds[bit]}`],
