@@ -142,7 +142,8 @@
 		const named = { role: "img", "aria-label": label, class: "curves" };
 		const root = add(parent, "svg", { viewBox: `0 0 ${SIDE} ${LOW}`, ...named });
 		const [lines, drawn] = [add(root, "g", { class: "grid" }), add(root, "g")];
-		const last = data.end ?? data.steps[data.steps.length - 1];
+		const steps = data.ahead ?? data.steps; // predictions may run ahead of the records
+		const last = steps[steps.length - 1];
 		const x = scale(0, last, EDGE.left, SIDE - EDGE.right - 8);
 		for (const kind of ["pointerdown", "pointermove"]) {
 			root.addEventListener(kind, (event) => {
@@ -169,7 +170,7 @@
 			add(lines, "text", { x: 126, y: LOW - 4, "text-anchor": "middle" }, "step");
 			drawn.replaceChildren();
 			for (const [values, kind] of curves) {
-				add(drawn, "path", { class: kind, d: path(values.map((value, i) => [x(data.steps[i]), y(value)])) });
+				add(drawn, "path", { class: kind, d: path(values.map((value, i) => [x(steps[i]), y(value)])) });
 			}
 			const at = x(data.steps[record]);
 			add(drawn, "path", { class: "marker", d: `M${at} ${EDGE.top}V${LOW - EDGE.bottom}` });
@@ -194,7 +195,8 @@
 	}
 
 	/* A figure that moves, and may grow: of data as explorer.py makes them, which may have further
-		 charts of each trial, { name, told(record), curves } as `chart` takes them. */
+		 charts of each trial, { name, told(record), curves } as `chart` takes them, and the steps `ahead` at
+		 which there will be records. */
 	function figure(data) {
 		const most = () => data.steps.length - 1;
 		const live = document.createElement("div");
@@ -229,7 +231,7 @@
 		function draw() {
 			const [record, trial] = [slider.valueAsNumber, data.trials[seed.value]];
 			output.textContent = whole(data.steps[record]);
-			slider.setAttribute("aria-valuetext", `${output.textContent} of ${whole(data.end ?? data.steps[most()])}`);
+			slider.setAttribute("aria-valuetext", `${output.textContent} of ${whole((data.ahead ?? data.steps).at(-1))}`);
 			parts.forEach(([above, below, foot], i) => {
 				const panel = trial.panels[i];
 				above(panel, record, close.checked);

@@ -109,14 +109,13 @@ async function semanticaEngine({ task, module }, { first, weights }, own) {
 		return [1 - rate(step) * own.decay, rate(step) / one, 1 / Math.sqrt(two)];
 	}
 
-	const engine = { step: 0, left: 1, arrays, cases, exports, factors, job };
+	const engine = { step: 0, arrays, cases, exports, factors, job };
 	engine.advance = function (steps) {
 		for (let rest = steps; rest > 0; ) {
 			const now = Math.min(rest, MOST);
 			for (let i = 0; i < now; i++) {
 				const found = factors(engine.step + i);
 				for (let trial = 0; trial < count; trial++) arrays.factors.set(found, 3 * (i * count + trial));
-				engine.left *= found[0];
 			}
 			number(0, engine.step);
 			number(1, now);
@@ -127,7 +126,7 @@ async function semanticaEngine({ task, module }, { first, weights }, own) {
 	};
 	/* Of each trial: its two tables, row by row; the cross-entropy on the training strings, nats, and the
 		 mean over the contexts of a bit of how far the logit of its second symbol lies above the first's,
-		 both exact; left: what decay alone leaves of any distance. */
+		 both exact. */
 	engine.record = function () {
 		exports.logits(job, logits.byteOffset);
 		const [losses, gaps] = [new Float64Array(count), own.trials.map(() => [0, 0])];
@@ -146,8 +145,15 @@ async function semanticaEngine({ task, module }, { first, weights }, own) {
 			}
 		});
 		const tables = own.trials.map((_, t) => arrays.flat.slice(t * task.parameters, t * task.parameters + 2 * TABLE));
-		const { step, left } = engine;
-		return { step, left, tables, losses: [...losses], gaps: gaps.map((two) => two.map((sum, bit) => sum / weights[bit])) };
+		return { step: engine.step, tables, losses: [...losses], gaps: gaps.map((two) => two.map((sum, bit) => sum / weights[bit])) };
+	};
+	/* What decay alone leaves of any distance after so many steps, in ascending order. */
+	engine.clock = function (steps) {
+		let [step, left] = [0, 1];
+		return steps.map((end) => {
+			for (; step < end; step++) left *= factors(step)[0];
+			return left;
+		});
 	};
 	/* The least that the loss can be: the entropy of the choice among synonyms. */
 	const entropy = chances.map((two) => two.reduce((sum, p) => sum - p * Math.log(p), 0));
@@ -161,8 +167,9 @@ function semanticaWorker() {
 	let [engine, plan, going] = [null, null, false];
 	async function run() {
 		going = true;
-		while (going && engine.step < plan.steps) {
-			engine.advance(Math.min(plan.every, plan.steps - engine.step));
+		for (const end of plan.ahead.filter((step) => step > engine.step)) {
+			if (!going) break;
+			engine.advance(end - engine.step);
 			postMessage(engine.record());
 			await new Promise((done) => { // so that the page can have a word
 				turn.port1.onmessage = done;
@@ -179,7 +186,7 @@ function semanticaWorker() {
 			} catch (error) {
 				return postMessage({ error: String(error) });
 			}
-			postMessage({ least: engine.least, ...engine.record() });
+			postMessage({ least: engine.least, clock: engine.clock(data.ahead), ...engine.record() });
 			run();
 		} else if (!data.go) going = false;
 		else if (!going) run();

@@ -48,7 +48,7 @@
 	const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 	/* The figure's data, without a record. */
-	function empty(own, end) {
+	function empty(own, ahead) {
 		const pairs = [own.zero, own.one].map((p, bit) => ({ of: [2 * bit, 2 * bit + 1], holds: p === 0.5 }));
 		const kinds = ["zero", "zero", "one", "one", "even", "odd", "mask"];
 		const symbols = SYMBOLS.map((name, i) => {
@@ -63,18 +63,18 @@
 					return { name, index, table, raw: [], moments: null, axes: null, distances: [[], []], control: [] };
 				})
 			);
-			return { seed, panels, charts: indices.flatMap((index) => chartsOf(own, index)) };
+			return { seed, panels, charts: indices.flatMap((index) => chartsOf(own, index, ahead)) };
 		});
-		return { steps: [], end, symbols, pairs, clock: [], margin: task.margin, unit: 1, trials };
+		return { steps: [], ahead, symbols, pairs, clock: null, margin: task.margin, unit: 1, trials };
 	}
 
 	/* A trial's charts beside the figure's own: the gap of the logits, and the loss. */
-	function chartsOf(own, index) {
+	function chartsOf(own, index, ahead) {
 		const name = own.trials[index].tied ? "Tied" : "Untied";
 		const laws = [own.zero, own.one].map(gapOf);
 		const [gaps, loss] = [[[], []], []];
 		const kinds = [own.zero, own.one].map((p) => (p === 0.5 ? "holds" : "fails"));
-		const flat = (value) => loss.map(() => value);
+		const flat = (value) => ahead.map(() => value);
 		return [
 			{
 				name: `${name}: gap of the logits`,
@@ -134,7 +134,6 @@
 	/* One more record in the data; the plane is that of all so far. */
 	function grown(data, record) {
 		data.steps.push(record.step);
-		data.clock.push(record.left);
 		for (const trial of data.trials) {
 			for (const chart of trial.charts) chart.add(record);
 			for (const panel of trial.panels) {
@@ -238,7 +237,7 @@
 
 		function set(now) {
 			going = now;
-			const over = data.steps.at(-1) === data.end;
+			const over = data.steps.at(-1) === data.ahead.at(-1);
 			stop.textContent = going || over ? "Stop" : "Go on";
 			stop.disabled = over;
 			if (shown) shown.play.disabled = going;
@@ -254,15 +253,15 @@
 				place.replaceChildren(shown.live);
 				shown.play.disabled = going;
 			}
-			if (step === data.end || !going) return halt();
+			if (step === data.ahead.at(-1) || !going) return halt();
 			const each = step > from ? `, ${((performance.now() - began) / (step - from)).toFixed(3)} ms a step` : "";
-			said.textContent = `Step ${whole(step)} of ${whole(data.end)}${each}`;
+			said.textContent = `Step ${whole(step)} of ${whole(data.ahead.at(-1))}${each}`;
 		}
 		/* What is seen at rest is told to who does not see it. */
 		function halt() {
 			set(false);
 			const step = data.steps.at(-1);
-			said.textContent = `${step === data.end ? "Done" : "Stopped"} at step ${whole(step)}`;
+			said.textContent = `${step === data.ahead.at(-1) ? "Done" : "Stopped"} at step ${whole(step)}`;
 			shown?.go(data.steps.length - 1);
 		}
 
@@ -278,8 +277,8 @@
 				decay: Number(decay.value),
 				trials: ties.map((tied, i) => ({ seed: seedOf(i), tied })),
 			};
-			const end = Number(steps.value);
-			[data, shown, drawing] = [empty(own, end), null, 0];
+			const ahead = Array.from({ length: RECORDS + 1 }, (_, i) => (i * Number(steps.value)) / RECORDS);
+			[data, shown, drawing] = [empty(own, ahead), null, 0];
 			root.records = []; // as the worker told them
 			said.textContent = "Starting";
 			try {
@@ -294,12 +293,13 @@
 				if (mine !== worker) return;
 				if (record.error) return failed(record.error);
 				own.least ??= record.least;
+				data.clock ??= record.clock;
 				root.records.push(record);
 				grown(data, record);
 				if (!record.step) set(true);
 				drawing ||= requestAnimationFrame(draw);
 			};
-			worker.postMessage({ kernel: semanticaKernel, starts: semanticaStarts, own, steps: end, every: end / RECORDS });
+			worker.postMessage({ kernel: semanticaKernel, starts: semanticaStarts, own, ahead });
 		}
 		function failed(error) {
 			said.textContent = `This browser cannot train it (${error}): it needs WebAssembly with SIMD and workers.`;
