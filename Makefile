@@ -10,7 +10,7 @@ CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chro
 verdict = $(shell $(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
 	print("ok" if (3, 11) <= v <= (3, 13) else "is %d.%d" % v)' 2>/dev/null || echo "does not run")
 
-.PHONY: help env book test test-long test-book test-faults paper bench models readme clean
+.PHONY: help env book test test-long test-book test-faults paper bench models trainer readme clean
 
 help: ## print these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -44,7 +44,7 @@ test: env ## lint and the everyday tests, about 5 minutes on 2 cores
 test-long: env ## the tests that take longer
 	$(BIN)/python -m pytest -m long
 
-test-book: env ## what moves on the book's pages, in Chromium
+test-book: env ## what moves and trains on the book's pages, in Chromium
 	$(if $(CHROMIUM),,$(error Chromium is needed, of your system's packages or CHROMIUM=its path))
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[browser]'
 	CHROMIUM='$(CHROMIUM)' $(BIN)/python -m pytest tests/pages/test_browser.py
@@ -62,6 +62,9 @@ bench: env ## speed of training beside a plain PyTorch loop; writes book/results
 MODELS ?=
 models: env ## fetch pinned packages with real models (37 MB; MODELS=all: 130 MB), store their measures
 	$(BIN)/python -m semantica_lib.chapters.models.pinned $(MODELS)
+
+trainer: env ## compile the kernel for the page "Train it here", with clang and lld
+	$(BIN)/python book/trainer/build.py
 
 readme: $(INSTALLED) ## rewrite the figures and tables of README.md from the published results
 	$(BIN)/semantica readme

@@ -1,5 +1,6 @@
 /* The moving figure: draws each .semantica-explorer from the data that it holds
-	 (semantica_lib/figures/explorer.py). Without this script its still figure stays. */
+	 (semantica_lib/figures/explorer.py). Without this script its still figure stays. The page on which
+	 one trains draws by it what comes (trainer/trainer.js). */
 (function () {
 	"use strict";
 
@@ -136,12 +137,13 @@
 		};
 	}
 
-	/* The pairs' distances over the steps: draws them and marks a record. */
-	function curves(parent, data, go) {
-		const named = { role: "img", "aria-label": "distances over the steps", class: "curves" };
+	/* Curves over the steps: draws them, marks a record, and goes to one that is pointed at. */
+	function chart(parent, data, label, go, log) {
+		const named = { role: "img", "aria-label": label, class: "curves" };
 		const root = add(parent, "svg", { viewBox: `0 0 ${SIDE} ${LOW}`, ...named });
 		const [lines, drawn] = [add(root, "g", { class: "grid" }), add(root, "g")];
-		const last = data.steps[data.steps.length - 1];
+		const steps = data.ahead ?? data.steps; // predictions may run ahead of the records
+		const last = steps[steps.length - 1];
 		const x = scale(0, last, EDGE.left, SIDE - EDGE.right - 8);
 		for (const kind of ["pointerdown", "pointermove"]) {
 			root.addEventListener(kind, (event) => {
@@ -153,45 +155,57 @@
 			});
 		}
 
-		return function (panel, record) {
-			const curves = [
-				[panel.control, "control"],
-				[panel.control.map((value) => value * data.margin), "margin"],
-			];
-			data.pairs.forEach((pair, i) => {
-				const own = panel.distances[i];
-				if (data.clock) curves.push([data.clock.map((left) => left * own[0]), `clock ${dh(pair)}`]);
-				curves.push([own, dh(pair)]);
-			});
-			const logs = curves.flatMap(([values]) => values.map(Math.log10));
-			const [low, high] = [Math.min(...logs) - 0.1, Math.max(...logs) + 0.1];
-			const y = (value) => scale(low, high, LOW - EDGE.bottom, EDGE.top)(Math.log10(value));
+		/* curves: [values, classes, whether the record is marked by a dot] */
+		return function (curves, record) {
+			const placed = log ? Math.log10 : Number;
+			const all = curves.flatMap(([values]) => values.map(placed));
+			const [least, most] = [Math.min(...all), Math.max(...all)];
+			const edge = log ? 0.1 : 0.06 * (most - least) || 0.1;
+			const [low, high] = [least - edge, most + edge];
+			const y = (value) => scale(low, high, LOW - EDGE.bottom, EDGE.top)(placed(value));
 			const every = Math.ceil((high - low) / 4); // power has a tick
-			const powers = ticks(low, high).filter((n) => n % every === 0).map((n) => Number(`1e${n}`));
-			grid(lines, LOW, x, y, [0, last / 2, last], powers, (n) => (n < 10000 ? n : `${n / 1000}k`));
+			const up = ticks(low, high);
+			const powers = () => up.filter((n) => n % every === 0).map((n) => Number(`1e${n}`));
+			grid(lines, LOW, x, y, [0, last / 2, last], log ? powers() : up, (n) => (n < 10000 ? n : `${n / 1000}k`));
 			add(lines, "text", { x: 126, y: LOW - 4, "text-anchor": "middle" }, "step");
 			drawn.replaceChildren();
 			for (const [values, kind] of curves) {
-				add(drawn, "path", { class: kind, d: path(values.map((value, i) => [x(data.steps[i]), y(value)])) });
+				add(drawn, "path", { class: kind, d: path(values.map((value, i) => [x(steps[i]), y(value)])) });
 			}
 			const at = x(data.steps[record]);
 			add(drawn, "path", { class: "marker", d: `M${at} ${EDGE.top}V${LOW - EDGE.bottom}` });
-			data.pairs.forEach((pair, i) => {
-				add(drawn, "circle", { class: dh(pair), r: 3.5, cx: at, cy: y(panel.distances[i][record]) });
-			});
+			for (const [values, kind, dot] of curves) {
+				if (dot) add(drawn, "circle", { class: kind, r: 3.5, cx: at, cy: y(values[record]) });
+			}
 		};
 	}
 
-	function explorer(root) {
-		const data = JSON.parse(root.querySelector("script").textContent);
-		const most = data.steps.length - 1;
+	/* The pairs' distances over the steps, beside the control pairs' and the decay clock. */
+	function distances(panel, data) {
+		const curves = [
+			[panel.control, "control"],
+			[panel.control.map((value) => value * data.margin), "margin"],
+		];
+		data.pairs.forEach((pair, i) => {
+			const own = panel.distances[i];
+			if (data.clock) curves.push([data.clock.map((left) => left * own[0]), `clock ${dh(pair)}`]);
+			curves.push([own, dh(pair), true]);
+		});
+		return curves;
+	}
+
+	/* A figure that moves, and may grow: of data as explorer.py makes them, which may have further
+		 charts of each trial, { name, told(record), curves } as `chart` takes them, and the steps `ahead` at
+		 which there will be records. */
+	function figure(data) {
+		const most = () => data.steps.length - 1;
 		const live = document.createElement("div");
 		live.className = "live";
 		const controls = add(live, "div", { class: "controls" });
 		const play = add(controls, "button", { name: "play", type: "button" }, "Play");
 		const sliding = add(controls, "label", { class: "step" }, "Step ");
 		const output = add(sliding, "output");
-		const slider = add(sliding, "input", { type: "range", name: "step", min: 0, max: most, value: most });
+		const slider = add(sliding, "input", { type: "range", name: "step", "aria-label": "Step", min: 0, max: most(), value: most() });
 		const seed = add(add(controls, "label", {}, "Seed "), "select", { name: "seed" });
 		data.trials.forEach((trial, i) => add(seed, "option", { value: i }, trial.seed));
 		const closer = add(controls, "label");
@@ -201,7 +215,14 @@
 		const parts = data.trials[0].panels.map(({ name }) => {
 			const part = add(panels, "section", { "aria-label": name });
 			add(part, "p", { class: "head" }, name);
-			return [plane(part, data), curves(part, data, go), add(part, "p", { class: "foot" })];
+			const [above, below] = [plane(part, data), chart(part, data, "distances over the steps", go, true)];
+			return [above, below, add(part, "p", { class: "foot" })];
+		});
+		const further = add(live, "div", { class: "panels further" });
+		const charts = (data.trials[0].charts ?? []).map(({ name }) => {
+			const part = add(further, "section", { "aria-label": name });
+			add(part, "p", { class: "head" }, name);
+			return [chart(part, data, `${name}, over the steps`, go, false), add(part, "p", { class: "foot" })];
 		});
 		const status = add(live, "p", { class: "status", "aria-live": "polite" });
 		let timer = 0;
@@ -210,12 +231,16 @@
 		function draw() {
 			const [record, trial] = [slider.valueAsNumber, data.trials[seed.value]];
 			output.textContent = whole(data.steps[record]);
-			slider.setAttribute("aria-valuetext", `${output.textContent} of ${whole(data.steps[most])}`);
+			slider.setAttribute("aria-valuetext", `${output.textContent} of ${whole((data.ahead ?? data.steps).at(-1))}`);
 			parts.forEach(([above, below, foot], i) => {
 				const panel = trial.panels[i];
 				above(panel, record, close.checked);
-				below(panel, record);
+				below(distances(panel, data), record);
 				foot.textContent = told(data, panel, record);
+			});
+			charts.forEach(([drawn, foot], i) => {
+				drawn(trial.charts[i].curves, record);
+				foot.textContent = trial.charts[i].told(record);
 			});
 		}
 		/* Stop, show a record and say it. */
@@ -228,30 +253,44 @@
 			draw();
 			clearTimeout(telling);
 			telling = setTimeout(() => {
-				const words = [...panels.children].map((part) => `${part.ariaLabel}: ${part.lastChild.textContent}`);
+				const words = [...panels.children, ...further.children].map((part) => `${part.ariaLabel}: ${part.lastChild.textContent}`);
 				status.textContent = `Step ${output.textContent}. ${words.join(" ")}`;
 			}, 600);
 		}
 		play.addEventListener("click", () => {
 			if (timer) return go(slider.value);
-			if (slider.valueAsNumber === most) slider.value = 0;
+			if (slider.valueAsNumber === most()) slider.value = 0;
 			draw();
 			play.textContent = "Pause";
 			live.classList.add("playing");
-			const [leap, wait] = calm.matches ? [Math.ceil(most / 12), 10 * FRAME] : [1, FRAME];
+			const [leap, wait] = calm.matches ? [Math.ceil(most() / 12), 10 * FRAME] : [1, FRAME];
 			timer = setInterval(() => {
 				slider.value = slider.valueAsNumber + leap;
-				if (slider.valueAsNumber === most) return go(most);
+				if (slider.valueAsNumber === most()) return go(most());
 				draw();
 			}, wait);
 		});
 		slider.addEventListener("input", () => go(slider.value));
 		for (const control of [seed, close]) control.addEventListener("change", () => go(slider.value));
 
+		/* After more was recorded: whoever looks at the last record goes on with it. */
+		function grow() {
+			const follows = slider.valueAsNumber === Number(slider.max);
+			slider.max = most();
+			if (follows) slider.value = slider.max;
+			draw();
+		}
+
 		draw();
-		root.prepend(live);
+		return { live, play, go, grow };
+	}
+
+	function explorer(root) {
+		root.prepend(figure(JSON.parse(root.querySelector("script").textContent)).live);
 		root.classList.add("ready"); // only now the still figure may go
 	}
+
+	window.semanticaFigure = { add, figure };
 
 	const begin = () => document.querySelectorAll(".semantica-explorer:not(.ready)").forEach(explorer);
 	if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);

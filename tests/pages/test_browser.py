@@ -1,4 +1,4 @@
-"""The moving figure in Chromium, on pages of the book opened as files: `make test-book`."""
+"""What moves on the book's pages, in Chromium, the pages opened as files: `make test-book`."""
 
 import json
 import os
@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import nbformat
+import numpy as np
 import pytest
+from test_train_here import SETTINGS, TRIALS, asked, node, stack_of
 
 from semantica_lib.figures.explorer import explorer
 from semantica_lib.files import ROOT
@@ -34,12 +36,17 @@ FIGURE = ".semantica-explorer.ready"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A book of two pages that show the published main result: its own, and one that quotes it."""
+    """A book of two pages that show the published main result, its own and one that quotes it, and
+    of the page on which one trains."""
     book = tmp_path_factory.mktemp("book")
-    for name in ("_config.yml", "references.bib", "_static", "vendored"):
+    for name in ("_config.yml", "references.bib", "_static", "vendored", "extra"):
         copy = shutil.copytree if (ROOT / "book" / name).is_dir() else shutil.copy
         copy(ROOT / "book" / name, book / name)
-    (book / "_toc.yml").write_text(f"format: jb-book\nroot: intro\nchapters:\n- file: {MAIN}\n")
+    contents = f"format: jb-book\nroot: intro\nchapters:\n- file: {MAIN}\n- file: train\n"
+    (book / "_toc.yml").write_text(contents)
+    _, fence, rest = (ROOT / "book" / "train.md").read_text().partition("```{raw} html\n")
+    trainer = fence + rest.partition("\n```")[0]
+    (book / "train.md").write_text(f"# Train it here\n\n{trainer}\n```\n")
     quoted = f"```{{glue}} explorer\n:doc: {MAIN}.ipynb\n```"
     (book / "intro.md").write_text(f"# A book\n\nBefore it.\n\n{quoted}\n\nBehind it.\n")
     result = results.load(results.PUBLISHED / MAIN)
@@ -75,7 +82,7 @@ def turn(browser: Any, site: Path) -> Iterator[Any]:
 
     def is_here(url: str) -> bool:
         file = Path(url2pathname(urlsplit(url).path))
-        return url.startswith("data:") or (site in file.parents and file.is_file())
+        return url.startswith(("data:", "blob:")) or (site in file.parents and file.is_file())
 
     def turned(page: str = MAIN, **options: Any) -> Any:
         context = browser.new_context(offline=True, **({"viewport": DESK} | options))
@@ -294,3 +301,157 @@ def test_reduced_motion_shows_few_still_pictures(turn: Any) -> None:
         assert page.locator(f"{FIGURE} .symbol").first.evaluate(moved) == duration
     page.wait_for_function("document.querySelector('[name=step]').value > 5")
     assert page.locator("[name=step]").input_value() == "7"  # a twelfth of the way at once
+
+
+TRAINER = ".semantica-trainer.ready"
+SHORT = 20_000  # the shorter of the two runs that the page offers
+RECORDED = "n => document.querySelector('.semantica-trainer').records?.length > n"
+
+
+def choose(page: Any, zero: float, one: float, decay: float, kind: str, seed: int) -> None:
+    for name, value in (("zero", zero), ("one", one), ("seed", seed)):
+        page.locator(f"{TRAINER} input[name={name}]").fill(str(value))
+    page.locator(f"{TRAINER} [name=decay]").select_option(f"{decay:g}")
+    page.locator(f"{TRAINER} [name=kind]").select_option(kind)
+    shorter(page)
+
+
+def shorter(page: Any) -> None:
+    page.locator(f"{TRAINER} [name=steps]").select_option(str(SHORT))
+
+
+def press(page: Any, name: str) -> None:
+    page.locator(f"{TRAINER} button[name={name}]").click()
+
+
+def drawn_step(page: Any) -> int:
+    return int(page.locator(f"{TRAINER} .step output").last.text_content().replace(",", ""))
+
+
+KINDS = {"both": [True, False, True, False], "tied": [True] * 4, "untied": [False] * 4}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("both", "the paper's"), ("tied", "no decay"), ("untied", "almost certain")]
+)
+def test_the_page_trains_as_the_library_does(turn: Any, kind: str, name: str) -> None:
+    page = turn("train")
+    choose(page, *SETTINGS[name], kind, 98)
+    press(page, "start")
+    page.wait_for_function(RECORDED, arg=1)
+    record = page.evaluate(
+        "() => { const { step, tables, losses } = document.querySelector('.semantica-trainer')"
+        ".records[1]; return { step, losses, tables: tables.map((table) => [...table]) }; }"
+    )
+    assert record["step"] == SHORT // 200
+    seeds = [98, 98, 99, 99] if kind == "both" else [98, 99, 0, 1]
+    stack = stack_of(*SETTINGS[name], list(zip(seeds, KINDS[kind], strict=True)))
+    state, step = stack.initial(), stack.stepper(record["step"])
+    for _ in range(record["step"]):
+        state, _ = step(state)
+    tables = np.stack([table.numpy() for table in stack.tables(state)], 1).reshape(4, -1)
+    np.testing.assert_allclose(record["tables"], tables, rtol=0, atol=1e-4)
+
+
+def test_the_engine_in_the_page_is_that_of_node(turn: Any) -> None:
+    page = turn("train")
+    own = asked(*SETTINGS["the paper's"], TRIALS)
+    page.add_script_tag(path=str(ROOT / "book" / "extra" / "trainer" / "starts.js"))
+    found = page.evaluate(
+        "(own) => semanticaEngine(semanticaKernel, semanticaStarts, own).then("
+        "(engine) => (engine.advance(100), [...engine.arrays.flat]))",
+        own,
+    )
+    (there,) = node({"own": own})
+    np.testing.assert_allclose(found, there["flat"], rtol=0, atol=1e-5)
+
+
+def test_training_stops_goes_on_and_ends(turn: Any) -> None:
+    page = turn("train")
+    shorter(page)
+    press(page, "start")
+    page.wait_for_function(RECORDED, arg=5)
+    page.wait_for_function("document.querySelectorAll('.semantica-trainer section').length === 7")
+    assert page.locator(f"{TRAINER} [data-symbol]").count() == 3 * 7
+    press(page, "stop")
+    assert page.locator(f"{TRAINER} [name=stop]").text_content() == "Go on"
+    page.wait_for_timeout(200)
+    rests = drawn_step(page)
+    page.wait_for_timeout(300)
+    assert drawn_step(page) == rests < SHORT
+    press(page, "stop")
+    done = "document.querySelector('.said').textContent.startsWith('Done')"
+    page.wait_for_function(done, timeout=300_000)  # seconds, on a machine with nothing else to do
+    assert drawn_step(page) == SHORT
+    assert page.locator(f"{TRAINER} [name=stop]").is_disabled()
+    slider = page.locator(f"{TRAINER} [name=step]")
+    slider.fill("100")
+    assert drawn_step(page) == SHORT // 2
+    told = page.locator(f"{TRAINER} .further .foot").first.text_content()
+    gap, law = (float(n) for n in re.search(r"B.over.A:.(\S+).\(law:.(\d+\.\d+)\)", told).groups())
+    assert law == pytest.approx(2.20, abs=0.005) and 0 < gap < 2 * law
+    page.wait_for_function("document.querySelector('[aria-live=polite].status').textContent")
+
+
+def test_another_start_begins_anew_with_what_is_chosen(turn: Any) -> None:
+    page = turn("train")
+    press(page, "start")
+    page.wait_for_function(RECORDED, arg=3)
+    page.get_by_role("button", name="The DH holds").click()
+    page.locator(f"{TRAINER} [name=kind]").select_option("tied")
+    page.locator(f"{TRAINER} input[name=seed]").fill("7")
+    press(page, "start")
+    page.wait_for_function("document.querySelectorAll('.semantica-trainer section').length === 3")
+    shown = page.locator(f"{TRAINER} select[name=seed] option").all_text_contents()
+    assert shown == ["7", "8", "9", "10"]
+    assert page.locator(f"{TRAINER} .symbol.fails").count() == 0
+    page.locator(f"{TRAINER} input[name=seed]").fill("100")  # there is none
+    press(page, "start")
+    assert page.evaluate("document.querySelector('[name=seed]:invalid') !== null")
+
+
+def test_the_trainer_needs_no_mouse(turn: Any) -> None:
+    page = turn("train")
+    page.locator(f"{TRAINER} .presets button").first.focus()
+    names = []
+    for _ in range(12):
+        names.append(page.evaluate("document.activeElement.name"))
+        page.keyboard.press("Tab")
+    assert [name for name in names if name] == [
+        "zero", "one", "decay", "kind", "seed", "steps", "start",
+    ]  # fmt: skip
+    page.locator(f"{TRAINER} [name=zero]").focus()
+    page.keyboard.press("ArrowRight")
+    told = page.locator(f"{TRAINER} [name=zero]").get_attribute("aria-valuetext")
+    assert told == "A 0.11, B 0.89"
+    page.keyboard.press("Enter")
+    page.wait_for_function(RECORDED, arg=1)
+
+
+def test_the_trainer_fits_a_phone_and_says_what_it_is_without_scripts(turn: Any) -> None:
+    page = turn("train", viewport=PHONE, has_touch=True, is_mobile=True)
+    page.locator(f"{TRAINER} [name=start]").tap()
+    page.wait_for_function(RECORDED, arg=3)
+    page.locator(f"{TRAINER} [name=stop]").tap()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    for part in page.locator(f"{TRAINER} :is(button, input, select, svg[role])").all():
+        box = part.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"]
+    still = page.locator(".semantica-trainer .still")
+    assert not still.is_visible()
+    page.emulate_media(media="print")
+    assert still.is_visible() and not page.locator(f"{TRAINER} form").is_visible()
+    plain = turn("train", java_script_enabled=False)
+    assert plain.locator(".semantica-trainer .still").is_visible()
+
+
+def test_every_control_of_the_trainer_has_a_name(turn: Any) -> None:
+    page = turn("train")
+    press(page, "start")
+    page.wait_for_function(RECORDED, arg=1)
+    press(page, "stop")
+    unnamed = page.locator(f"{TRAINER} :is(input, select, button)").evaluate_all(
+        "all => all.filter((one) => !(one.textContent || one.ariaLabel || one.labels?.length))"
+        ".map((one) => one.outerHTML)"
+    )
+    assert unnamed == []

@@ -189,15 +189,13 @@ INLINE void read(Case& o, const Batch& batch, int c, Real share) {
   o.count[ODD] = negative(o.code) ? all(1) : V{}, o.count[EVEN] = 1 - o.count[ODD], o.count[MASK] = all(1);
 }
 
-// The gradient g of the mean cross-entropy, which is returned; without the logarithms of the
-// softmax's sums, which are finite, where nobody asks for it.
-//
+const Real per_root = Real(1 / __builtin_sqrt(double(D)));
+
 // What the mask gets from symbol j is G_j = out (V x_j + bias) + bias, and its own row besides,
 // weighted by e_j = exp(q . k_j / sqrt D). Of a context with counts n it is
 // y = sum n_j e_j G_j / Z, where Z = sum n_j e_j.
-INLINE V gradient(const Parameters& p, Parameters& g, const Batch& batch, Real share, bool with_loss) {
-  const Real per_root = Real(1 / __builtin_sqrt(double(D)));
-  V q[D], k[S][D], v[S][D], e[S], G[S][D], eG[S][D], most;
+INLINE void attend(const Parameters& p, V* q, V (*k)[D], V (*v)[D], V* e, V (*G)[D], V (*eG)[D]) {
+  V most;
   affine<D, D>(q, p.asks[0], p.asks_bias[0], p.input[MASK]);
   for (int j = 0; j < S; j++) {
     affine<D, D>(k[j], p.asks[1], p.asks_bias[1], p.input[j]);
@@ -210,6 +208,41 @@ INLINE V gradient(const Parameters& p, Parameters& g, const Batch& batch, Real s
     e[j] = exp(e[j] - most);
     for (int i = 0; i < D; i++) G[j][i] += p.input[MASK][i], eG[j][i] = e[j] * G[j][i];
   }
+}
+
+// h = norm1(y), u = W1 h + b1, a = act(u), z = W2 a + b2 + h, f = norm2(z), l = O f.
+INLINE void forward(const Parameters& p, const V* e, const V (*eG)[D], Case (&cases)[TOGETHER]) {
+  for (Case& o : cases) {
+    M odd = negative(o.code);
+    V Z = e[MASK] + (odd ? e[ODD] : e[EVEN]);
+    for (int i = 0; i < D; i++) o.y[i] = eG[MASK][i] + (odd ? eG[ODD][i] : eG[EVEN][i]);
+    for (int j = 0; j < K; j++) {
+      Z += o.count[j] * e[j];
+      for (int i = 0; i < D; i++) o.y[i] += o.count[j] * eG[j][i];
+    }
+    o.per_Z = reciprocal(Z);
+    for (int i = 0; i < D; i++) o.y[i] *= o.per_Z;
+  }
+  for (Case& o : cases) o.r1 = norm(o.h, o.n1, o.y, p.scale1, p.shift1);
+  for (Case& o : cases) affine<F, D>(o.u, p.wide, p.wide_bias, o.h);
+  for (Case& o : cases) for (int i = 0; i < F; i++) o.a[i] = activation(o.u[i], o.slope[i]);
+  for (Case& o : cases) affine<D, F>(o.z, p.narrow, p.narrow_bias, o.a), add<D>(o.z, o.h);
+  for (Case& o : cases) o.r2 = norm(o.f, o.n2, o.z, p.scale2, p.shift2);
+  for (Case& o : cases) for (int j = 0; j < S; j++) {
+    o.l[j] = dot<D>(p.output[j], o.f);
+    o.top = j ? max(o.top, o.l[j]) : o.l[j];
+  }
+  for (Case& o : cases) for (int j = 0; j < S; j++) {
+    o.dl[j] = exp(o.l[j] - o.top);
+    o.sum = j ? o.sum + o.dl[j] : o.dl[j];
+  }
+}
+
+// The gradient g of the mean cross-entropy, which is returned; without the logarithms of the
+// softmax's sums, which are finite, where nobody asks for it.
+INLINE V gradient(const Parameters& p, Parameters& g, const Batch& batch, Real share, bool with_loss) {
+  V q[D], k[S][D], v[S][D], e[S], G[S][D], eG[S][D];
+  attend(p, q, k, v, e, G, eG);
   for (int i = 0; i < ALL; i++) ((V*)&g)[i] = V{};
   V deG[S][D] = {}, de[S] = {}, loss = V{};  // gradients of e_j G_j and, beside it, of e_j
   for (int from = 0; from < batch.cases; from += TOGETHER) {
@@ -217,31 +250,7 @@ INLINE V gradient(const Parameters& p, Parameters& g, const Batch& batch, Real s
     Case cases[TOGETHER];
     for (int c = 0; c < TOGETHER; c++) read(cases[c], batch, from + c, share);
 
-    // Forward: h = norm1(y), u = W1 h + b1, a = act(u), z = W2 a + b2 + h, f = norm2(z), l = O f.
-    for (Case& o : cases) {
-      M odd = negative(o.code);
-      V Z = e[MASK] + (odd ? e[ODD] : e[EVEN]);
-      for (int i = 0; i < D; i++) o.y[i] = eG[MASK][i] + (odd ? eG[ODD][i] : eG[EVEN][i]);
-      for (int j = 0; j < K; j++) {
-        Z += o.count[j] * e[j];
-        for (int i = 0; i < D; i++) o.y[i] += o.count[j] * eG[j][i];
-      }
-      o.per_Z = reciprocal(Z);
-      for (int i = 0; i < D; i++) o.y[i] *= o.per_Z;
-    }
-    for (Case& o : cases) o.r1 = norm(o.h, o.n1, o.y, p.scale1, p.shift1);
-    for (Case& o : cases) affine<F, D>(o.u, p.wide, p.wide_bias, o.h);
-    for (Case& o : cases) for (int i = 0; i < F; i++) o.a[i] = activation(o.u[i], o.slope[i]);
-    for (Case& o : cases) affine<D, F>(o.z, p.narrow, p.narrow_bias, o.a), add<D>(o.z, o.h);
-    for (Case& o : cases) o.r2 = norm(o.f, o.n2, o.z, p.scale2, p.shift2);
-    for (Case& o : cases) for (int j = 0; j < S; j++) {
-      o.l[j] = dot<D>(p.output[j], o.f);
-      o.top = j ? max(o.top, o.l[j]) : o.l[j];
-    }
-    for (Case& o : cases) for (int j = 0; j < S; j++) {
-      o.dl[j] = exp(o.l[j] - o.top);
-      o.sum = j ? o.sum + o.dl[j] : o.dl[j];
-    }
+    forward(p, e, eG, cases);
     for (Case& o : cases) for (int j = 0; j < K; j++) loss += o.hits[j] * (o.top - o.l[j]);
     if (with_loss) for (Case& o : cases) loss += o.total * logarithm(o.sum);
 
