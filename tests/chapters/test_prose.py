@@ -184,9 +184,9 @@ def test_what_a_tied_table_is_like() -> None:
     )
     verdict = frame.set_index("claim").verdict
     for same, names in {
-        "reproduced": ("mlm", "mlm-grammar", "lstm-small", *SMALL[:2]),
+        "as predicted": ("mlm", "mlm-grammar", "lstm-small", *SMALL[:2]),
         "inconclusive": SMALL[2:],
-        "not reproduced": ("mlp-small",),
+        "not as predicted": ("mlp-small",),
     }.items():
         for name in names:
             assert verdict[words.format(name, "the same seed")] == same
