@@ -70,7 +70,7 @@ def test_sentences_say_what_the_rows_say(frame: pd.DataFrame) -> None:
 def test_undecided_rows_are_named_with_the_seeds_that_they_would_take(frame: pd.DataFrame) -> None:
     merge, cost = told.undecided(frame).splitlines()
     assert merge.startswith("- any, claim 3, tied: 2 and 3 merge (DH holds): *undecided*. Close.")
-    assert merge.endswith("it takes about 400 to decide it.")  # 0.1 wide, 0.05 off: four times
+    assert merge.endswith("it takes about 400 seeds to decide it.")  # 0.1 wide, 0.05 off: four times
     assert "tying costs no knowledge" in cost and "about 400" in cost
 
 
@@ -82,9 +82,8 @@ def test_the_table_that_fits_a_screen_counts_every_claim_once(
     cells = f"{met} 2 | {unmet} 1 | {undecided} 1 | {met} 1 {undecided} 1 | {unmet} 1"
     assert line == f"| any | {cells} |"
     frames = [verdicts(told.of(find(name))) for name in PUBLISHED]
-    for line, rows in zip(
-        told.grid(frames).splitlines()[2:], map(primary_rows, frames), strict=True
-    ):
+    lines = told.grid(frames).splitlines()[2:]
+    for line, rows in zip(lines, map(primary_rows, frames), strict=True):
         assert sum(map(int, re.findall(r" (\d+)", line))) == len(rows)
 
 

@@ -174,7 +174,7 @@ def stand_in(page: notebooks.Page) -> None:
     "whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["in part", "whole"]
 )
 def test_the_book_is_built_from_published_results(whole, tmp_path, monkeypatch, capfd):
-    """In part: few pages are executed, those that are quoted too; the others have headings alone."""
+    """In part: the pages that are quoted, and one more, are executed; the others are headings."""
     book = tmp_path / "book"
     shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns("_build", "experiments"))
     monkeypatch.setattr(book_, "BOOK", book)
