@@ -7,11 +7,10 @@ from datetime import datetime
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from semantica_lib.analysis.claims import ACCURACY_MARGIN, LEARNED_NATS, MERGE_MARGIN
-from semantica_lib.analysis.distances import Table, Trials, end_of, synonym_pairs
-from semantica_lib.analysis.markdown import NONE, markdown_table, number
-from semantica_lib.analysis.sweep_points import name_of
-from semantica_lib.analysis.theory import Prediction, paper_predictions
+from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN
+from semantica_lib.analysis.distances import Table, Trials, end_of
+from semantica_lib.analysis.markdown import NONE, number
+from semantica_lib.analysis.theory import paper_predictions
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import literal
 from semantica_lib.settings.catalogue import AnySettings, Settings, run_command
@@ -57,25 +56,6 @@ def model(own: AnySettings) -> str:
     layers = f"{own.layers} layer{'s' * (own.layers != 1)}"
     kind = MODELS[own.architecture] if isinstance(own, Settings) else own.encoder
     return f"{kind}, {layers}, d {own.embedding_size}"
-
-
-def predictions(own: Settings) -> str:
-    """What is predicted of an experiment, with its margins, as Markdown; needs no result."""
-    task, lines = xor_task(own), []
-    holds = {pair[:2]: pair.conditionally_equivalent for pair in synonym_pairs(task)}
-    for p in paper_predictions(task):
-        words = "merge: under" if p.merges else "stay apart: over"
-        dh = "holds" if holds[p.pair] else "fails"
-        pair = f"{p.pair[0]} and {p.pair[1]}"
-        lines.append([name_of((p.tied, p.table)), pair, dh, f"{words} {MERGE_MARGIN:.2f}"])
-    costs = not all(holds.values())
-    return (
-        f"{markdown_table(['table', 'pair', 'DH', 'predicted'], lines)}\n"
-        f"Every trial learns the parity: its loss on the training strings ends within "
-        f"{LEARNED_NATS:g} nats of the least attainable one. Tying costs "
-        f"{'accuracy' if costs else 'no accuracy'}: untied minus tied is "
-        f"{'over' if costs else 'under'} {ACCURACY_MARGIN:g}."
-    )
 
 
 def shown(result: Result) -> str:
@@ -136,18 +116,6 @@ def facts_of_run(result: Result) -> dict[str, str]:
     }
 
 
-def _end(result: Result, frame: pd.DataFrame, p: Prediction) -> dict[str, str]:
-    """Where a pair ends in a table, and what is said of it."""
-    trials, row = Trials.of(result, p.tied, end_of(result)), _row(frame, p.claim)
-    ends = trials.end(trials.distance(p.table, p.pair))
-    return {
-        "distance": number(ends.mean() if ends.size else None),
-        "ratio": number(row.estimate),
-        "interval": f"{number(row.low)} to {number(row.high)}",
-        "verdict": row.verdict,
-    }
-
-
 def _row(frame: pd.DataFrame, claim: str) -> pd.Series:
     return frame[frame.claim == claim].iloc[0]
 
@@ -157,13 +125,15 @@ def ending(result: Result, frame: pd.DataFrame, tied: bool, table: Table) -> str
     if end_of(result) is None:
         return NO_PERIOD
     lines, words = [], "end" if result.complete else "are so far"
+    trials = Trials.of(result, tied, end_of(result))
     for p in paper_predictions(xor_task(result.settings)):
         if (p.tied, p.table) == (tied, table):
-            found, side = _end(result, frame, p), "under" if p.merges else "over"
+            row, side = _row(frame, p.claim), "under" if p.merges else "over"
+            ends = trials.end(trials.distance(table, p.pair))
             lines.append(
-                f"- **{p.pair[0]} and {p.pair[1]}** {words} {found['distance']} apart, "
-                f"{found['ratio']} of a control pair's distance (interval {found['interval']}; "
-                f"predicted {side} {MERGE_MARGIN:.2f}): *{found['verdict']}*."
+                f"- **{p.pair[0]} and {p.pair[1]}** {words} {number(ends.mean())} apart, "
+                f"{number(row.estimate)} of a control pair's distance (interval {number(row.low)} "
+                f"to {number(row.high)}; predicted {side} {MERGE_MARGIN:.2f}): *{row.verdict}*."
             )
     return "\n".join(lines)
 

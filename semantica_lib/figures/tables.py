@@ -11,17 +11,8 @@ import pandas as pd
 
 from semantica_lib.analysis import verdicts
 from semantica_lib.analysis.claims import EXPLORATORY
-from semantica_lib.analysis.markdown import (
-    NONE,
-    markdown_table,
-    number,
-    table_of,
-    with_interval,
-)
-from semantica_lib.analysis.statistics import (
-    INCONCLUSIVE,
-    Interval,
-)
+from semantica_lib.analysis.markdown import NONE, markdown_table, number, table_of, with_interval
+from semantica_lib.analysis.statistics import INCONCLUSIVE, Interval
 from semantica_lib.analysis.verdicts import PAIR, primary_rows
 from semantica_lib.errors import literal
 from semantica_lib.figures.curves import source

@@ -13,16 +13,6 @@ from semantica_lib.store.results import Result
 Make = Callable[..., Result]
 
 
-def test_predictions_come_from_the_settings_alone() -> None:
-    text = facts.predictions(Settings())
-    assert "| untied input | 0 and 1 | fails | merge: under 0.10 |" in text
-    assert "| tied | 0 and 1 | fails | stay apart: over 0.10 |" in text
-    assert "Tying costs accuracy: untied minus tied is over 0.01." in text
-    equal = facts.predictions(settings({"zero_dst": [0.5, 0.5]}))
-    assert "fails" not in equal
-    assert "Tying costs no accuracy: untied minus tied is under 0.01." in equal
-
-
 def test_facts_are_the_analysis_s_numbers(make: Make) -> None:
     result = make(seeds=[1, 2, 3])
     frame = verdicts(result)

@@ -70,7 +70,7 @@ def test_sentences_say_what_the_rows_say(frame: pd.DataFrame) -> None:
 def test_undecided_rows_are_named_with_the_seeds_that_they_would_take(frame: pd.DataFrame) -> None:
     merge, cost = told.undecided(frame).splitlines()
     assert merge.startswith("- any, claim 3, tied: 2 and 3 merge (DH holds): *undecided*. Close.")
-    assert merge.endswith("it takes about 400 seeds to decide it.")  # 0.1 wide, 0.05 off: four times
+    assert merge.endswith("it takes about 400 seeds to decide it.")  # 0.1 wide, 0.05 off
     assert "tying costs no knowledge" in cost and "about 400" in cost
 
 
