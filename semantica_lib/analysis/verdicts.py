@@ -94,8 +94,8 @@ AS_TOLD = (
     second_round.OURS[0],
 )  # fmt: skip
 OWN_WORDS = {  # of the paper's claims -> of this book's predictions; in what is not, too
-    statistics.CONSISTENT: f"{second_round.OURS[0]} (few seeds)",
     statistics.REPRODUCED: second_round.OURS[0],
+    statistics.CONSISTENT: f"{second_round.OURS[0]} (few seeds)",
 }
 ORDER = (*OWN_WORDS.values(), second_round.OURS[1], *statistics.VERDICTS, second_round.UNDECIDED,
          second_round.CONSISTENT)  # fmt: skip

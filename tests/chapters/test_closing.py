@@ -241,6 +241,18 @@ def test_pages_stand_with_any_part_of_the_sweeps(tmp_path: Path) -> None:
     assert f"input rows 0 and 1 (DH fails) merged in {count}" in drawn.answer(some)
 
 
+def test_most_trials_decide_by_the_rules_of_the_second_round(tmp_path: Path) -> None:
+    """Seven of ten merge, so little that the geometric mean is far under the margin of it."""
+    few = {1, 2, 3}
+
+    def ends(seed: int, tied: bool, table: str, pair: tuple[int, int]) -> float:
+        return (0.5 if seed in few else 1e-6) if (table, pair) == ("output", (2, 3)) else 1.0
+
+    found = [point(tmp_path, ends, weight_decay=0.0)]
+    (row,) = [line for line in drawn.anew(found).splitlines() if line.startswith("| AdamW")]
+    assert f"🟨 {len(SEEDS) - len(few)} of {len(SEEDS)}" in row
+
+
 def test_the_result_with_the_points_seeds_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -184,9 +184,9 @@ def unaided(found: Sequence[Point]) -> str:
 
 
 def anew(found: Sequence[Point]) -> str:
-    """Every pair by the rules of the second round: a row a point, how many trials meet a claim."""
+    """Pairs by the rules of the second round: a row a point of AdamW, how many meet a claim."""
     lines = []
-    for point in (point for point in found if point.result):
+    for point in (one for one in found if one.result and one.settings.optimizer == "adamw"):
         primary = [one for one in rules.claims(point.result)[0] if "(DH" in one.text]
         rows = judged(label(point), primary, [], [point.result])
         told = {row.claim: short(row) if row.seeds else NONE for row in rows.itertuples()}
