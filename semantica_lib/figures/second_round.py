@@ -12,7 +12,7 @@ import pandas as pd
 
 from semantica_lib.analysis.markdown import markdown_table, with_interval
 from semantica_lib.analysis.second_round import CONSISTENT, OURS, PAPERS, UNDECIDED
-from semantica_lib.analysis.statistics import Interval
+from semantica_lib.analysis.statistics import FEW_SEEDS, Interval
 from semantica_lib.analysis.verdicts import PAIR, across, primary_rows, to_markdown, verdicts
 from semantica_lib.settings.catalogue import SECOND, AnySettings, find, first_of, second_rounds
 from semantica_lib.store import results
@@ -186,8 +186,15 @@ def short(row: Any) -> str:
 
 
 def undecided(frame: pd.DataFrame) -> str:
-    """Of each undecided primary claim why, and about how many seeds would decide it."""
+    """Of each undecided primary claim why, and about how many seeds would decide it.
+
+    Of an experiment with so few seeds that nothing can be decided a line tells it.
+    """
     lines, rows = [], primary_rows(frame)
+    if rows.seeds.max() <= FEW_SEEDS:
+        met = f"{(rows.verdict == CONSISTENT).sum()} of its {len(rows)} claims"
+        few = f"{FEW_SEEDS} seeds or fewer decide nothing; each of them meets {met}"
+        return f"- {rows.experiment.iloc[0]}: *undecided*. By these rules {few}."
     for row in rows[rows.verdict.map(MARKS) == OPEN].itertuples():
         lines.append(f"- {row.experiment}, {row.claim}: *{row.verdict}*. {row.deviation}")
         reach, off = (row.high - row.low) / 2, abs(row.estimate - row.margin)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from semantica_lib.analysis.statistics import FEW_SEEDS
 from semantica_lib.analysis.verdicts import primary_rows, verdicts
 from semantica_lib.figures import curves
 from semantica_lib.figures import second_round as told
@@ -74,6 +75,13 @@ def test_undecided_rows_are_named_with_the_seeds_that_they_would_take(frame: pd.
     assert "tying costs no knowledge" in cost and "about 400" in cost
 
 
+def test_few_seeds_are_told_in_one_line(frame: pd.DataFrame) -> None:
+    verdict = ["undecided (consistent)"] * 4 + ["undecided"] * 3
+    text = told.undecided(frame.assign(seeds=5, verdict=verdict))
+    words = "By these rules 5 seeds or fewer decide nothing; each of them meets 4 of its 7 claims."
+    assert text == f"- any: *undecided*. {words}"
+
+
 def test_the_table_that_fits_a_screen_counts_every_claim_once(
     frame: pd.DataFrame, published: None
 ) -> None:
@@ -90,7 +98,11 @@ def test_the_table_that_fits_a_screen_counts_every_claim_once(
 def test_every_primary_row_is_decided_or_its_reason_is_told(published: None) -> None:
     text = told.whole()
     for name in PUBLISHED:
-        for row in primary_rows(verdicts(told.of(find(name)))).itertuples():
+        rows = primary_rows(verdicts(told.of(find(name))))
+        if rows.seeds.max() <= FEW_SEEDS:
+            assert f"- {first_of(name)}: *undecided*. By these rules" in text
+            continue
+        for row in rows.itertuples():
             reason = f"- {row.experiment}, {row.claim}: *{row.verdict}*. {row.deviation}"
             assert (reason in text) == (told.MARKS[row.verdict] == told.OPEN)
             assert row.deviation or told.MARKS[row.verdict] != told.OPEN
