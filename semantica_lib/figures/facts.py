@@ -19,7 +19,6 @@ from semantica_lib.store.provenance import UNSURE
 from semantica_lib.store.results import Result
 
 TIES = (True, "tied"), (False, "untied")
-AT_BEST = 5e-4  # of accuracy: nearer to the ceiling counts as at it
 MODELS = {"transformer": "transformer", "lstm": "LSTM", "mixer": "MLP-Mixer"}
 NO_PERIOD = "The records hold no full period of the schedule, so nothing is said about the end."
 
@@ -130,8 +129,9 @@ def ending(result: Result, frame: pd.DataFrame, tied: bool, table: Table) -> str
         if (p.tied, p.table) == (tied, table):
             row, side = _row(frame, p.claim), "under" if p.merges else "over"
             ends = trials.end(trials.distance(table, p.pair))
+            end = number(ends.mean() if ends.size else None)
             lines.append(
-                f"- **{p.pair[0]} and {p.pair[1]}** {words} {number(ends.mean())} apart, "
+                f"- **{p.pair[0]} and {p.pair[1]}** {words} {end} apart, "
                 f"{number(row.estimate)} of a control pair's distance (interval {number(row.low)} "
                 f"to {number(row.high)}; predicted {side} {MERGE_MARGIN:.2f}): *{row.verdict}*."
             )
@@ -152,7 +152,9 @@ def learning(result: Result, frame: pd.DataFrame) -> str:
         told = f"{tie} trials {end} at {number(accuracy.mean())} on average"
         lines.append(f"{told}, and {learned} learned the parity")
         least.append(accuracy.min())
-    all_ = " All trials attain it: no cost of tying could show." * bool(min(least) > best - AT_BEST)
+    all_ = " All trials attain it: no cost of tying could show." * (
+        number(min(least)) == number(best)
+    )
     return (
         f"Over all strings, {'; '.join(lines)} (to within {LEARNED_NATS:g} nats of the least "
         f"loss). {number(best)} can be attained.{all_}"
