@@ -152,12 +152,12 @@ def learning(result: Result, frame: pd.DataFrame) -> str:
         told = f"{tie} trials {end} at {number(accuracy.mean())} on average"
         lines.append(f"{told}, and {learned} learned the parity")
         least.append(accuracy.min())
-    all_ = " All trials attain it: no cost of tying could show." * (
-        number(min(least)) == number(best)
-    )
+    all_ = number(min(least)) == number(best)
     return (
         f"Over all strings, {'; '.join(lines)} (to within {LEARNED_NATS:g} nats of the least "
-        f"loss). {number(best)} can be attained.{all_}"
+        f"loss). {number(best)} can be attained."
+        + " All trials attain it: no cost of tying could show."
+        * all_
     )
 
 
