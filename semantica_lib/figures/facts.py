@@ -142,15 +142,15 @@ def learning(result: Result, frame: pd.DataFrame) -> str:
     """What tied and untied trials attain, in sentences of Markdown."""
     if end_of(result) is None:
         return NO_PERIOD
-    end, lines, least = "end" if result.complete else "are so far", [], []
-    best = xor_task(result.settings).ceiling("exact")[0]
+    best, lines, least = xor_task(result.settings).ceiling("exact")[0], [], []
+    end = "end" if result.complete else "are so far"
     for tied, tie in TIES:
         row = _row(frame, f"the parity is learned, {tie}")
         accuracy = Trials.of(result, tied, end_of(result)).measured("exact", "accuracy")
-        counted = row.seeds and pd.notna(row.pass_share)
-        learned = f"{row.pass_share * row.seeds:.0f} of {row.seeds}" if counted else NONE
-        told = f"{tie} trials {end} at {number(accuracy.mean())} on average"
-        lines.append(f"{told}, and {learned} learned the parity")
+        share = row.pass_share * row.seeds
+        learned = f"{share:.0f} of {row.seeds}" if row.seeds and pd.notna(share) else NONE
+        told = f"{end} at {number(accuracy.mean())} on average, and {learned} learned the parity"
+        lines.append(f"{tie} trials {told}")
         least.append(accuracy.min())
     all_ = number(min(least)) == number(best)
     return (

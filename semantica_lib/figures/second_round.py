@@ -27,12 +27,11 @@ COLOURS = (
     f"*not*, {OPEN} *undecided*."
 )
 LEGEND = (
-    "Of a claim about a pair the number is how many of all trials meet "
-    "it; the claim is that most do. Of the cost it is what untied trials know more of the bit than "
-    "tied ones. In brackets: the interval that decides, wide enough that all rows of an experiment "
-    "are judged together (Holm's procedure at 5%). 0 and 1 are *symbols*, not bits: in the main "
-    "experiment both write a bit 0, and 2 and 3 write a bit 1. The DH *holds* for two that are "
-    "equally likely."
+    "Of a claim about a pair the number is how many trials meet it; the claim is that most do. Of "
+    "the cost it is what untied trials know more of the bit than tied ones. In brackets: the "
+    "interval that decides, wide enough that all rows of an experiment are judged together "
+    "(Holm's procedure at 5%). 0 and 1 are *symbols*, not bits: in the main experiment both write "
+    "a bit 0, and 2 and 3 write a bit 1. The DH *holds* for two that are equally likely."
 )
 WORDS = "A *control pair* is a symbol of a bit 0 and one of a bit 1; *nats* are natural logarithms."
 GRID = {  # heads of the table that fits a screen: whose rows
@@ -91,9 +90,8 @@ def whole(load: Load = results.best) -> str:
     if there:
         lines = [f"- {headline(*one)}" for one in zip(there, frames, strict=True)]
         ours = "*Ours*: that the loss itself brings input rows nearer. The numbers count claims."
-        open_rows = "\n".join(filter(None, map(undecided, frames)))
         says = sentences(there[0], frames[0]), "\n".join(lines[1:]), cost(frames), grid(frames)
-        parts = [*says, f"{COLOURS} {ours} {_fixed(there)}", open_rows, *parts]
+        parts = [*says, f"{COLOURS} {ours} {_fixed(there)}", *map(undecided, frames), *parts]
     return "\n\n".join(filter(None, parts))
 
 
