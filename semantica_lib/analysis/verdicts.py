@@ -93,6 +93,12 @@ AS_TOLD = (
     statistics.REPRODUCED, statistics.CONSISTENT, statistics.NO_PREDICTION,
     second_round.OURS[0],
 )  # fmt: skip
+OWN_WORDS = {  # of the paper's claims -> of this book's predictions; in what is not, too
+    statistics.REPRODUCED: second_round.OURS[0],
+    statistics.CONSISTENT: f"{second_round.OURS[0]} (few seeds)",
+}
+ORDER = (*OWN_WORDS.values(), second_round.OURS[1], *statistics.VERDICTS, second_round.UNDECIDED,
+         second_round.CONSISTENT)  # fmt: skip
 PAIR = r"\d+ and \d+"  # in a claim's words
 
 
@@ -118,22 +124,29 @@ def verdicts(result: Result, notebook: str = "", first: bool = False) -> pd.Data
         else:
             measured = Measured(result)
             primary, others = primary_claims(measured), exploratory_claims(measured)
-        return judged(result.settings.experiment, primary, others, [result], notebook)
+        return _judged(result.settings.experiment, primary, others, [result], notebook)
 
 
-def judged(
+def judged(*of: Any) -> pd.DataFrame:
+    """The rows of claims that are this book's own predictions: *as predicted*, or not.
+
+    Args:
+        of: the chapter's name, its primary claims, judged together by Holm's procedure, the others,
+            judged singly, the results that they are made from, and the notebook, if any.
+    """
+    frame, told = _judged(*of), ["verdict", "deviation"]
+    frame[told] = frame[told].replace(OWN_WORDS, regex=True)
+    return frame
+
+
+def _judged(
     name: str,
     primary: Sequence[Claim],
     others: Sequence[Claim],
     found: Sequence[Result],
     notebook: str = "",
 ) -> pd.DataFrame:
-    """The rows of claims: the primary ones judged together by Holm's procedure, others singly.
-
-    Args:
-        name: of the experiment, or of the chapter.
-        found: the results that the claims are made from; of several the digest is that of theirs.
-    """
+    """Of several results the digest is that of theirs."""
     with np.errstate(all="ignore"):
         levels = statistics.holm_levels([claim.interval().p for claim in primary])
         rows = [_row(claim, level, True) for claim, level in zip(primary, levels, strict=True)]
@@ -202,7 +215,7 @@ def summary(frame: pd.DataFrame) -> str:
     lines = []
     for experiment, rows in primary_rows(frame).groupby("experiment", sort=False):
         counts = rows.verdict.value_counts()
-        words = ", ".join(f"{counts[v]} {v}" for v in statistics.VERDICTS if v in counts)
+        words = ", ".join(f"{counts[v]} {v}" for v in ORDER if v in counts)
         lines.append(f"{experiment}: of {len(rows)} primary claims {words}")
     return "; ".join(lines)
 

@@ -1,6 +1,5 @@
 """The words and numbers that the pages quote, made from settings and stored results."""
 
-import base64
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,11 +7,10 @@ from datetime import datetime
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from semantica_lib.analysis.claims import ACCURACY_MARGIN, LEARNED_NATS, MERGE_MARGIN
-from semantica_lib.analysis.distances import Table, Trials, end_of, synonym_pairs
-from semantica_lib.analysis.markdown import NONE, markdown_table, number
-from semantica_lib.analysis.sweep_points import name_of
-from semantica_lib.analysis.theory import Prediction, paper_predictions
+from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN
+from semantica_lib.analysis.distances import Table, Trials, end_of
+from semantica_lib.analysis.markdown import NONE, number
+from semantica_lib.analysis.theory import paper_predictions
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import literal
 from semantica_lib.settings.catalogue import AnySettings, Settings, run_command
@@ -21,10 +19,6 @@ from semantica_lib.store.provenance import UNSURE
 from semantica_lib.store.results import Result
 
 TIES = (True, "tied"), (False, "untied")
-ENDINGS = (
-    "Dot plot: for each table and pair of synonyms the distance at the end of each seed, as a "
-    "share of the control pairs' distance, on a logarithmic scale, with the margin of a merge"
-)
 MODELS = {"transformer": "transformer", "lstm": "LSTM", "mixer": "MLP-Mixer"}
 NO_PERIOD = "The records hold no full period of the schedule, so nothing is said about the end."
 
@@ -61,25 +55,6 @@ def model(own: AnySettings) -> str:
     layers = f"{own.layers} layer{'s' * (own.layers != 1)}"
     kind = MODELS[own.architecture] if isinstance(own, Settings) else own.encoder
     return f"{kind}, {layers}, d {own.embedding_size}"
-
-
-def predictions(own: Settings) -> str:
-    """What is predicted of an experiment, with its margins, as Markdown; needs no result."""
-    task, lines = xor_task(own), []
-    holds = {pair[:2]: pair.conditionally_equivalent for pair in synonym_pairs(task)}
-    for p in paper_predictions(task):
-        words = "merge: under" if p.merges else "stay apart: over"
-        dh = "holds" if holds[p.pair] else "fails"
-        pair = f"{p.pair[0]} and {p.pair[1]}"
-        lines.append([name_of((p.tied, p.table)), pair, dh, f"{words} {MERGE_MARGIN:.2f}"])
-    costs = not all(holds.values())
-    return (
-        f"{markdown_table(['table', 'pair', 'DH', 'predicted'], lines)}\n"
-        f"Every trial learns the parity: its loss on the training strings ends within "
-        f"{LEARNED_NATS:g} nats of the least attainable one. Tying costs "
-        f"{'accuracy' if costs else 'no accuracy'}: untied minus tied is "
-        f"{'over' if costs else 'under'} {ACCURACY_MARGIN:g}."
-    )
 
 
 def shown(result: Result) -> str:
@@ -140,40 +115,6 @@ def facts_of_run(result: Result) -> dict[str, str]:
     }
 
 
-def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
-    """Every number of a result that pages quote, by key.
-
-    Args:
-        frame: the result's verdicts.
-    """
-    task = xor_task(result.settings)
-    found = facts_of_run(result) | {"ceiling": number(task.ceiling("exact")[0])}
-    found["margin"] = f"{MERGE_MARGIN:.2f}"
-    for p in paper_predictions(task):
-        key = "_".join([name_of((p.tied, p.table)).replace(" ", "_"), *map(str, p.pair)])
-        found |= {f"{key}_{name}": text for name, text in _end(result, frame, p).items()}
-    for tied, tie in TIES:
-        row = _row(frame, f"the parity is learned, {tie}")
-        accuracy = Trials.of(result, tied, end_of(result)).measured("exact", "accuracy")
-        counted = row.seeds and pd.notna(row.pass_share)
-        found[f"accuracy_{tie}_exact"] = number(accuracy.mean())
-        found[f"learned_{tie}"] = f"{row.pass_share * row.seeds:.0f}" if counted else NONE
-        found[f"trials_{tie}"] = str(row.seeds) if counted else NONE
-    return found
-
-
-def _end(result: Result, frame: pd.DataFrame, p: Prediction) -> dict[str, str]:
-    """Where a pair ends in a table, and what is said of it."""
-    trials, row = Trials.of(result, p.tied, end_of(result)), _row(frame, p.claim)
-    ends = trials.end(trials.distance(p.table, p.pair))
-    return {
-        "distance": number(ends.mean() if ends.size else None),
-        "ratio": number(row.estimate),
-        "interval": f"{number(row.low)} to {number(row.high)}",
-        "verdict": row.verdict,
-    }
-
-
 def _row(frame: pd.DataFrame, claim: str) -> pd.Series:
     return frame[frame.claim == claim].iloc[0]
 
@@ -183,28 +124,40 @@ def ending(result: Result, frame: pd.DataFrame, tied: bool, table: Table) -> str
     if end_of(result) is None:
         return NO_PERIOD
     lines, words = [], "end" if result.complete else "are so far"
+    trials = Trials.of(result, tied, end_of(result))
     for p in paper_predictions(xor_task(result.settings)):
         if (p.tied, p.table) == (tied, table):
-            found, side = _end(result, frame, p), "under" if p.merges else "over"
+            row, side = _row(frame, p.claim), "under" if p.merges else "over"
+            ends = trials.end(trials.distance(table, p.pair))
+            end = number(ends.mean() if ends.size else None)
             lines.append(
-                f"- **{p.pair[0]} and {p.pair[1]}** {words} {found['distance']} apart, "
-                f"{found['ratio']} of a control pair's distance (interval {found['interval']}; "
-                f"predicted {side} {MERGE_MARGIN:.2f}): *{found['verdict']}*."
+                f"- **{p.pair[0]} and {p.pair[1]}** {words} {end} apart, "
+                f"{number(row.estimate)} of a control pair's distance (interval {number(row.low)} "
+                f"to {number(row.high)}; predicted {side} {MERGE_MARGIN:.2f}): *{row.verdict}*."
             )
     return "\n".join(lines)
 
 
 def learning(result: Result, frame: pd.DataFrame) -> str:
-    """What tied and untied trials attain, as a sentence of Markdown."""
+    """What tied and untied trials attain, in sentences of Markdown."""
     if end_of(result) is None:
         return NO_PERIOD
-    found, end = facts(result, frame), "end" if result.complete else "are so far"
+    best, lines, least = xor_task(result.settings).ceiling("exact")[0], [], []
+    end = "end" if result.complete else "are so far"
+    for tied, tie in TIES:
+        row = _row(frame, f"the parity is learned, {tie}")
+        accuracy = Trials.of(result, tied, end_of(result)).measured("exact", "accuracy")
+        share = row.pass_share * row.seeds
+        learned = f"{share:.0f} of {row.seeds}" if row.seeds and pd.notna(share) else NONE
+        told = f"{end} at {number(accuracy.mean())} on average, and {learned} learned the parity"
+        lines.append(f"{tie} trials {told}")
+        least.append(accuracy.min())
+    all_ = number(min(least)) == number(best)
     return (
-        f"Over all strings, tied trials {end} at {found['accuracy_tied_exact']} on average and "
-        f"untied ones at {found['accuracy_untied_exact']}; {found['ceiling']} can be attained. "
-        f"The parity was learned (to within {LEARNED_NATS:g} nats of the least loss) by "
-        f"{found['learned_tied']} of {found['trials_tied']} tied and {found['learned_untied']} of "
-        f"{found['trials_untied']} untied trials."
+        f"Over all strings, {'; '.join(lines)} (to within {LEARNED_NATS:g} nats of the least "
+        f"loss). {number(best)} can be attained."
+        + " All trials attain it: no cost of tying could show."
+        * all_
     )
 
 
@@ -232,12 +185,6 @@ def html(markdown: str) -> str:
     page = MarkdownIt().enable("table").render(markdown)
     table = '<div class="pst-scrollable-table-container"><table class="table">'
     return page.replace("<table>", table).replace("</table>", "</table></div>")
-
-
-def figure(data: bytes, width: int) -> str:
-    """A PNG as HTML that holds it, for pages that show another page's figure."""
-    image = base64.b64encode(data).decode()
-    return f'<img src="data:image/png;base64,{image}" width="{width}" alt="{ENDINGS}">'
 
 
 def seeds_of(result: Result) -> str:

@@ -10,25 +10,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.markdown import with_interval
+from semantica_lib.analysis.markdown import markdown_table, with_interval
 from semantica_lib.analysis.second_round import CONSISTENT, OURS, PAPERS, UNDECIDED
-from semantica_lib.analysis.statistics import Interval
+from semantica_lib.analysis.statistics import FEW_SEEDS, Interval
 from semantica_lib.analysis.verdicts import PAIR, across, primary_rows, to_markdown, verdicts
 from semantica_lib.settings.catalogue import SECOND, AnySettings, find, first_of, second_rounds
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
 RULES = "c67c10ffad"  # the commit in which the rules were fixed
-MET, UNMET, OPEN = "🟩", "🟥", "🟨"
+MET, UNMET, OPEN = COLOURED = "🟩", "🟥", "🟨"
 MARKS = {PAPERS[0]: MET, OURS[0]: MET, PAPERS[1]: UNMET, OURS[1]: UNMET}
 MARKS |= {UNDECIDED: OPEN, CONSISTENT: OPEN}
-LEGEND = (
+COLOURS = (
     f"{MET} *reproduced* (a claim of the paper) or *as predicted* (one of this book), {UNMET} "
-    f"*not*, {OPEN} *undecided*. Of a claim about a pair the number is how many of all trials meet "
-    "it; the claim is that most do. Of the cost it is what untied trials know more of the bit than "
-    "tied ones. In brackets: the interval that decides, wide enough that all rows of an experiment "
-    "are judged together (Holm's procedure at 5%)."
+    f"*not*, {OPEN} *undecided*."
 )
+LEGEND = (
+    "Of a claim about a pair the number is how many trials meet it; the claim is that most do. Of "
+    "the cost it is what untied trials know more of the bit than tied ones. In brackets: the "
+    "interval that decides, wide enough that all rows of an experiment are judged together "
+    "(Holm's procedure at 5%). 0 and 1 are *symbols*, not bits: in the main experiment both write "
+    "a bit 0, and 2 and 3 write a bit 1. The DH *holds* for two that are equally likely."
+)
+WORDS = "A *control pair* is a symbol of a bit 0 and one of a bit 1; *nats* are natural logarithms."
+GRID = {  # heads of the table that fits a screen: whose rows
+    "1: inputs": "claim 1, .* not kept apart", "2: outputs": "claim 2", "3: tied": "claim 3, tied",
+    "3: cost": "claim 3: ", "ours": "pulled together",
+}  # fmt: skip
 ODDS = "stay apart by the log of their odds"
 CLAUSES = {  # of the claims about pairs, in their order: whose rows, and what they do if it is met
     "are not kept apart": (
@@ -67,19 +76,42 @@ def told(own: AnySettings) -> str:
         is_one = name + SECOND in second_rounds()
         return f"The second round of {name} {to_come}" if is_one else f"{name} has no second round."
     frame = verdicts(result)
-    return f"{sentences(result, frame)}\n\n{_table([result], [frame])}\n\n{undecided(frame)}"
+    table = f"{across(frame, short)}\n\n{COLOURS} {LEGEND} {_fixed([result])}"
+    return f"{sentences(result, frame)}\n\n{table}\n\n{undecided(frame)}"
 
 
 def whole(load: Load = results.best) -> str:
-    """The second rounds of all experiments: sentences, the coloured table, what is to come."""
+    """The second rounds of all experiments: sentences, a table that fits a screen, what is open."""
     found = {name: of(find(name), load) for name in second_rounds()}
     there = [result for result in found.values() if result]
     missing = ", ".join(first_of(name) for name, result in found.items() if not result)
     frames = [verdicts(result) for result in there]
-    lines = [f"- {headline(*one)}" for one in zip(there, frames, strict=True)]
-    parts = [sentences(there[0], frames[0]), "\n".join(lines[1:]), cost(frames)] if there else []
-    parts += [_table(there, frames)] if there else []
-    return "\n\n".join(parts + [f"To come, by the same rules: {missing}."] * bool(missing))
+    parts = [f"To come, by the same rules: {missing}."] if missing else []
+    if there:
+        lines = [f"- {headline(*one)}" for one in zip(there, frames, strict=True)]
+        ours = "*Ours*: that the loss itself brings input rows nearer. The numbers count claims."
+        says = sentences(there[0], frames[0]), "\n".join(lines[1:]), cost(frames), grid(frames)
+        parts = [*says, f"{COLOURS} {ours} {_fixed(there)}", *map(undecided, frames), *parts]
+    return "\n\n".join(filter(None, parts))
+
+
+def grid(frames: Sequence[pd.DataFrame]) -> str:
+    """How many claims came out how, in colours: a row an experiment, few and narrow columns."""
+    lines = []
+    for rows in map(primary_rows, frames):
+        cells, left = [rows.experiment.iloc[0]], rows.assign(mark=rows.verdict.map(MARKS))
+        for pattern in GRID.values():
+            counts = left[left.claim.str.contains(pattern)].mark.value_counts()
+            cells.append(" ".join(f"{mark} {counts[mark]}" for mark in COLOURED if mark in counts))
+        lines.append(cells)
+    return markdown_table(["", *GRID], lines)
+
+
+def counts(claims: str = "", load: Load = results.best) -> str:
+    """Those primary rows of all experiments whose claim matches, in colours, with their numbers."""
+    there = filter(None, (of(find(name), load) for name in second_rounds()))
+    frames = [frame[frame.claim.str.contains(claims)] for frame in map(verdicts, there)]
+    return f"{across(pd.concat(frames), short)}\n\n{LEGEND}" if frames else ""
 
 
 def cost(frames: Sequence[pd.DataFrame]) -> str:
@@ -96,7 +128,7 @@ def numbers(wanted: Iterable[AnySettings] = ()) -> str:
     """Every primary row of the second round of some experiments, else of all, a table each."""
     found = (of(own) for own in wanted or map(find, second_rounds()))
     tables = {one.name: to_markdown(primary_rows(verdicts(one))) for one in found if one}
-    return "\n\n".join(f"**{name}**\n\n{table}" for name, table in tables.items())
+    return "\n\n".join([*(f"**{name}**\n\n{table}" for name, table in tables.items()), WORDS])
 
 
 def sentences(result: Result, frame: pd.DataFrame) -> str:
@@ -132,14 +164,13 @@ def headline(result: Result, frame: pd.DataFrame) -> str:
     )
 
 
-def _table(found: Sequence[Result], frames: Sequence[pd.DataFrame]) -> str:
-    """The coloured table of some experiments, how it is read, and when its rules were fixed."""
+def _fixed(found: Sequence[Result]) -> str:
+    """When the rules were fixed."""
     commits = dict.fromkeys((one.manifest["commit"] or "unknown")[:10] for one in found)
     return (
-        f"{across(pd.concat(frames), short)}\n\n{LEGEND} The rules were committed in {RULES}, "
-        f"before any of these seeds was trained (at commit {', '.join(commits)}), and stand in "
-        "`semantica_lib/analysis/second_round.py`. No seed is left out, and none is pooled with "
-        "those of the first round."
+        f"The rules were committed in {RULES}, before any of these seeds was trained (at commit "
+        f"{', '.join(commits)}), and stand in `semantica_lib/analysis/second_round.py`. No seed is "
+        "left out, and none is pooled with those of the first round."
     )
 
 
@@ -153,15 +184,22 @@ def short(row: Any) -> str:
 
 
 def undecided(frame: pd.DataFrame) -> str:
-    """Of each undecided primary claim why, and about how many seeds would decide it."""
+    """Of each undecided primary claim why, and about how many seeds would decide it.
+
+    Of an experiment with so few seeds that nothing can be decided a line tells it.
+    """
     lines, rows = [], primary_rows(frame)
+    if rows.seeds.max() <= FEW_SEEDS:
+        met = f"{(rows.verdict == CONSISTENT).sum()} of its {len(rows)} claims"
+        few = f"{FEW_SEEDS} seeds or fewer decide nothing; each of them meets {met}"
+        return f"- {rows.experiment.iloc[0]}: *undecided*. By these rules {few}."
     for row in rows[rows.verdict.map(MARKS) == OPEN].itertuples():
-        lines.append(f"- {row.claim}: *{row.verdict}*. {row.deviation}")
+        lines.append(f"- {row.experiment}, {row.claim}: *{row.verdict}*. {row.deviation}")
         reach, off = (row.high - row.low) / 2, abs(row.estimate - row.margin)
         if reach > off > 0:
             count = row.seeds * (reach / off) ** 2
             many = f"about {count:,.0f}" if count < 10_000 else "over 10,000"
-            lines[-1] += f" If it stays as measured, it takes {many} to decide it."
+            lines[-1] += f" If it stays as measured, it takes {many} seeds to decide it."
     return "\n".join(lines)
 
 

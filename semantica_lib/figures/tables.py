@@ -11,22 +11,13 @@ import pandas as pd
 
 from semantica_lib.analysis import verdicts
 from semantica_lib.analysis.claims import EXPLORATORY
-from semantica_lib.analysis.markdown import (
-    NONE,
-    markdown_table,
-    number,
-    table_of,
-    with_interval,
-)
-from semantica_lib.analysis.statistics import (
-    INCONCLUSIVE,
-    Interval,
-)
+from semantica_lib.analysis.markdown import NONE, markdown_table, number, table_of, with_interval
+from semantica_lib.analysis.statistics import INCONCLUSIVE, Interval
 from semantica_lib.analysis.verdicts import PAIR, primary_rows
 from semantica_lib.errors import literal
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import facts_of_run, model, seeds_of, shown, whose
-from semantica_lib.settings.catalogue import Settings, catalogue, find, xor_experiments
+from semantica_lib.settings.catalogue import Settings, catalogue, find, first_of, xor_experiments
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
@@ -51,10 +42,6 @@ DECAY = {
     f"{table} table": rf"claim \d, {table}: .* share of the shrinking"
     for table in ("untied input", "untied output", "tied")
 }
-LOG_ODDS = {
-    f"{table} table": rf"claim \d, {table}: .* log-odds law .* min"
-    for table in ("untied output", "tied")
-}  # fmt: skip
 HELD_OUT = {
     tie: rf"held-out strings .*, {tie} \((contexts new to it: .*)\)" for tie in ("untied", "tied")
 }
@@ -150,9 +137,21 @@ def stored(names: Sequence[str] | None = None) -> list[Result]:
 def all_rows(found: Iterable[Result]) -> pd.DataFrame:
     """The verdicts of all results, one below the other."""
     none = pd.DataFrame(columns=verdicts.COLUMNS, dtype=object)
-    pages = [(one, f"experiments/{one.settings.experiment}.ipynb") for one in found]
+    pages = [(one, f"experiments/{first_of(one.settings.experiment)}.ipynb") for one in found]
     frames = [verdicts.verdicts(*page) for page in pages]
     return pd.concat(frames, ignore_index=True) if frames else none
+
+
+def left_open(frame: pd.DataFrame) -> str:
+    """How many primary rows decide nothing, and which of those on learning one failure refutes."""
+    rows = primary_rows(frame)
+    learn = rows[rows.claim.str.contains("is learned") & (rows.seeds > 0)]
+    failed, open_ = (learn.pass_share < 1).sum(), (rows.verdict == INCONCLUSIVE).sum()
+    return (
+        f"Of {len(rows)} primary rows {open_} are inconclusive. Of the {len(learn)} that say *by "
+        f"every trial* {failed} have a trial that did not learn, which refutes them as they stand; "
+        "what their verdict is about is whether most trials do."
+    )
 
 
 def overviewed(found: Sequence[Result], names: Sequence[str] | None = None) -> str:

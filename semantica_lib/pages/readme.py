@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from semantica_lib.analysis.markdown import markdown_table
 from semantica_lib.analysis.statistics import VERDICTS
-from semantica_lib.analysis.verdicts import primary_rows, summary, to_markdown, verdicts
+from semantica_lib.analysis.verdicts import primary_rows, verdicts
 from semantica_lib.errors import RequestError
 from semantica_lib.figures import second_round
 from semantica_lib.figures.curves import endings
@@ -13,7 +13,7 @@ from semantica_lib.figures.facts import model
 from semantica_lib.figures.style import png
 from semantica_lib.figures.tables import named, spoken, steps
 from semantica_lib.files import ROOT, write_whole
-from semantica_lib.settings.catalogue import MAIN, find
+from semantica_lib.settings.catalogue import MAIN, AnySettings, find
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
@@ -25,28 +25,26 @@ BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results 
 def published() -> list[Result]:
     """The published results of the named experiments, the main one first if it is there."""
     names = [*named(), *spoken()]
-    found = (results.load_of(results.PUBLISHED, find(name)) for name in names)
+    found = (_published(find(name)) for name in names)
     return [result for result in found if result is not None]
 
 
 def block(found: Sequence[Result]) -> str:
-    """The second round; of the first round a figure, verdicts, origin, and a row a result."""
-    rows, made = primary_rows(verdicts(found[0])), found[0].manifest
-    seeds = f"{min(made['seeds'])} to {max(made['seeds'])}"
-    second = second_round.whole(lambda own: results.load_of(results.PUBLISHED, own))
+    """The second round, with a figure of its main experiment; a row a result of the first."""
     return (
-        f"**The second round: fresh seeds, judged by rules fixed beforehand.**\n\n{second}\n\n"
-        f"**The first round**, of other seeds and by other rules (see the book for what the words "
-        f"mean; in brackets the intervals that decide).\n\n"
+        f"{second_round.whole(_published)}\n\n**In numbers:**\n\n"
+        f"{second_round.counts(load=_published)}\n\n"
         f"![Distance of each pair of synonyms at the end of training, by table, every seed a dot]"
-        f"({FIGURE.relative_to(ROOT).as_posix()})\n\n"
-        f"{summary(rows)}.\n\n{to_markdown(rows)}\n"
-        f"{len(made['trials'])} trials (seeds {seeds}, tied and untied) of "
-        f"{made['steps_done']:,} steps, trained in {made['duration_s'] / 60:.0f} core-minutes on "
-        f"{made['device'].removeprefix('cpu: ')} at commit {made['commit'][:10]}.\n\n"
-        f"All experiments, as published here (of partial results nothing is decided yet):\n\n"
-        f"{experiments(found)}"
+        f"({FIGURE.relative_to(ROOT).as_posix()})\n\n(Where input rows end "
+        "beside the dashed line depends on how long weight decay has run: so the rows above ask "
+        "another question of them.)\n\n"
+        "**The first round**, of other seeds and by other rules, has a page of its own in the book "
+        f"(of partial results nothing is decided yet):\n\n{experiments(found)}"
     )
+
+
+def _published(own: AnySettings) -> Result | None:
+    return results.load_of(results.PUBLISHED, own)
 
 
 def experiments(found: Sequence[Result]) -> str:
@@ -75,6 +73,6 @@ def write() -> None:
     whole = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
     if not whole.search(text):
         raise RequestError(f"README.md lacks the lines {BEGIN} and {END}: put them in")
-    write_whole(FIGURE, png(endings(found[:1])))
+    write_whole(FIGURE, png(endings([second_round.of(found[0].settings, _published) or found[0]])))
     content = f"{BEGIN}\n\n{block(found)}\n{END}"
     write_whole(README, whole.sub(lambda _: content, text).encode())

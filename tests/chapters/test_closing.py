@@ -96,11 +96,11 @@ def test_verdicts_of_the_sweep_are_those_of_the_distances(tmp_path: Path) -> Non
     found = [point(tmp_path, distance, weight_decay=0.0), Point({}, Settings(), None)]
     frame = rows(*closing.closing_claims(found), found)
     primary = primary_rows(frame)
-    assert len(primary) == 4 and set(primary.verdict) == {"reproduced"}
+    assert len(primary) == 4 and set(primary.verdict) == {"as predicted"}
     still = [point(tmp_path, lambda *_: 1.0, weight_decay=0.0, optimizer="sgd")]
     primary = primary_rows(rows(*closing.closing_claims(still), still)).set_index("claim")
     merges = primary.loc["SGD, sampled loss, decay 0: untied output: 2 and 3, predicted to merge"]
-    assert merges.verdict == "not reproduced" and (primary.verdict == "reproduced").sum() == 3
+    assert merges.verdict == "not as predicted" and (primary.verdict == "as predicted").sum() == 3
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,12 @@ def test_what_theory_keeps_equal_is_judged_by_a_hundredth(
     found = [point(tmp_path, distance, **own)]
     frame = rows(*closing.coincidence_claims(found), found)
     primary = primary_rows(frame)
-    assert len(primary) == 4 and set(primary.verdict) == {"reproduced"}
+    assert len(primary) == 4 and set(primary.verdict) == {"as predicted"}
     assert primary.claim.str.contains("stay equal").sum() == len(kept)
     assert set(primary.margin) == {0.01}
     turned = [point(tmp_path / "turned", lambda *a: 1.001 - distance(*a), **own)]
     verdicts = primary_rows(rows(*closing.coincidence_claims(turned), turned)).verdict
-    assert set(verdicts) == {"not reproduced"}
+    assert set(verdicts) == {"not as predicted"}
 
 
 def test_noise_is_compared_by_seed(tmp_path: Path) -> None:
@@ -236,7 +236,21 @@ def test_pages_stand_with_any_part_of_the_sweeps(tmp_path: Path) -> None:
         assert png(parity.matrix(rows_))
         frame = rows(*closing.closing_claims(found), found)
         assert frame.empty == (not any(one.result for one in found))
-    assert "apart" in drawn.answer(some)
+    ratio = Measured(some[0].result).trials[False].ratio("input", (0, 1))[0]
+    count = f"{(ratio < 0.1).sum()} of {len(ratio)}"
+    assert f"input rows 0 and 1 (DH fails) merged in {count}" in drawn.answer(some)
+
+
+def test_most_trials_decide_by_the_rules_of_the_second_round(tmp_path: Path) -> None:
+    """Seven of ten merge, so little that the geometric mean is far under the margin of it."""
+    few = {1, 2, 3}
+
+    def ends(seed: int, tied: bool, table: str, pair: tuple[int, int]) -> float:
+        return (0.5 if seed in few else 1e-6) if (table, pair) == ("output", (2, 3)) else 1.0
+
+    found = [point(tmp_path, ends, weight_decay=0.0)]
+    (row,) = [line for line in drawn.anew(found).splitlines() if line.startswith("| AdamW")]
+    assert f"🟨 {len(SEEDS) - len(few)} of {len(SEEDS)}" in row
 
 
 def test_the_result_with_the_points_seeds_is_taken(

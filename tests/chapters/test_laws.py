@@ -116,9 +116,9 @@ def test_rows_under_torch_s_decay_alone_are_on_the_clock(make: Make) -> None:
         np.testing.assert_allclose(one.largest, 1, rtol=1e-6)
         assert one.class_ == "on the clock"
     frame = _frame(clock_claims(made), result)
-    assert _row(frame, "untied input: 0 and 1", "clock or faster").verdict == "reproduced"
+    assert _row(frame, "untied input: 0 and 1", "clock or faster").verdict == "as predicted"
     each = frame[frame.claim.str.contains("each seed on the clock")]
-    assert set(each.verdict) == {"reproduced"}
+    assert set(each.verdict) == {"as predicted"}
     assert len(each) == 6
     for one in made:
         pair = f"{one.where}: {one.pair[0]} and {one.pair[1]}"
@@ -126,7 +126,7 @@ def test_rows_under_torch_s_decay_alone_are_on_the_clock(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed_spread", "judgement"), [(0.01, "reproduced"), (2.0, "inconclusive")]
+    ("seed_spread", "judgement"), [(0.01, "as predicted"), (2.0, "inconclusive")]
 )
 def test_faster_and_slower_than_the_clock(make: Make, seed_spread: float, judgement: str) -> None:
     """Decays at the clock's rate times a power: the mean log has a closed form by the trapezium."""
@@ -153,7 +153,7 @@ def test_faster_and_slower_than_the_clock(make: Make, seed_spread: float, judgem
         row = _row(frame[~frame.claim.str.startswith("exploratory")], f", {words}")
         assert (row.verdict, row.margin) == (judgement, 1)
     row = _row(frame, "untied input: 0 and 1", "clock or faster")
-    assert row.verdict == ("not reproduced" if seed_spread == 0.01 else "inconclusive")
+    assert row.verdict == ("not as predicted" if seed_spread == 0.01 else "inconclusive")
 
 
 def test_the_mean_is_over_steps_and_not_over_records(make: Make) -> None:
@@ -195,9 +195,9 @@ def test_gaps_beside_the_log_odds(make: Make) -> None:
     untied, tied = (
         _row(frame, f"made-up, {tie}: 1 over 0, distance") for tie in ("untied", "tied")
     )
-    assert (untied.verdict, tied.verdict) == ("reproduced", "not reproduced")
+    assert (untied.verdict, tied.verdict) == ("as predicted", "not as predicted")
     assert untied.estimate == pytest.approx(0.05 - 0.0035)
-    assert _row(frame, "made-up, tied: 3 over 2, distance").verdict == "reproduced"
+    assert _row(frame, "made-up, tied: 3 over 2, distance").verdict == "as predicted"
     assert _row(frame, "made-up, untied: 1 over 0, the same of trials that learned").seeds == 5
     bound = frame[frame.claim.str.contains("log-odds law for")]
     assert bound.margin.tolist() == pytest.approx([np.log(9)] * 2)

@@ -138,7 +138,7 @@ def test_a_sweep_as_predicted_is_reproduced(tmp_path: Path) -> None:
     """Rows on a line as the laws have them, of trials that have learned."""
     frame, primary = rows(sweep(tmp_path, whole=True))
     assert len(primary) == 10
-    assert set(primary.verdict) == {"reproduced"}
+    assert set(primary.verdict) == {"as predicted"}
     others = frame.drop(primary.index)
     assert others.claim.str.startswith(EXPLORATORY).all()
     law = others[others.claim.str.contains("over the law's")]
@@ -165,7 +165,7 @@ def test_each_primary_claim_fails_by_itself(
     changes: dict, fails: list[str], tmp_path: Path
 ) -> None:
     _, primary = rows(sweep(tmp_path, **changes))
-    bad = primary[primary.verdict != "reproduced"].claim
+    bad = primary[primary.verdict != "as predicted"].claim
     for words in fails:
         assert bad.str.contains(words, regex=False).sum() == 1, words
     trends = bad.str.contains("part as q grows")
@@ -184,7 +184,7 @@ def test_a_trend_turned_round_is_not_reproduced(tmp_path: Path) -> None:
     turned = at_small_rates(0.09, 0.06, 0.05, 0.03)
     _, primary = rows(sweep(tmp_path, spread=turned, exact=True))
     trend = primary[primary.claim.str.contains("input: 0 and 1 part as q grows")].iloc[0]
-    assert trend.verdict == "not reproduced" and trend.estimate == pytest.approx(-1)
+    assert trend.verdict == "not as predicted" and trend.estimate == pytest.approx(-1)
 
 
 def test_the_trend_is_spearmans(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_missing_points_keep_their_claims_and_say_so(tmp_path: Path) -> None:
     some = [one if one.settings.near_synonym in (0.0, 0.01) else one._replace(result=None)
             for one in whole]  # fmt: skip
     _, primary = rows(some)
-    assert len(primary) == 10 and set(primary.verdict) == {"reproduced", "inconclusive"}
+    assert len(primary) == 10 and set(primary.verdict) == {"as predicted", "inconclusive"}
     lacking = primary[primary.verdict == "inconclusive"]
     assert lacking.deviation.str.contains("No result yet of: ").all() and len(lacking) == 7
     assert rows([one._replace(result=None) for one in whole])[0].empty

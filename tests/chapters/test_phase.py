@@ -70,11 +70,11 @@ def test_a_plane_that_follows_the_laws_and_costs_late_is_reproduced(tmp_path: Pa
     found = whole(tmp_path, cost=lambda seed, p: 0.1 + 0.01 * seed if p > 0.85 else 0.0)
     frame = rows(found)
     primary = primary_rows(frame)
-    assert len(primary) == 27 and set(primary.verdict) == {"reproduced"}
+    assert len(primary) == 27 and set(primary.verdict) == {"as predicted"}
     assert not primary.claim.str.contains("p 0.9,").any()  # known beforehand
     others = frame.drop(primary.index)
     assert others.claim.str.startswith(EXPLORATORY).all()
-    assert set(others.verdict) == {"reproduced", "no prediction"}
+    assert set(others.verdict) == {"as predicted", "no prediction"}
     cost = primary.set_index("claim").filter(like="what tying costs", axis=0)
     assert cost.estimate.to_numpy() == pytest.approx([0, 0.135])
 
@@ -100,10 +100,10 @@ def test_a_plane_that_does_the_opposite_is_not(tmp_path: Path) -> None:
             one._replace(result=replace(result, logit_gap=result.logit_gap + 0.5, **changed))
         )
     primary = primary_rows(rows(turned)).set_index("claim")
-    good = primary[primary.verdict == "reproduced"].index
+    good = primary[primary.verdict == "as predicted"].index
     # what merges at 0.03 is nearer than the clock, which was predicted
     assert list(good) == [name for name in primary.index if name.startswith("decay 0.03, mean")]
-    assert set(primary.verdict) <= {"reproduced", "partly", "not reproduced"}
+    assert set(primary.verdict) <= {"as predicted", "partly", "not as predicted"}
     partly = primary[primary.verdict == "partly"]
     assert partly.empty or partly.index.str.contains("merge").all()
 
@@ -124,7 +124,7 @@ def test_no_primary_claim_needs_what_was_known_beforehand(tmp_path: Path) -> Non
     found = whole(tmp_path, cost=lambda seed, p: 0.1 * (p > 0.85))
     known = [without(one) if one.settings.zero_dst[1] == 0.9 else one for one in found]
     assert sum(one.result is None for one in known) == len(DECAYS)
-    assert set(primary_rows(rows(known)).verdict) == {"reproduced"}
+    assert set(primary_rows(rows(known)).verdict) == {"as predicted"}
 
 
 def test_a_partial_result_counts_as_none_and_one_missing_point_is_said(tmp_path: Path) -> None:
@@ -134,7 +134,9 @@ def test_a_partial_result_counts_as_none_and_one_missing_point_is_said(tmp_path:
     frame = rows(found).set_index("claim")
     row = frame.loc["p 0.5, mean over the decays: what tying costs in cross-entropy"]
     assert row.verdict == "inconclusive" and row.deviation.startswith("1 of 5 points")
-    assert frame.loc["p 0.5, decay 0.1: tied: 0 and 1, predicted to merge"].verdict == "reproduced"
+    assert (
+        frame.loc["p 0.5, decay 0.1: tied: 0 and 1, predicted to merge"].verdict == "as predicted"
+    )
 
 
 def test_older_results_and_single_ties_and_diverged_trials_are_told_apart(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def test_what_tying_costs_is_told_of_each_judged_row_about_it() -> None:
         ("p 0.5, decay 0: tied: 0 and 1, predicted to merge", 0.3, 0.2, 0.4),
     ]
     frame = pd.DataFrame(rows, columns=["claim", "estimate", "low", "high"])
-    frame["prediction"], frame["verdict"] = "under 0.028 nats", "not reproduced"
+    frame["prediction"], frame["verdict"] = "under 0.028 nats", "not as predicted"
     assert phase_tables.what_tying_costs(frame) == (
-        "- p = 0.5: 0.100 [0.0500, 0.150] nats (predicted: under 0.028 nats; not reproduced)."
+        "- p = 0.5: 0.100 [0.0500, 0.150] nats (predicted: under 0.028 nats; not as predicted)."
     )

@@ -91,7 +91,7 @@ def test_pseudo_values_are_those_of_leaving_a_seed_out() -> None:
     assert jackknifed(np.ones((2, 2))).size == 0
 
 
-@pytest.mark.parametrize(("share", "verdict"), [(0.8, "reproduced"), (0.2, "not reproduced")])
+@pytest.mark.parametrize(("share", "verdict"), [(0.8, "as predicted"), (0.2, "not as predicted")])
 def test_the_nearer_table_is_told(share: float, verdict: str, tmp_path: Path) -> None:
     one = result(tmp_path, lambda _: share)
     near = Nearness(one)
@@ -212,12 +212,12 @@ def test_the_share_is_of_the_norms_early_and_late(tmp_path: Path) -> None:
     claims = gradient_claims([one])
     assert [claim.text[:8] for claim in claims] == ["p = 0.5:", "p = 0.85", "p = 0.99"]
     frame = primary_rows(judged("made", claims, [], [one.result]))
-    assert frame.verdict.tolist() == ["inconclusive", "reproduced", "inconclusive"]
+    assert frame.verdict.tolist() == ["inconclusive", "as predicted", "inconclusive"]
     assert frame.estimate[1] == pytest.approx(0.75)
     others = judged("made", [], gradient_others([one]), [one.result])
     assert others.claim.str.startswith(EXPLORATORY).all()
     untied = others[others.claim.str.contains("untied") & others.claim.str.contains("first 1,000")]
-    assert untied.verdict.tolist() == ["not reproduced"]
+    assert untied.verdict.tolist() == ["not as predicted"]
 
 
 def test_of_other_decays_and_results_without_gradients_nothing_is_claimed(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_agreement_is_paired_by_seed(tmp_path: Path) -> None:
     found = [point(tmp_path, 0.5, gradient(0.2)), point(tmp_path, 0.85, gradient(0.0))]
     rows = judged("made", [], gradient_others(found), [])
     (row,) = rows[rows.claim.str.contains("cosine")].itertuples()
-    assert row.verdict == "reproduced" and row.low > 0.19
+    assert row.verdict == "as predicted" and row.low > 0.19
     assert row.estimate == pytest.approx(0.2 + 0.001 * np.mean(np.square(SEEDS)))
 
 

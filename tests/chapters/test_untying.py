@@ -183,12 +183,12 @@ def test_the_primary_claims_and_their_verdicts(tmp_path: Path) -> None:
     assert "distance over that when untied, predicted to merge" in by[20][0]
     assert "distance over that when untied, predicted to stay apart" in by[120][0]
     assert by[120][-1] == "loss over all strings minus always tied's, nats"
-    assert set(primary.verdict) == {"reproduced"}
+    assert set(primary.verdict) == {"as predicted"}
     others = frame.drop(primary.index)
     assert others.claim.str.startswith(EXPLORATORY).all()
     turned = primary_rows(rows(sweep(tmp_path / "turned", turn=True)))
     assert turned.claim.tolist() == primary.claim.tolist()
-    assert set(turned.verdict) == {"not reproduced"}
+    assert set(turned.verdict) == {"not as predicted"}
 
 
 def test_losses_are_compared_by_seed_at_steps_that_both_measured(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_what_is_not_all_there_is_not_judged(tmp_path: Path) -> None:
     alone = primary_rows(rows([first])).set_index("claim")
     assert set(alone.loc[alone.index.str.contains("loss")].verdict) == {INCONCLUSIVE}
     assert "no trials of the main experiment" in alone.iloc[-1].deviation
-    assert (alone.verdict == "reproduced").sum() == 3
+    assert (alone.verdict == "as predicted").sum() == 3
     manifest = last.result.manifest | {"status": "partial"}
     partial = last._replace(result=replace(last.result, manifest=manifest))
     frame = rows([main, first, partial])

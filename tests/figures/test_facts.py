@@ -3,10 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from semantica_lib.analysis.distances import of_pairs
-from semantica_lib.analysis.markdown import NONE
 from semantica_lib.analysis.verdicts import verdicts
 from semantica_lib.figures import facts
 from semantica_lib.settings.catalogue import run_command, settings
@@ -16,40 +13,35 @@ from semantica_lib.store.results import Result
 Make = Callable[..., Result]
 
 
-def test_predictions_come_from_the_settings_alone() -> None:
-    text = facts.predictions(Settings())
-    assert "| untied input | 0 and 1 | fails | merge: under 0.10 |" in text
-    assert "| tied | 0 and 1 | fails | stay apart: over 0.10 |" in text
-    assert "Tying costs accuracy: untied minus tied is over 0.01." in text
-    equal = facts.predictions(settings({"zero_dst": [0.5, 0.5]}))
-    assert "fails" not in equal
-    assert "Tying costs no accuracy: untied minus tied is under 0.01." in equal
-
-
 def test_facts_are_the_analysis_s_numbers(make: Make) -> None:
     result = make(seeds=[1, 2, 3])
     frame = verdicts(result)
-    found = facts.facts(result, frame)
+    found = facts.facts_of_run(result)
     assert found["seeds"] == "1 to 3"
     assert found["duration"] == "1 h 1 min"
     assert found["source"] == "trained on this machine"
-    assert found["ceiling"] == "0.700"
-    assert found["accuracy_tied_exact"] == "0.350"
-    assert (found["learned_tied"], found["trials_tied"]) == ("2", "3")  # the odd seeds
+    told = facts.learning(result, frame)
+    assert "tied trials end at 0.350 on average, and 2 of 3 learned" in told  # the odd seeds
+    assert told.endswith("0.700 can be attained.")
     inside = result.steps > result.steps[-1] - result.settings.schedule_period
     distance = of_pairs(result.input_embedding[result.tied][:, inside], [(0, 1)]).mean()
-    assert found["tied_0_1_distance"] == f"{distance:.3g}"
     row = frame[frame.claim.str.startswith("claim 3, tied: 0 and 1")].iloc[0]
-    assert found["tied_0_1_ratio"] == f"{row.estimate:.3g}"
-    assert found["tied_0_1_verdict"] == row.verdict
-    assert found["tied_0_1_distance"] in facts.ending(result, frame, True, "input")
-    assert "2 of 3 tied" in facts.learning(result, frame)
+    ends = f"{distance:.3g} apart, {row.estimate:.3g} of a control pair's distance"
+    told = facts.ending(result, frame, True, "input")
+    assert f"- **0 and 1** end {ends}" in told and f"*{row.verdict}*" in told
+
+
+def test_where_all_trials_are_at_the_ceiling_no_cost_can_show(make: Make) -> None:
+    result = make(seeds=[1, 2])
+    words = "All trials attain it: no cost of tying could show."
+    assert words not in facts.learning(result, verdicts(result))
+    whole = replace(result, metrics=result.metrics.assign(accuracy=0.7))
+    assert words in facts.learning(whole, verdicts(whole))
 
 
 def test_a_short_run_says_that_it_is_too_short(make: Make) -> None:
     result = make(steps=20, seeds=[1], ties=["tied"])
     frame = verdicts(result)
-    assert facts.facts(result, frame)["learned_untied"] == NONE
     assert facts.ending(result, frame, True, "input") == facts.NO_PERIOD
     assert facts.learning(result, frame) == facts.NO_PERIOD
     assert "20 steps, tied, of 1 seed (1)" in facts.shown(result)
@@ -85,7 +77,6 @@ def test_tables_become_html_that_scrolls_by_itself() -> None:
     page = facts.html("| a | b |\n|---|---|\n| 1 | *2* |\n")
     assert page.count("<table") == page.count("</table></div>") == 1
     assert "<em>2</em>" in page
-    assert np.char.count(facts.figure(b"abc", 12), 'alt="Dot plot') == 1
 
 
 def test_what_differs_from_the_defaults_is_told() -> None:

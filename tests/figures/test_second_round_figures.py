@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from semantica_lib.analysis.statistics import FEW_SEEDS
 from semantica_lib.analysis.verdicts import primary_rows, verdicts
 from semantica_lib.figures import curves
 from semantica_lib.figures import second_round as told
@@ -69,9 +70,47 @@ def test_sentences_say_what_the_rows_say(frame: pd.DataFrame) -> None:
 
 def test_undecided_rows_are_named_with_the_seeds_that_they_would_take(frame: pd.DataFrame) -> None:
     merge, cost = told.undecided(frame).splitlines()
-    assert merge.startswith("- claim 3, tied: 2 and 3 merge (DH holds): *undecided*. Close.")
-    assert merge.endswith("it takes about 400 to decide it.")  # 0.1 wide, 0.05 off: four times
+    assert merge.startswith("- any, claim 3, tied: 2 and 3 merge (DH holds): *undecided*. Close.")
+    assert merge.endswith("it takes about 400 seeds to decide it.")  # 0.1 wide, 0.05 off
     assert "tying costs no knowledge" in cost and "about 400" in cost
+
+
+def test_few_seeds_are_told_in_one_line(frame: pd.DataFrame) -> None:
+    verdict = ["undecided (consistent)"] * 4 + ["undecided"] * 3
+    text = told.undecided(frame.assign(seeds=5, verdict=verdict))
+    words = "By these rules 5 seeds or fewer decide nothing; each of them meets 4 of its 7 claims."
+    assert text == f"- any: *undecided*. {words}"
+
+
+def test_the_table_that_fits_a_screen_counts_every_claim_once(
+    frame: pd.DataFrame, published: None
+) -> None:
+    *_, line = told.grid([frame]).strip().splitlines()
+    met, unmet, undecided = told.COLOURED
+    cells = f"{met} 2 | {unmet} 1 | {undecided} 1 | {met} 1 {undecided} 1 | {unmet} 1"
+    assert line == f"| any | {cells} |"
+    frames = [verdicts(told.of(find(name))) for name in PUBLISHED]
+    lines = told.grid(frames).splitlines()[2:]
+    for line, rows in zip(lines, map(primary_rows, frames), strict=True):
+        assert sum(map(int, re.findall(r" (\d+)", line))) == len(rows)
+
+
+def test_every_primary_row_is_decided_or_its_reason_is_told(published: None) -> None:
+    text = told.whole()
+    for name in PUBLISHED:
+        rows = primary_rows(verdicts(told.of(find(name))))
+        if rows.seeds.max() <= FEW_SEEDS:
+            assert f"- {first_of(name)}: *undecided*. By these rules" in text
+            continue
+        for row in rows.itertuples():
+            reason = f"- {row.experiment}, {row.claim}: *{row.verdict}*. {row.deviation}"
+            assert (reason in text) == (told.MARKS[row.verdict] == told.OPEN)
+            assert row.deviation or told.MARKS[row.verdict] != told.OPEN
+
+
+def test_a_part_of_the_table_has_the_claims_that_were_asked_for(published: None) -> None:
+    rows = told.counts("untied input").partition("\n\n")[0].splitlines()[2:]
+    assert rows and all(row.startswith("| claim 1, untied input") for row in rows)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -17,7 +17,7 @@ from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
 Make = Callable[..., Result]
-KINDS = tables.AUTHOR, tables.PARITIES, tables.DECAY, tables.LOG_ODDS, tables.HELD_OUT
+KINDS = tables.AUTHOR, tables.PARITIES, tables.DECAY, tables.HELD_OUT
 
 
 def cells(table: str) -> list[list[str]]:
@@ -92,6 +92,20 @@ def test_the_list_of_results_tells_source_commit_and_what_is_partial(
     stale = "published, stale: made by other settings: schedule\\_period 40, now 20000"
     assert rows[0][2:6] == ["1, 2", "100", stale, "c" * 10]
     assert rows[2][3] == "partial: 100 of 500,000"
+
+
+def test_a_trial_that_did_not_learn_refutes_that_every_one_does() -> None:
+    rows = pd.DataFrame(
+        [
+            row("any", "the parity is learned, tied", "inconclusive") | {"pass_share": 0.6},
+            row("any", "the parity is learned, untied", "reproduced") | {"pass_share": 1.0},
+            row("any", "claim 1: 0 and 1 merge", "inconclusive") | {"pass_share": 0.2},
+            row("any", "exploratory: 0 and 1 merge", "inconclusive") | {"pass_share": 0.2},
+        ]
+    ).assign(seeds=20)
+    told = tables.left_open(rows)
+    assert told.startswith("Of 3 primary rows 2 are inconclusive. Of the 2 that say *by every")
+    assert "every trial* 1 have a trial that did not learn" in told
 
 
 def row(experiment: str, claim: str, verdict: str) -> dict[str, object]:

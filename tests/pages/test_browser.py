@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from test_train_here import SETTINGS, TRIALS, asked, node, stack_of
 
+from semantica_lib.figures import facts, second_round
 from semantica_lib.figures.explorer import explorer
 from semantica_lib.files import ROOT
 from semantica_lib.store import results
@@ -48,7 +49,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trainer = fence + rest.partition("\n```")[0]
     (book / "train.md").write_text(f"# Train it here\n\n{trainer}\n```\n")
     quoted = f"```{{glue}} explorer\n:doc: {MAIN}.ipynb\n```"
-    (book / "intro.md").write_text(f"# A book\n\nBefore it.\n\n{quoted}\n\nBehind it.\n")
+    told = f"```{{raw}} html\n{facts.html(second_round.whole())}\n```"
+    (book / "intro.md").write_text(f"# A book\n\nBefore it.\n\n{quoted}\n\n{told}\n")
     result = results.load(results.PUBLISHED / MAIN)
     assert result
     html, prefix = explorer(result).data, "application/papermill.record/"
@@ -254,6 +256,14 @@ def test_a_phone_shows_all_without_a_sideways_scroll(turn: Any, name: str) -> No
     page.locator(f"{FIGURE} svg.curves").nth(1).tap()  # which shows the step that is meant
     assert page.locator("[name=play]").text_content() == "Play"
     assert 20 < int(page.locator("[name=step]").input_value()) < 50
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_coloured_table_of_all_experiments_fits_the_screen(turn: Any, size: Any) -> None:
+    page = turn("intro", viewport=size)
+    table = page.locator(".pst-scrollable-table-container").first
+    assert second_round.MET in table.text_content()
+    assert table.evaluate("one => one.scrollWidth <= one.clientWidth")
 
 
 def test_the_dark_page_has_a_dark_figure_whose_text_reads(turn: Any) -> None:

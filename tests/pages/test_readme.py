@@ -20,9 +20,11 @@ def test_the_readme_shows_the_published_results() -> None:
     block = readme.block(readme.published())
     assert f"{readme.BEGIN}\n\n{block}\n{readme.END}" in text, "run `make readme`"
     assert readme.FIGURE.exists()
+    rows = readme.experiments(readme.published())
+    assert rows in block
     for folder in results.PUBLISHED.glob("*/"):
         if folder.name in catalogue():
-            assert block.count(f"\n| {folder.name} | ") == 1
+            assert rows.count(f"\n| {folder.name} | ") == 1
 
 
 def test_a_row_tells_how_far_a_result_is_and_what_is_decided() -> None:

@@ -360,6 +360,19 @@ def test_training_at_the_larger_size_is_that_of_the_original(
 
 
 @TIES
+def test_the_larger_lstm_begins_as_the_original(
+    reference: Callable[[str], dict[str, np.ndarray]], tied: bool
+) -> None:
+    """Ten of the hundred steps, which take long."""
+    run = reference(f"lstm-medium-{'tied' if tied else 'untied'}")
+    stack = Stack(find("lstm-medium"), [42], tied, dtype=REAL)
+    whole = reference("transformer-small-untied")
+    batches = {name: whole[name][:10] for name in ("tokens", "targets")}
+    losses, _ = on_its_batches(stack, stack.initial(), batches)
+    assert losses.tolist() == pytest.approx(run["losses"][:10].tolist(), rel=0, abs=1e-9)
+
+
+@TIES
 @pytest.mark.parametrize("name", SMALL)
 def test_a_seed_starts_with_the_weights_of_the_original(
     reference: Callable[[str], dict[str, np.ndarray]], name: str, tied: bool

@@ -8,9 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from semantica_lib.analysis import second_round as rules
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, STRONG, Measured
 from semantica_lib.analysis.distances import Pair, Table, Trials, synonym_pairs
 from semantica_lib.analysis.markdown import (
+    NONE,
     counted,
     geometric,
     markdown_table,
@@ -20,10 +22,12 @@ from semantica_lib.analysis.markdown import (
 )
 from semantica_lib.analysis.statistics import Interval, finite, geometric_interval
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, PLACES, Place, Point, name_of
+from semantica_lib.analysis.verdicts import judged
 from semantica_lib.chapters.closing.claims import KEPT_MARGIN, OPTIMIZERS, label
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import made_from
 from semantica_lib.figures.overview import LOOKS, pair_keys
+from semantica_lib.figures.second_round import short
 
 WAYS = {"sampled": ("-", "full", -0.08), "exact": ("--", "none", 0.08)}
 LEAST = 1e-7  # of the upright axis of distances that begin at 0
@@ -179,6 +183,17 @@ def unaided(found: Sequence[Point]) -> str:
     return table_of(lines)
 
 
+def anew(found: Sequence[Point]) -> str:
+    """Pairs by the rules of the second round: a row a point of AdamW, how many meet a claim."""
+    lines = []
+    for point in (one for one in found if one.result and one.settings.optimizer == "adamw"):
+        primary = [one for one in rules.claims(point.result)[0] if "(DH" in one.text]
+        rows = judged(label(point), primary, [], [point.result])
+        told = {row.claim: short(row) if row.seeds else NONE for row in rows.itertuples()}
+        lines.append({"point": label(point)} | told)
+    return table_of(lines)
+
+
 def along_ones(trials: Trials, table: Table, pair: Pair) -> np.ndarray:
     """Share of a difference's square along the vector of ones, ``(trial,)``, at the last record."""
     rows = trials.tables[table][:, -1].astype(float)
@@ -193,7 +208,7 @@ def listed(sweep: str, found: Sequence[Point]) -> str:
 
 
 def answer(found: Sequence[Point]) -> str:
-    """What becomes of each untied pair without decay and with the strongest, a line each."""
+    """In how many trials untied pairs merge without decay and with the strongest, a line each."""
     lines = []
     for (optimizer, words), loss in product(OPTIMIZERS.items(), WAYS):
         chosen = _by_decay(found, optimizer, loss)
@@ -206,10 +221,8 @@ def answer(found: Sequence[Point]) -> str:
 
 def _told(point: Point) -> str:
     parts, measured = [], Measured(point.result)
-    for place in (INPUT, OUTPUT):
-        for (a, b), holds, end in _ends(measured, place):
-            dh = "holds" if holds else "fails"
-            merged, apart = end.high < MERGE_MARGIN, end.low > MERGE_MARGIN
-            word = "merged" if merged else "apart" if apart else "open"
-            parts.append(f"{place[1]} rows {a} and {b} (DH {dh}) {word}")
+    for (_, table), (a, b, holds) in product((INPUT, OUTPUT), synonym_pairs(measured.task)):
+        merged = counted(measured.trials[False].ratio(table, (a, b))[0] < MERGE_MARGIN)
+        dh = "holds" if holds else "fails"
+        parts.append(f"{table} rows {a} and {b} (DH {dh}) merged in {merged}")
     return ", ".join(parts)
