@@ -3,15 +3,18 @@
 For each of the experiments named (a transformer of one layer and one head; default: the main one)
 it prints ``NAME/jax MS ms RATIOx``: milliseconds of a step of ten trials in JAX, mean of tied and
 untied, and how many times as long as the kernel's that is. Both run on one thread in one process,
-by turns. JAX comes from the package registry into a temporary folder, which is removed. Before
-anything is timed, JAX's loss and gradient are compared with those of plain PyTorch.
+by turns; ``book/results/bench-jax.json`` keeps what was found. JAX comes from the package registry
+into a temporary folder, which is removed. Before anything is timed, JAX's loss and gradient are
+compared with those of plain PyTorch.
 """
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -21,15 +24,17 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from semantica_lib.files import ROOT, write_whole
 from semantica_lib.models import encoders
 from semantica_lib.settings.catalogue import find
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers.stacked import xor_task
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # as pytest does
-from bench import TIES, TRIALS, by_turns, our_loop, significant
+from bench import TIES, TRIALS, by_turns, machine, our_loop, rounded, significant
 from plain import PlainModel
 
+FILE = ROOT / "book" / "results" / "bench-jax.json"
 VERSION = "0.10.2"
 INPUT, OUTPUT = "input_embedding.weight", "output_embedding.weight"
 LAYER = "encoder.layers.0."
@@ -188,6 +193,11 @@ def main(names: list[str]) -> None:
                 loops[f"jax {tie}"] = jax_loop(jax, own, tied, TRIALS)
             ms = {loop: each / AT_ONCE for loop, each in by_turns(loops).items()}
             jax_ms, ours = (mean(ms[f"{kind} {tie}"] for tie in TIES) for kind in ("jax", "kernel"))
+            figure = {"jax_ms": jax_ms, "kernel_ms": ours, "ratio": jax_ms / ours}
+            about = {"jax": VERSION, "trials": TRIALS, "machine": machine()}
+            stored = json.loads(FILE.read_text()) if FILE.exists() else {}
+            stored[name] = rounded(figure) | about | {"date": datetime.now(UTC).date().isoformat()}
+            write_whole(FILE, (json.dumps(stored, indent=1, sort_keys=True) + "\n").encode())
             print(f"{name}/jax {significant(jax_ms)} ms {significant(jax_ms / ours)}x", flush=True)
 
 

@@ -48,7 +48,7 @@ def test_a_stack_that_no_kernel_serves_is_expected_to_take_the_general_path() ->
     ("changes", "served"),
     [
         ({}, True), ({"layers": 2}, False), ({"dropout": 0.1}, False), ({"batch_size": 8}, False),
-        ({"bits": 9}, False), ({"architecture": "mlp"}, False), ({"expectation": "exact"}, True),
+        ({"bits": 9}, False), ({"architecture": "mixer"}, False), ({"expectation": "exact"}, True),
         ({"architecture": "lstm"}, True), ({"weight_decay": 0.0}, True),
     ],
 )  # fmt: skip
