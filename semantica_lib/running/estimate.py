@@ -1,8 +1,8 @@
 """How long training takes and what memory, from rates that were measured; before it begins.
 
-XOR stacks: what ``make bench`` measured of the nearest experiment of the same architecture, scaled
-by how many numbers a step makes, and by how this machine's own results compare. Language models:
-seconds a token of stored results. What nothing was measured of is nan.
+XOR stacks: what ``make bench`` measured of the nearest experiment of the same architecture that the
+same engine trained, scaled by how many numbers a step makes, and by how this machine's own results
+compare. Language models: seconds a token of stored results. What nothing was measured of is nan.
 """
 
 import json
@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from semantica_lib.errors import RequestError
 from semantica_lib.models import encoders
@@ -25,10 +27,11 @@ from semantica_lib.settings.catalogue import (
 )
 from semantica_lib.settings.xor import training_strings
 from semantica_lib.store import results
+from semantica_lib.trainers import engines
+from semantica_lib.trainers.stacked import EAGER_BELOW
 
-EAGER_STEPS = 300  # of a run below which nothing is compiled
-TRIALS = 10  # of the bench's stacks, and MANY where a second size was measured
-MANY = 100
+TRIALS, MANY, MOST = 10, 100, 1_000  # of the bench's stacks; the greater ones where they are quick
+TWO = 2 * TRIALS  # trials of the processes whose memory the bench measured: tied and untied
 LEAST_STEPS = 1_000  # of a result from which a rate is taken: shorter ones are mostly beginning
 
 
@@ -37,7 +40,8 @@ class Rate(NamedTuple):
 
     points: dict[int, float]
     compile_s: float
-    memory_mb: float
+    memory_mb: float  # of TWO trials
+    more_mb: float  # of each further one
     name: str
     machine: str
 
@@ -47,14 +51,15 @@ class Rate(NamedTuple):
         Straight lines through what was measured; what even a stack of no trials would take does not
         grow with their size.
         """
-        (few, least), (many, most) = min(self.points.items()), max(self.points.items())
-        fixed = max(0.0, least - few * (most - least) / (many - few)) if few < many else 0.0
-        if trials < few:
-            here = fixed + (least - fixed) * trials / few
-        elif trials < many:
-            here = least + (most - least) * (trials - few) / (many - few)
+        counts, ms = zip(*sorted(self.points.items()), strict=True)
+        fixed = 0.0
+        if len(counts) > 1:
+            slope = (ms[-1] - ms[-2]) / (counts[-1] - counts[-2])
+            fixed = max(0.0, ms[-1] - slope * counts[-1])
+        if trials > counts[-1]:
+            here = fixed + (ms[-1] - fixed) * trials / counts[-1]
         else:
-            here = fixed + (most - fixed) * trials / many
+            here = float(np.interp(trials, (0, *counts), (fixed, *ms)))
         return fixed + times * (here - fixed)
 
 
@@ -64,15 +69,16 @@ def seconds(own: AnySettings, trials: int, steps: int, device: str) -> float:
     if isinstance(own, MlmSettings):
         rate = here or _ratio(results.PUBLISHED, own, device)
         return (rate or math.nan) * trials * steps * _tokens(own)
-    return _bench_seconds(own, trials, steps, device) * (here or 1.0)
+    engine = engines.kind(own, device, steps)
+    return _bench_seconds(own, trials, steps, device, engine) * (here or 1.0)
 
 
 def memory_mb(own: AnySettings, trials: int) -> float:
     """At most so many megabytes the process of a stack takes on a processor."""
     if isinstance(own, MlmSettings):
         return math.nan
-    rate = _rate(own, "cpu")
-    return rate.memory_mb * max(1.0, trials / (2 * TRIALS)) if rate else math.nan
+    rate = _rate(own, "cpu", engines.kind(own, "cpu", own.steps))
+    return rate.memory_mb + rate.more_mb * max(0, trials - TWO) if rate else math.nan
 
 
 def basis(own: AnySettings, device: str) -> str:
@@ -81,7 +87,7 @@ def basis(own: AnySettings, device: str) -> str:
     if isinstance(own, MlmSettings):
         there = "published results" if _ratio(results.PUBLISHED, own, device) else ""
         return "results here" if here else there or "nothing measured"
-    rate = _rate(own, device)
+    rate = _rate(own, device, engines.kind(own, device, own.steps))
     if rate is None:
         return "nothing measured"
     adjusted = ", adjusted by results here" if here else ""
@@ -112,18 +118,18 @@ def numbers(own: Settings) -> int:
     return own.layers * encoders.widest(own, len(own.zero_dst) + len(own.one_dst) + 3, batch)
 
 
-def _bench_seconds(own: Settings, trials: int, steps: int, device: str) -> float:
-    rate = _rate(own, device)
+def _bench_seconds(own: Settings, trials: int, steps: int, device: str, engine: str) -> float:
+    rate = _rate(own, device, engine)
     if rate is None:
         return math.nan
     times = numbers(own) / numbers(find(rate.name))
-    compiling = rate.compile_s if steps >= EAGER_STEPS else 0.0
+    compiling = rate.compile_s if steps >= EAGER_BELOW else 0.0
     return compiling + steps * rate.ms(trials, times) / 1_000
 
 
-def _rate(own: Settings, device: str) -> Rate | None:
+def _rate(own: Settings, device: str, engine: str) -> Rate | None:
     """What was measured of the experiment that is nearest in size, of the same architecture."""
-    rates = _gpu_rates() if device.startswith("cuda") else _rates()
+    rates = _gpu_rates() if device.startswith("cuda") else _rates(engine)
     alike = [rate for rate in rates if find(rate.name).architecture == own.architecture]
 
     def apart(rate: Rate) -> tuple[float, bool]:
@@ -133,15 +139,29 @@ def _rate(own: Settings, device: str) -> Rate | None:
     return min(alike, key=apart, default=None)
 
 
-def _rates() -> tuple[Rate, ...]:
-    """The bench's, on a processor."""
+def _rates(engine: str) -> tuple[Rate, ...]:
+    """The bench's, on a processor, of an engine."""
     rates = []
     for name, one in _measured(results.PUBLISHED / "bench.json").items():
-        points = {TRIALS: one["ms_a_step"]["mean"]}
-        if one["ms_a_step_100_trials"]:
-            points[MANY] = one["ms_a_step_100_trials"]["mean"]
-        about = max(one["compile_s"].values()), one["peak_memory_mb"], name
-        rates.append(Rate(points, *about, one["machine"]["processor"]))
+        if one["engine"].startswith(engine):
+            stacks = {TRIALS: "", MANY: "_100_trials", MOST: "_1000_trials"}
+            each = {trials: one[f"ms_a_step{suffix}"] for trials, suffix in stacks.items()}
+            compiling, memory = one["compile_s"], one["peak_memory_mb"]
+        elif engine == engines.GENERAL:
+            each = {int(trials): ms for trials, ms in one["compiled_ms_a_step"].items()}
+            compiling, memory = one["compiled_compile_s"], one["compiled_peak_memory_mb"]
+        else:
+            continue
+        points = {trials: ms["mean"] for trials, ms in each.items() if ms}
+        most = one["peak_memory_mb_1000_trials"]
+        more = memory / TWO  # at most: as if nothing of it were the same for any number of trials
+        if engine != engines.GENERAL:
+            points[1] = points[
+                TRIALS
+            ]  # trials share a vector, which is as slow when it is not full
+            more = (most - memory) / (MOST - TRIALS) if most else more
+        about = max(compiling.values()), memory, more, name, one["machine"]["processor"]
+        rates.append(Rate(points, *about))
     return tuple(rate for rate in rates if rate.name in catalogue())
 
 
@@ -152,7 +172,8 @@ def _gpu_rates() -> tuple[Rate, ...]:
     for one in _measured(results.PUBLISHED / "bench-gpu.json").values():
         name = one["experiment"]
         points.setdefault(name, {})[one["trials"]] = one["ms_a_step"]
-        about[name] = one["first_launch_s"], one["peak_memory_mb"], name, one["machine"]["device"]
+        memory, device = one["peak_memory_mb"], one["machine"]["device"]
+        about[name] = one["first_launch_s"], memory, memory / TWO, name, device
     return tuple(Rate(points[name], *about[name]) for name in points if name in catalogue())
 
 
@@ -178,11 +199,19 @@ def _found(place: Path, kind: str, device: str) -> float | None:
         if isinstance(own, MlmSettings):
             ratios.append(took / (len(manifest["trials"]) * steps * _tokens(own)))
         else:
-            counts = [len(stack["seeds"]) for stack in manifest.get("stacks", [])]
-            expected = [_bench_seconds(own, count, steps, device) for count in counts]
+            expected = [
+                _bench_seconds(own, len(stack["seeds"]), steps, device, _engine(stack))
+                for stack in manifest.get("stacks", [])
+            ]
             ratios.append(took / sum(expected) if sum(expected) else math.nan)
     known = [ratio for ratio in ratios if ratio > 0]
     return median(known) if known else None
+
+
+def _engine(stack: dict[str, Any]) -> str:
+    """What trained a stack of a manifest: the last, if there were several."""
+    name = stack.get("engine", engines.GENERAL).rpartition("; ")[2]
+    return engines.GENERAL if name.startswith(engines.GENERAL) else engines.KIND
 
 
 def _manifests(place: Path, device: str) -> Iterator[dict[str, Any]]:

@@ -4,9 +4,10 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers.building import NotBuilt
 from semantica_lib.trainers.compiling import Uncompiled, check_variables
-from semantica_lib.trainers.kernel import Kernel, serves
+from semantica_lib.trainers.kernel import KIND, Kernel, has_shape, serves
 from semantica_lib.trainers.stacked import EAGER_BELOW, Stack, State
 
 GENERAL = "general path"
@@ -34,6 +35,12 @@ def engine(stack: Stack, steps: int) -> Engine:
             why = "training without the kernel, which is slower: " + " ".join(str(error).split())
             warnings.warn(why[:250], Uncompiled, stacklevel=2)
     return general(stack, steps)
+
+
+def kind(own: Settings, device: str, steps: int) -> str:
+    """The first word or words of the name of the engine that would train such a stack."""
+    there = steps >= EAGER_BELOW and device.startswith("cpu") and has_shape(own)
+    return KIND if there else GENERAL
 
 
 def of_kernel(kernel: Kernel) -> Engine:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from semantica_lib.datasets import streams
+from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers.building import HERE, library
 from semantica_lib.trainers.stacked import Stack, State
 
+KIND = "kernel"  # begins the name of each
 OPTIMIZERS = ("adamw", "adam", "sgd")
 MOST_BITS = 8  # transformer: three bits hold how often a symbol is shown, eight how often hidden
 MOST_SYMBOLS = {"transformer": 7, "lstm": 5}  # lstm: eight with parity and mask, to be looked up
@@ -31,23 +33,27 @@ NUMBERS = ("step", "steps", "trials", "string_count", "cases", "tables")
 
 def serves(stack: Stack) -> bool:
     """Whether there is a kernel of the shape of this stack."""
-    own, task = stack.settings, stack.task
+    certain = (stack.traits.thresholds == streams.WORD - 1).any()  # see `draw` in job.h
+    return stack.device == "cpu" and has_shape(stack.settings) and not certain
+
+
+def has_shape(own: Settings) -> bool:
+    """Whether a kernel has the shape of such an experiment's stacks."""
+    zeros, ones = len(own.zero_dst), len(own.one_dst)
     if own.architecture == "transformer":
         sizes = own.embedding_size, own.feedforward_size
         fits = (own.layers, own.heads, own.dropout) == (1, 1, 0) and own.bits <= MOST_BITS
     elif own.architecture == "lstm":
         sizes = own.embedding_size, own.hidden_size
-        fits = own.hidden_size % UNITS == 0 and stack.whole is None
+        fits = own.hidden_size % UNITS == 0 and own.expectation == "sampled"
     else:
         return False
     return (
         fits
-        and stack.device == "cpu"
         and own.batch_size is None
         and max(sizes) <= WIDEST[own.architecture]
-        and task.symbols <= MOST_SYMBOLS[own.architecture]
-        and min(len(task.zero_dst), len(task.one_dst)) > 0
-        and not (stack.traits.thresholds == streams.WORD - 1).any()  # see `draw` in job.h
+        and zeros + ones <= MOST_SYMBOLS[own.architecture]
+        and min(zeros, ones) > 0
     )
 
 
@@ -84,7 +90,7 @@ class Kernel:
         self.library = library(f"{stack.settings.architecture}.cpp", shape(stack), flags)
         self.library.instructions.restype = ctypes.c_char_p
         self.library.memory.restype = ctypes.c_int64
-        self.name = f"kernel, {self.library.instructions().decode()}"
+        self.name = f"{KIND}, {self.library.instructions().decode()}"
         self.most = max(1, min(FACTORS, MOVED // stack.layout.size) // len(stack.seeds))
         weights = 2 ** torch.arange(stack.strings.shape[1])
         none = torch.zeros(0, dtype=stack.dtype)

@@ -231,20 +231,24 @@ def measure(name: str) -> dict[str, Any]:
                 first[f"{kind} {tie}"] = time.perf_counter() - start
 
         add(f"{TRIALS}", TRIALS)
-        peaks_mb = {TRIALS: peak_mb()}
-        kernel = serves(Stack(own, [0], False))
-        if kernel:
+        peaks_mb: dict[object, int] = {TRIALS: peak_mb()}
+        slow = statistics.mean(step_seconds(loops[f"{TRIALS} {tie}"]) for tie in TIES)
+        quick, kernel = 1000 * slow <= SLOW_MS, serves(Stack(own, [0], False))
+        if kernel and quick:
             add(f"{MOST}", MOST)
             peaks_mb[MOST] = peak_mb()
-            add(f"avx2 {TRIALS}", TRIALS, avx2)
-            add(f"avx2 {MANY}", MANY, avx2)
-            add(f"compiled {TRIALS}", TRIALS, general)
-            add(f"compiled {MANY}", MANY, general)
-        slow = statistics.mean(step_seconds(loops[f"{TRIALS} {tie}"]) for tie in TIES)
-        if kernel or 1000 * slow <= SLOW_MS:
+        for trials in ((TRIALS, MANY) if quick else (TRIALS,)) if kernel else ():
+            add(f"avx2 {trials}", trials, avx2)
+            add(f"compiled {trials}", trials, general)
+            peaks_mb.setdefault("compiled", peak_mb())
+        if quick:
             add(f"{MANY}", MANY)
     for tie, tied in TIES.items():
         loops[f"plain {tie}"] = plain_loop(own, tied)
+
+    def beginning(kind: str) -> dict[str, float]:
+        return rounded({tie: first[f"{kind} {tie}"] for tie in TIES})
+
     gc.collect()
     gc.freeze()  # or the plain loop, which allocates more, would pay for the compiler's objects
     found = figures(by_turns(loops))
@@ -252,9 +256,11 @@ def measure(name: str) -> dict[str, Any]:
         **found,
         "bound": bounded(own, found["ms_a_step"]["mean"], peaks()),
         "engine": engine(Stack(own, [0], False), own.steps).name,
-        "compile_s": rounded({tie: first[f"{TRIALS} {tie}"] for tie in TIES}),
+        "compile_s": beginning(f"{TRIALS}"),
+        "compiled_compile_s": beginning(f"compiled {TRIALS}") if kernel else None,
         "peak_memory_mb": peaks_mb[TRIALS],
         "peak_memory_mb_1000_trials": peaks_mb.get(MOST),
+        "compiled_peak_memory_mb": peaks_mb.get("compiled"),
         "compiled": not any(issubclass(w.category, Uncompiled) for w in caught),
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),
@@ -292,7 +298,7 @@ def lines(name: str, figure: dict[str, Any]) -> list[str]:
     found = [line(name, figure["ms_a_step"]["mean"], figure["ratio"])]
     for trials, suffix in ((TRIALS, ""), (MANY, "_100_trials")):
         ms, end = figure[f"ms_a_step{suffix}"], "" if trials == TRIALS else f"-{trials}"
-        for kind in ("compiled", "avx2") if figure["compiled_ms_a_step"] else ():
+        for kind in ("compiled", "avx2") if ms and figure["compiled_ms_a_step"] else ():
             general = figure["compiled_ms_a_step"][f"{trials}"]["mean"]
             own = figure[f"{kind}_ms_a_step"][f"{trials}"]["mean"]
             ratio = general / (ms["mean"] if kind == "compiled" else own)

@@ -129,6 +129,18 @@ def test_the_table_holds_all_of_a_row_and_a_dash_for_what_it_lacks() -> None:
     assert found["set by"] == "memory"
 
 
+def test_a_measurement_beside_jax_is_a_row_and_may_be_missing(place: Path) -> None:
+    assert costs.beside_jax() == "Not measured beside JAX."
+    one = {"jax": "1.2", "trials": 10, "kernel_ms": 0.25, "jax_ms": 3.0, "ratio": 12.0}
+    (place / "bench-jax.json").write_text(json.dumps({"transformer-small": one}))
+    (found,) = cells(costs.beside_jax())
+    assert list(found) == ["experiment", "trials", "kernel, ms a step", "JAX 1.2, ms", "ratio"]
+    assert list(found.values()) == ["transformer-small", "10", "0.250", "3.00", "12.0×"]
+    (place / "bench-jax.json").write_text("[]")
+    with pytest.raises(RequestError, match=r"^bench-jax\.json is damaged"):
+        costs.beside_jax()
+
+
 def test_the_sentence_names_the_ends_of_the_ratios() -> None:
     found = {"first": row(), "slow": row(ratio=1.684), "fast": row(ratio=130.2)}
     text = costs.summary(found)

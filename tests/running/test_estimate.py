@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from semantica_lib.running import estimate
 from semantica_lib.settings.catalogue import catalogue, find, settings, xor_experiments
 from semantica_lib.store import results
-from semantica_lib.trainers.stacked import EAGER_BELOW
+from semantica_lib.trainers import engines
+from semantica_lib.trainers.stacked import Stack
 
 BENCH = json.loads((results.PUBLISHED / "bench.json").read_text())
 
@@ -23,15 +24,42 @@ def _nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", BENCH)
 def test_what_the_bench_measured_is_expected_of_its_own_experiments(name: str) -> None:
-    own, steps = find(name), 10_000
-    found = BENCH[name]["ms_a_step"]["mean"] * steps / 1_000
-    one = estimate.seconds(own, 10, 100 + steps, "cpu") - estimate.seconds(own, 10, 100, "cpu")
-    compiling = max(BENCH[name]["compile_s"].values())
-    assert one - compiling == pytest.approx(found, rel=0.02)
-    many = BENCH[name]["ms_a_step_100_trials"]
-    if many:
-        expected = estimate.seconds(own, 100, 100, "cpu") / 100 * 1_000
-        assert expected == pytest.approx(many["mean"], rel=0.02)
+    own, steps, one = find(name), 10_000, BENCH[name]
+    long, short = (estimate.seconds(own, 10, most, "cpu") for most in (steps + 300, 300))
+    assert long - short == pytest.approx(one["ms_a_step"]["mean"] * steps / 1_000, rel=0.02)
+    for trials in (100, 1000):
+        if one[f"ms_a_step_{trials}_trials"]:
+            ms = one[f"ms_a_step_{trials}_trials"]["mean"]
+            long, short = (
+                estimate.seconds(own, trials, most, "cpu") for most in (steps + 300, 300)
+            )
+            assert long - short == pytest.approx(ms * steps / 1_000, rel=0.02)
+
+
+def test_a_stack_that_no_kernel_serves_is_expected_to_take_the_general_path() -> None:
+    own, one = settings({"dropout": 0.1}), BENCH["transformer-small"]
+    long, short = (estimate.seconds(own, 10, most, "cpu") for most in (10_300, 300))
+    assert long - short == pytest.approx(10 * one["compiled_ms_a_step"]["10"]["mean"], rel=0.02)
+    assert estimate.memory_mb(own, 20) == one["compiled_peak_memory_mb"]
+    assert estimate.memory_mb(settings({}), 1000) < one["peak_memory_mb_1000_trials"] + 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "served"),
+    [
+        ({}, True), ({"layers": 2}, False), ({"dropout": 0.1}, False), ({"batch_size": 8}, False),
+        ({"bits": 9}, False), ({"architecture": "mixer"}, False), ({"expectation": "exact"}, True),
+        ({"architecture": "lstm"}, True), ({"weight_decay": 0.0}, True),
+    ],
+)  # fmt: skip
+def test_the_engine_expected_is_the_one_that_would_train(
+    changes: dict[str, object], served: bool
+) -> None:
+    own = settings(changes)
+    assert engines.serves(Stack(own, [0], False)) == served
+    assert (engines.kind(own, "cpu", 300) == "kernel") == served
+    for device, steps in (("cpu", 299), ("cuda", 300)):
+        assert engines.kind(own, device, steps) == engines.GENERAL
 
 
 @given(
@@ -59,11 +87,14 @@ def test_a_larger_model_is_compared_with_the_nearest_that_was_measured() -> None
     assert estimate.seconds(nine, 10, 10**5, "cpu") > 2 * estimate.seconds(small, 10, 10**5, "cpu")
 
 
-def test_short_runs_are_not_compiled() -> None:
-    assert estimate.EAGER_STEPS == EAGER_BELOW
-    own = settings({})
-    steps = [estimate.seconds(own, 1, steps, "cpu") for steps in (298, 299, 300)]
-    assert steps[1] - steps[0] < 0.01 < 5 < steps[2] - steps[1]
+@pytest.mark.parametrize("changes", [{}, {"layers": 2}])
+def test_short_runs_are_not_compiled(changes: dict[str, object]) -> None:
+    own = settings(changes)
+    steps = [estimate.seconds(own, 1, steps, "cpu") for steps in (298, 299, 300, 301)]
+    compiling = steps[2] - steps[1] - (steps[3] - steps[2])
+    rates = estimate._rates(engines.kind(own, "cpu", 300))
+    assert any(rate.compile_s == pytest.approx(compiling, abs=0.01) for rate in rates)
+    assert steps[1] - steps[0] < 0.01 < 0.5 < compiling
 
 
 def test_a_gpu_has_rates_of_its_own_or_none() -> None:

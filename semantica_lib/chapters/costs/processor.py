@@ -184,6 +184,24 @@ def engines(found: Bench) -> str:
     return table_of(rows, UNMEASURED)
 
 
+def beside_jax() -> str:
+    """The kernel's step beside JAX's, of the experiments where that was measured."""
+
+    def row(name: str, one: Row) -> dict[str, str]:
+        return {
+            "experiment": name,
+            "trials": f"{one['trials']}",
+            "kernel, ms a step": number(one["kernel_ms"]),
+            f"JAX {one['jax']}, ms": number(one["jax_ms"]),
+            "ratio": f"{number(one['ratio'])}×",
+        }
+
+    def table(found: Bench) -> str:
+        return table_of((row(*item) for item in found.items()), "Not measured beside JAX.")
+
+    return table(by_experiment("bench-jax.json", "`tests/benchmarks/jax_loop.py`", table))
+
+
 def whole(value: float | None) -> str:
     """Three digits, thousands apart."""
     return NONE if value is None else f"{float(f'{value:.3g}'):,.0f}"
