@@ -18,10 +18,10 @@ from semantica_lib.settings import sweeps
 from semantica_lib.settings.catalogue import (
     catalogue,
     find,
-    from_namespace,
     parse_override,
     settings,
 )
+from semantica_lib.settings.namespace import from_namespace
 from semantica_lib.settings.spelling import advice
 from semantica_lib.settings.yaml_text import number, parse
 
