@@ -130,7 +130,7 @@ def facts_of_run(result: Result) -> dict[str, str]:
         "trials": str(len(result.seed)),
         "seed_count": str(len(seeds)),
         "seeds": _listed(seeds),
-        "ties": " and ".join(tie for tied, tie in TIES if tied in result.tied),
+        "ties": " and ".join(dict.fromkeys(result.tie.tolist())),
         "steps": f"{manifest['steps_done']:,}",
         "device": literal(manifest["device"].removeprefix("cpu: ")),
         "duration": _duration(manifest["duration_s"]),

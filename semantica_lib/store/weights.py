@@ -8,16 +8,18 @@ from semantica_lib.errors import RequestError
 from semantica_lib.settings.xor import Settings
 from semantica_lib.store import results
 from semantica_lib.store.checkpoint import load_checkpoint
+from semantica_lib.store.manifest import tie_in
 from semantica_lib.trainers.stacked import Stack
 
 
 def weights(
-    own: Settings, seed: int, tied: bool, at: int | Literal["last", "best"] = "last"
+    own: Settings, seed: int, tie: str, at: int | Literal["last", "best"] = "last"
 ) -> dict[str, Tensor]:
     """Every parameter of one trial under the name that PyTorch's modules give it.
 
     This machine's trial where there is one, else the published one, which has its weights as long
-    as its result is partial. The encoder's names begin with ``encoder.``.
+    as its result is partial. The encoder's names begin with ``encoder.``; both tables are among
+    them as they are used, and what else a tie or a bias has.
 
     Args:
         at: the last step, the step of least validation loss (kept if the settings' ``keep_best``
@@ -26,14 +28,14 @@ def weights(
     Raises:
         RequestError: there is no such trial, or its weights at that step were not kept.
     """
-    name = f"the {'tied' if tied else 'untied'} trial of seed {seed} of {own.experiment}"
+    name = f"the {tie} trial of seed {seed} of {own.experiment}"
     for place in (results.here(), results.PUBLISHED):
         for path in results.checkpoint_files(place, own):
             tensors, about = load_checkpoint(path)
-            if about.get("tied") == str(tied).lower() and seed in tensors["seeds"].tolist():
+            if tie_in(about) == tie and seed in tensors["seeds"].tolist():
                 trial = tensors["seeds"].tolist().index(seed)
                 flat = _at(tensors, trial, at, f"{name} ({path})")
-                views = Stack(own, [seed], tied).layout.views(flat[None])
+                views = Stack(own, [seed], tie).views(flat[None])
                 return {name: value[0] for name, value in views.items()}
     raise RequestError(
         f"there are no weights of {name}; `semantica train {own.experiment}` makes them"

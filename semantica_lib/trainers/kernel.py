@@ -42,7 +42,7 @@ def serves(stack: Stack) -> bool:
         return False
     return (
         fits
-        and stack.device == "cpu"
+        and (stack.device, own.odds, stack.head) == ("cpu", "constant", None)
         and own.batch_size is None
         and max(sizes) <= WIDEST[own.architecture]
         and task.symbols <= MOST_SYMBOLS[own.architecture]

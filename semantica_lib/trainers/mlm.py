@@ -75,7 +75,7 @@ class Trial:
         RequestError: the processes cannot share the steps equally.
     """
 
-    def __init__(self, own: MlmSettings, text: Tokens, seed: int, tied: bool, device: str) -> None:
+    def __init__(self, own: MlmSettings, text: Tokens, seed: int, tie: str, device: str) -> None:
         if device.startswith("cuda:"):
             torch.cuda.set_device(device)
         self.accelerator = Accelerator(cpu=device == "cpu")
@@ -87,7 +87,7 @@ class Trial:
         self.own, self.task = own, mlm_task(own, text, seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = MaskedLanguageModel(own, self.task.vocabulary, tied)
+            self.model = MaskedLanguageModel(own, self.task.vocabulary, tie == "tied")
         self.names = [name for name, _ in self.model.named_parameters()]
         optimizer = torch.optim.AdamW(
             self.model.parameters(), own.learning_rate, own.betas, own.eps, own.weight_decay

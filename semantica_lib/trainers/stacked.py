@@ -10,7 +10,8 @@ from semantica_lib.datasets.contexts import SPLITS, Expectation, Population
 from semantica_lib.datasets.xor import Batch, xor_task
 from semantica_lib.models import encoders
 from semantica_lib.models.dropout import Dropout
-from semantica_lib.models.stack import INPUT, OUTPUT, Layout, product
+from semantica_lib.models.stack import BIAS, INPUT, OUTPUT, Layout, product
+from semantica_lib.settings.schema import BOTH
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers import schedule
 from semantica_lib.trainers.compiling import compiled
@@ -62,7 +63,8 @@ class Stack:
     Args:
         settings: the experiment; or that of each trial, which agree in their ``shape``.
         seeds: one trial each.
-        tied: whether the output table is the input table; or of each trial whether it is.
+        ties: the word for how the output table comes of the input table, or of each trial's; True
+            and False are tied and untied.
         device, dtype: where and in what precision to compute.
     """
 
@@ -70,18 +72,19 @@ class Stack:
         self,
         settings: Settings | Sequence[Settings],
         seeds: Iterable[int],
-        tied: bool | Sequence[bool],
+        ties: bool | str | Sequence[bool | str],
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.seeds = torch.tensor(list(seeds), device=device)
         count = len(self.seeds)
         self.each = [settings] * count if isinstance(settings, Settings) else list(settings)
-        self.ties = [tied] * count if isinstance(tied, bool) else list(tied)
+        ties = [ties] * count if isinstance(ties, bool | str) else ties
+        self.ties = [{True: BOTH[0], False: BOTH[1]}.get(tie, tie) for tie in ties]
         if len({own.shape for own in self.each}) > 1 or {count} != {len(self.each), len(self.ties)}:
             raise ValueError("the trials of a stack have one shape, and settings and a tie each")
         own = self.settings = self.each[0]
-        self.tied, self.device, self.dtype = all(self.ties), device, dtype
+        self.device, self.dtype = device, dtype
         tasks = [xor_task(one) for one in self.each]
         self.task = tasks[0]
         self.strings = self.task.splits["train"].to(device)
@@ -100,13 +103,18 @@ class Stack:
         # Tables that are untied on the way are two from the start, and move as one until then; so
         # are all of a stack in which some are tied and some are not.
         apart = [
-            (one.untie_at or NEVER) if tie else 0
+            (one.untie_at or NEVER) if tie == BOTH[0] else 0
             for one, tie in zip(self.each, self.ties, strict=True)
         ]
-        weights = encoders.initial(own, self.task.vocabulary, 0)
-        shapes = {name: tuple(value.shape) for name, value in weights.items()}
+        self.head = None
+        if own.output_bias != "none" or not {*self.ties} <= {*BOTH}:
+            from semantica_lib.models.head import Head  # most need none
+
+            self.head = Head(own.output_bias, self.ties, self.task.mask)
+        shapes = {name: tuple(value.shape) for name, value in self._weights(0).items()}
         self.layout = Layout(shapes, tied=set(apart) == {NEVER})
         self.as_one = any(apart) and not self.layout.tied
+        self.fixed = self.head.fixed(self.layout).to(device) if self.head else None
         scales = [
             (one.learning_rate, one.learning_rate_min or 0.0, one.weight_decay) for one in self.each
         ]
@@ -129,12 +137,24 @@ class Stack:
         whole = Expectation(self.contexts.tokens[None, :, occur], joint)
         return whole.to(self.device, self.dtype)
 
+    def _weights(self, trial: int) -> dict[str, Tensor]:
+        """Initial parameters of a trial by name."""
+        seed, tie = int(self.seeds[trial]), self.ties[trial]
+        named = encoders.initial(self.each[trial], self.task.vocabulary, seed)
+        named |= {OUTPUT: named[INPUT]} if tie == BOTH[0] else {}
+        if self.head:
+            joint = self.contexts.joint[self.kind[trial], SPLITS.index("train")]
+            named = self.head.start(named, tie, joint.sum(1).cpu())
+        return named
+
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """Parameters ``(trial, *shape)`` by name, among them both tables as they are used."""
+        views = self.layout.views(flat)
+        return self.head.views(views) if self.head else views
+
     def initial(self) -> State:
         """The state before the first step."""
-        rows = []
-        for own, seed, tie in zip(self.each, self.seeds.tolist(), self.ties, strict=True):
-            named = encoders.initial(own, self.task.vocabulary, seed)
-            rows.append(self.layout.flat(named | ({OUTPUT: named[INPUT]} if tie else {})))
+        rows = [self.layout.flat(self._weights(trial)) for trial in range(len(self.seeds))]
         flat = torch.stack(rows).to(self.device, self.dtype)
         zero = torch.zeros_like(flat)
         never, step = torch.full_like(self.seeds, NEVER), torch.tensor(0, device=self.device)
@@ -142,14 +162,15 @@ class Stack:
 
     def tables(self, state: State) -> tuple[Tensor, Tensor]:
         """Input and output embeddings, each ``(trial, symbol, feature)``."""
-        views = self.layout.views(state.flat)
+        views = self.views(state.flat)
         return views[INPUT], views[OUTPUT]
 
     def predict(
         self, views: dict[str, Tensor], tokens: Tensor, drop: Dropout | None = None
     ) -> tuple[Tensor, Tensor]:
         """The encoder's output ``h`` at the masked place, ``(trial, feature, batch)``, and the
-        log-probability of each symbol there, ``(trial, symbol, batch)``, by ``h @ O.T``.
+        log-probability of each symbol there, ``(trial, symbol, batch)``, by ``h @ O.T``, plus the
+        bias where there is one.
 
         Args:
             views: the parameters by name, each ``(trial, *shape)``.
@@ -157,7 +178,10 @@ class Stack:
             drop: a step's dropout; none while measuring.
         """
         hidden = encoders.masked_hidden(self.settings, views, tokens, drop)
-        return hidden, product(views[OUTPUT], hidden).log_softmax(1)
+        logits = product(views[OUTPUT], hidden)
+        if BIAS in views:
+            logits = logits + views[BIAS][..., None]
+        return hidden, logits.log_softmax(1)
 
     def loss(
         self, views: dict[str, Tensor], batch: Batch | Expectation, drop: Dropout | None = None
@@ -193,7 +217,9 @@ class Stack:
         own, drop = self.settings, self.dropout(state)
 
         def total(flat: Tensor) -> tuple[Tensor, Tensor]:
-            losses = self.loss(self.layout.views(flat), batch, drop)
+            losses = self.loss(self.views(flat), batch, drop)
+            if self.head:
+                return self.head.whole(losses, self.layout.views(flat)), losses
             return losses.sum(), losses  # trials share no parameter: each gets its own gradient
 
         gradient, losses = torch.func.grad(total, has_aux=True)(state.flat)
@@ -211,6 +237,8 @@ class Stack:
             first = torch.lerp(first, gradient, 1 - beta1)
             second = beta2 * second + (1 - beta2) * gradient * gradient
             flat = kept * state.flat - rate * first / (second.sqrt() * scale + own.eps)
+        if self.head:
+            flat = torch.where(self.fixed, state.flat, flat)
         return state.after(losses, flat, first, second), losses
 
     def _as_one(self, gradient: Tensor) -> Tensor:
