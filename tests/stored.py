@@ -27,7 +27,7 @@ def train_here(patch: MonkeyPatch) -> list[list[str]]:
         stacks: Sequence[list[Group]], device: str, at_once: int, done: Callable, tell: Callable
     ) -> None:
         for stack in stacks:
-            begun.append([f"{group.own.experiment} {group.name} {group.step}" for group in stack])
+            begun.append([f"{group.own.experiment} {group.tie} {group.step}" for group in stack])
             try:
                 train_stack(stack, device, True, lambda step: True)
             except Exception as error:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from semantica_lib.datasets.contexts import SPLITS, Population
-from semantica_lib.datasets.xor import XorTask
+
+Task = TypeVar("Task", bound=Any)  # an XorTask, which imports this
 
 
 def turned(dst: tuple[float, ...], odds: str) -> tuple[float, ...]:
@@ -21,9 +23,7 @@ def turned(dst: tuple[float, ...], odds: str) -> tuple[float, ...]:
     return dst[::-1] if odds == "turning" else (1 / len(dst),) * len(dst)
 
 
-def by_parity(
-    task: XorTask, contexts: Callable[[XorTask, dict[str, Tensor]], Population]
-) -> Population:
+def by_parity(task: Task, contexts: Callable[[Task, dict[str, Tensor]], Population]) -> Population:
     """All contexts of a task whose odds turn: those of even strings, then those of odd ones.
 
     In each half the odds are constant, and no context is in both, since it shows the parity.

@@ -139,6 +139,27 @@ SCHEMES: dict[str, Scheme] = {
 
 def started(tie: str, drawn: Tables) -> Parameters:
     """What a trial of a scheme has in the place of its tables at the start, by name."""
+    return SCHEMES[family(tie)].start(drawn, strength(tie)) | _fixed(tie)
+
+
+def tables(tie: str, own: Parameters, mask: int) -> tuple[Tensor, Tensor]:
+    """Input and output table of one trial, ``(symbol, feature)``, of its parameters by name."""
+    first, second = SCHEMES[family(tie)].tables(_as_stack(tie, own), mask)
+    return first[0], second[0]
+
+
+def penalty(tie: str, own: Parameters) -> Tensor | None:
+    """What is added to the loss of one trial; None adds nothing."""
+    found = SCHEMES[family(tie)].penalty(_as_stack(tie, own))
+    return None if found is None else found[0]
+
+
+def _fixed(tie: str) -> Parameters:
     much = strength(tie)
-    fixed = {} if much is None else {STRENGTH: torch.tensor([[much]], dtype=torch.float64)}
-    return SCHEMES[family(tie)].start(drawn, much) | fixed
+    return {} if much is None else {STRENGTH: torch.tensor([[much]], dtype=torch.float64)}
+
+
+def _as_stack(tie: str, own: Parameters) -> Parameters:
+    """One trial's parameters as those of a stack of one."""
+    fixed = {name: value.to(own[INPUT]) for name, value in _fixed(tie).items()}
+    return {name: value[None] for name, value in (own | fixed).items()}

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from semantica_lib.datasets.xor import SPLITS
+from semantica_lib.models.stack import INPUT, OUTPUT
 from semantica_lib.running.groups import Group
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
-from semantica_lib.settings.schema import one_table, order
+from semantica_lib.settings.schema import BOTH, one_table, order
 from semantica_lib.store import results
 from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
 from semantica_lib.trainers.stacked import NEVER
@@ -134,9 +135,15 @@ def _words(
 
 def _nearest(group: Group, task: "MlmTask") -> np.ndarray:
     """Ids of the rows nearest to each tracked word by cosine, ``(table, word, NEAREST)``."""
-    found, tied = [], group.tensors["model.input_embedding.weight"]
-    for name in ("input_embedding", "output_embedding"):
-        rows = group.tensors.get(f"model.{name}.weight", tied)
+    found, named = [], group.tensors.items()
+    own = {name.removeprefix("model."): x for name, x in named if name.startswith("model.")}
+    if group.tie in BOTH:
+        both = own[INPUT], own.get(OUTPUT, own[INPUT])
+    else:
+        from semantica_lib.models import ties  # most need none of the others
+
+        both = ties.tables(group.tie, own, task.tokens.mask)
+    for rows in both:
         rows = torch.nn.functional.normalize(rows.double(), dim=1)
         cosine = rows[task.tracked] @ rows.T
         cosine[torch.arange(len(task.tracked)), task.tracked] = -2  # not itself

@@ -3,10 +3,10 @@
 Some take a strength after a colon, as ``soft:0.1``. What each computes is in ``models/ties.py``.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from semantica_lib.errors import nearest
-from semantica_lib.settings.schema import BOTH
 from semantica_lib.settings.yaml_text import number
 
 # Each with the strength that its example has and whether it may be 0; None takes none.
@@ -55,16 +55,16 @@ def strength(word: str) -> float | None:
     return float(text) if colon else None
 
 
-def refuse_misfits(own: Any, vocabulary: int) -> None:
+def refuse_misfits(own: Any, schemes: Collection[str], vocabulary: int) -> None:
     """Refuse, by a ValueError, settings that do not go with their ties.
 
     Args:
+        schemes: their ties but for tied and untied.
         vocabulary: how many symbols there are, at least.
     """
-    if own.untie_at is not None:
-        other = next(tie for tie in own.ties if tie not in BOTH)
-        raise ValueError(f"untie_at does not apply to ties {other}: leave one of the two out")
-    if "pseudo-inverse" in own.ties and own.embedding_size > vocabulary:
+    if getattr(own, "untie_at", None) is not None:  # a language model has no such setting
+        raise ValueError(f"untie_at does not apply to ties {min(schemes)}: leave one of them out")
+    if "pseudo-inverse" in schemes and own.embedding_size > vocabulary:
         raise ValueError(
             f"embedding_size must not exceed the {vocabulary} symbols where ties has "
             f"pseudo-inverse, and {own.embedding_size} does"

@@ -174,10 +174,10 @@ class Settings(Common):
         refuse_contradictions(self)
         if self.odds != "constant" and self.near_synonym:
             raise ValueError(f"near_synonym does not apply to odds {self.odds}: leave it out")
-        if not {*self.ties} <= {*BOTH}:
+        if schemes := {*self.ties} - {*BOTH}:
             from semantica_lib.settings.ties import refuse_misfits  # most need none of the others
 
-            refuse_misfits(self, len(self.zero_dst) + len(self.one_dst) + 3)
+            refuse_misfits(self, schemes, len(self.zero_dst) + len(self.one_dst) + 3)
         if self.expectation == "exact" and (self.batch_size is not None or self.dropout):
             name = "dropout" if self.dropout else "batch_size"
             raise ValueError(

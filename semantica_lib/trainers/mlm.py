@@ -20,7 +20,9 @@ from semantica_lib.datasets.mlm import BROKEN, HOLDS, Batch, MlmTask
 from semantica_lib.datasets.tokens import Tokens, tokens
 from semantica_lib.errors import RequestError
 from semantica_lib.models.language import MaskedLanguageModel
+from semantica_lib.models.language_ties import SchemedLanguageModel
 from semantica_lib.settings.language import MlmSettings
+from semantica_lib.settings.schema import BOTH
 from semantica_lib.trainers.history import History
 from semantica_lib.trainers.reporting import Report
 from semantica_lib.trainers.schedule import warmed_cosine
@@ -65,7 +67,7 @@ def unigram(task: MlmTask) -> dict[str, float]:
 
 
 class Trial:
-    """A model in training: one seed, tied or untied.
+    """A model in training: of one seed and one tie.
 
     Args:
         text: the corpus of the settings.
@@ -87,7 +89,10 @@ class Trial:
         self.own, self.task = own, mlm_task(own, text, seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = MaskedLanguageModel(own, self.task.vocabulary, tie == "tied")
+            if tie in BOTH:
+                self.model = MaskedLanguageModel(own, self.task.vocabulary, tie == "tied")
+            else:
+                self.model = SchemedLanguageModel(own, self.task.vocabulary, tie, text.mask)
         self.names = [name for name, _ in self.model.named_parameters()]
         optimizer = torch.optim.AdamW(
             self.model.parameters(), own.learning_rate, own.betas, own.eps, own.weight_decay
@@ -108,7 +113,8 @@ class Trial:
             group["lr"] = rate
         logits, targets = self._predict(self.wrapped, batch)
         loss = functional.cross_entropy(logits, targets)
-        us.backward(loss)
+        penalty = self.model.penalty()
+        us.backward(loss if penalty is None else loss + penalty)
         self.optimizer.step()
         self.optimizer.zero_grad()
         numbers = [us.reduce(loss.detach(), "mean"), *self.state().values()]
@@ -125,8 +131,7 @@ class Trial:
     def tables(self) -> Tensor:
         """Rows of the tracked words, input and output, ``(trial, table, word, feature)``."""
         rows = self.task.tracked
-        both = self.model.input_embedding.weight, self.model.output_embedding.weight
-        return torch.stack([table.detach().cpu()[rows] for table in both])[None]
+        return torch.stack([table.detach().cpu()[rows] for table in self.model.tables()])[None]
 
     @torch.no_grad()
     def measure(self) -> Tensor:

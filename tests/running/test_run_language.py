@@ -36,7 +36,7 @@ def written(path, seed=0):
 def test_a_result_names_words_classes_and_neighbours_and_belongs_to_its_text(tmp_path):
     own = written(tmp_path / "text.txt")
     result = run(own)
-    assert result.steps.tolist() == [0, 2, 4] and result.held == {(5, True), (5, False)}
+    assert result.steps.tolist() == [0, 2, 4] and result.held == {(5, "tied"), (5, "untied")}
     words = result.words.tolist()
     assert words[3:] == [f"{word}*" for word in words[:3]] and set(words[:3]) <= set(WORDS)
     assert result.holds.shape == (2, 3) and result.holds.sum(1).tolist() == [2, 2]

@@ -21,6 +21,7 @@ from semantica_lib.running.stacks import (
     seconds,
 )
 from semantica_lib.settings.catalogue import Settings, settings
+from semantica_lib.settings.schema import BOTH
 from semantica_lib.settings.xor import training_strings
 
 # Of three shapes, two of them with two results each; a trial of the last takes minutes.
@@ -36,10 +37,11 @@ KINDS = [
 WORDS = settings({"experiment": "words", "corpus": "grammar"})
 
 
-def group(own: object, tied: bool, seeds: int, number: int = 0, step: int = 0) -> Group:
+def group(own: object, tied: bool | str, seeds: int, number: int = 0, step: int = 0) -> Group:
     path = Path(f"/runs/{own.experiment}/checkpoints/{number}.safetensors")
     tensors = {"step": torch.tensor(step)} if step else None
-    return Group(path, own, tied, tuple(range(seeds)), tensors)
+    tie = tied if isinstance(tied, str) else BOTH[not tied]
+    return Group(path, own, tie, tuple(range(seeds)), tensors)
 
 
 @st.composite

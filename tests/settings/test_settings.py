@@ -31,7 +31,6 @@ OTHER: dict[str, Any] = {
     "equal_start": True,
     "zero_dst": [0.7, 0.2, 0.1],
     "one_dst": [0.4, 0.6],
-    "odds": "turning",
     "bits": 5,
     "batch_size": 20,
     "layers": 2,
@@ -59,7 +58,7 @@ OTHER: dict[str, Any] = {
 # Those of which another value needs another of these too, or of which there is none.
 ELSEWHERE = {
     "expectation", "architecture", "hidden_size", "bidirectional", "token_feedforward_size",
-    "channel_feedforward_size", "schedule", "warmup_steps", "loss",
+    "channel_feedforward_size", "schedule", "warmup_steps", "loss", "odds",
 }  # fmt: skip
 NOT_IDENTITY = {
     "experiment", "question", "steps", "seeds", "ties", "record_every", "validate_every",
@@ -371,6 +370,7 @@ def test_a_tie_is_stored_in_one_spelling() -> None:
     assert own.ties == ("tied", "mapped", "soft:0.1", "scaled:0.3", "lookup:3", "soft:0")
     assert settings({"ties": "lookup:0.3"}).ties == ("lookup:0.3",)
     assert own.settings_hash == DEFAULT_HASH
+    assert settings({"odds": "turning"}).identity == {"odds": "turning"}
 
 
 def test_only_what_is_one_table_is_told_to_be_tied() -> None:
