@@ -65,9 +65,9 @@ class Head:
         penalty = self.scheme.penalty(own) if self.scheme else None
         return losses.sum() if penalty is None else (losses + penalty).sum()
 
-    def fixed(self, layout: Layout) -> Tensor:
-        """Which parameters no step changes, ``(parameter,)``."""
-        shapes = layout.shapes
-        return layout.flat(
-            {name: torch.full(shapes[name], name.startswith(FIXED)) for name in layout.names}
-        )
+    def held(self, layout: Layout, before: Tensor, after: Tensor) -> Tensor:
+        """Parameters ``(trial, parameter)`` after a step, those that none changes as before it."""
+        old, new = layout.views(before), layout.views(after)
+        kept = (old if name.startswith(FIXED) else new for name in layout.names)
+        pieces = zip(layout.names, kept, strict=True)
+        return torch.cat([views[name].flatten(1) for name, views in pieces], 1)

@@ -97,15 +97,13 @@ class Stack:
         self.whole: Expectation | None = None  # what each step trains on, in the place of a batch
         joint = torch.zeros(count, 0, 0, dtype=dtype, device=device)
         if own.expectation == "exact":
-            self.whole = self._whole()
+            self.whole = _whole(self.contexts, self.kind).to(device, dtype)
             self.batch_size = self.whole.tokens.shape[2]
             joint = self.whole.joint.expand(count, -1, -1)
         # Tables that are untied on the way are two from the start, and move as one until then; so
         # are all of a stack in which some are tied and some are not.
-        apart = [
-            (one.untie_at or NEVER) if tie == BOTH[0] else 0
-            for one, tie in zip(self.each, self.ties, strict=True)
-        ]
+        pairs = zip(self.each, self.ties, strict=True)
+        apart = [(one.untie_at or NEVER) * (tie == BOTH[0]) for one, tie in pairs]
         self.head = None
         if own.output_bias != "none" or not {*self.ties} <= {*BOTH}:
             from semantica_lib.models.head import Head  # most need none
@@ -114,7 +112,6 @@ class Stack:
         shapes = {name: tuple(value.shape) for name, value in self._weights(0).items()}
         self.layout = Layout(shapes, tied=set(apart) == {NEVER})
         self.as_one = any(apart) and not self.layout.tied
-        self.fixed = self.head.fixed(self.layout).to(device) if self.head else None
         scales = [
             (one.learning_rate, one.learning_rate_min or 0.0, one.weight_decay) for one in self.each
         ]
@@ -128,14 +125,6 @@ class Stack:
         if own.dropout:
             most = encoders.most_dropped(own, self.batch_size)
             self.dropout_rows = torch.arange(-(-most // 4), device=device)
-
-    def _whole(self) -> Expectation:
-        """The training strings' contexts; ``joint`` of all trials at once if theirs is the same."""
-        joint = self.contexts.joint[:, SPLITS.index("train")]  # (kind, symbol, case)
-        occur = joint.sum((0, 1)) > 0
-        joint = joint[:, :, occur][self.kind] if len(joint) > 1 else joint[0, :, occur]
-        whole = Expectation(self.contexts.tokens[None, :, occur], joint)
-        return whole.to(self.device, self.dtype)
 
     def _weights(self, trial: int) -> dict[str, Tensor]:
         """Initial parameters of a trial by name."""
@@ -225,27 +214,13 @@ class Stack:
         gradient, losses = torch.func.grad(total, has_aux=True)(state.flat)
         if self.as_one:
             joined = state.step < traits.untie_at
-            gradient = torch.where(joined[:, None], self._as_one(gradient), gradient)
+            gradient = torch.where(joined[:, None], _as_one(self.layout, gradient), gradient)
         if own.optimizer == "adam":
             gradient = gradient + traits.scales[:, 2:].to(self.dtype) * state.flat
-        kept, rate, scale = self.factors(state.step, traits)[:, None].unbind(-1)
-        first, second = state.first, state.second
-        if own.optimizer == "sgd":
-            flat = kept * state.flat - rate * gradient
-        else:
-            beta1, beta2 = own.betas
-            first = torch.lerp(first, gradient, 1 - beta1)
-            second = beta2 * second + (1 - beta2) * gradient * gradient
-            flat = kept * state.flat - rate * first / (second.sqrt() * scale + own.eps)
+        flat, *moments = _moved(own, state, gradient, self.factors(state.step, traits))
         if self.head:
-            flat = torch.where(self.fixed, state.flat, flat)
-        return state.after(losses, flat, first, second), losses
-
-    def _as_one(self, gradient: Tensor) -> Tensor:
-        """The gradient of two tables that are to move as one."""
-        views = self.layout.views(gradient)
-        views[INPUT] = views[OUTPUT] = views[INPUT] + views[OUTPUT]
-        return torch.cat([views[name].flatten(1) for name in self.layout.names], 1)
+            flat = self.head.held(self.layout, state.flat, flat)
+        return state.after(losses, flat, *moments), losses
 
     def factors(self, step: Tensor, traits: Traits) -> Tensor:
         """The optimizer's factors at this step under the schedule, ``(trial, 3)``."""
@@ -282,3 +257,34 @@ class Stack:
             return State(state.seeds, *rest), losses
 
         return call
+
+
+def _whole(contexts: Population, kind: Tensor) -> Expectation:
+    """The training strings' contexts; ``joint`` of all trials at once if theirs is the same.
+
+    Args:
+        kind: of each trial, which of the populations is its.
+    """
+    joint = contexts.joint[:, SPLITS.index("train")]  # (kind, symbol, case)
+    occur = joint.sum((0, 1)) > 0
+    joint = joint[:, :, occur][kind] if len(joint) > 1 else joint[0, :, occur]
+    return Expectation(contexts.tokens[None, :, occur], joint)
+
+
+def _moved(own: Settings, state: State, gradient: Tensor, factors: Tensor) -> tuple[Tensor, ...]:
+    """Parameters and moments after a step of the optimizer."""
+    kept, rate, scale = factors[:, None].unbind(-1)
+    first, second = state.first, state.second
+    if own.optimizer == "sgd":
+        return kept * state.flat - rate * gradient, first, second
+    beta1, beta2 = own.betas
+    first = torch.lerp(first, gradient, 1 - beta1)
+    second = beta2 * second + (1 - beta2) * gradient * gradient
+    return kept * state.flat - rate * first / (second.sqrt() * scale + own.eps), first, second
+
+
+def _as_one(layout: Layout, gradient: Tensor) -> Tensor:
+    """The gradient of two tables that are to move as one."""
+    views = layout.views(gradient)
+    views[INPUT] = views[OUTPUT] = views[INPUT] + views[OUTPUT]
+    return torch.cat([views[name].flatten(1) for name in layout.names], 1)
