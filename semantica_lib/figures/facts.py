@@ -26,6 +26,16 @@ ENDINGS = (
     "share of the control pairs' distance, on a logarithmic scale, with the margin of a merge"
 )
 MODELS = {"transformer": "transformer", "lstm": "LSTM", "mixer": "MLP-Mixer"}
+ODDS = {
+    "constant": "",
+    "turning": "; in strings of odd parity with these probabilities the other way round",
+    "both": "; in strings of odd parity as any of its symbols, each as often",
+}
+BIASES = {
+    "none": "",
+    "learned": " Each symbol's logit has a bias, which is learned.",
+    "log-frequency": " Each symbol's logit has a fixed bias, the logarithm of how frequent it is.",
+}
 NO_PERIOD = "The records hold no full period of the schedule, so nothing is said about the end."
 
 
@@ -34,7 +44,7 @@ def asked(own: Settings) -> str:
     return (
         f"**{own.experiment}.** {literal(own.question)} The model: {model(own)}. "
         f"A bit 0 is written {_written(own.zero_dst, 0)}, a bit 1 is written "
-        f"{_written(own.one_dst, len(own.zero_dst))}."
+        f"{_written(own.one_dst, len(own.zero_dst))}{ODDS[own.odds]}.{BIASES[own.output_bias]}"
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from semantica_lib.analysis.distances import synonym_pairs
+from semantica_lib.analysis.theory import log_odds_by_parity
 from semantica_lib.datasets.contexts import SPLITS, Population
 from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.settings.catalogue import settings
@@ -137,3 +138,23 @@ def test_synonyms_mean_the_same(
         bits = tuple(t if t >= task.symbols else int(t >= first) for t in context)
         mine = [targets[s] / total for s in range(task.symbols)]
         assert means.setdefault(bits, mine) == pytest.approx(mine, abs=1e-12)
+
+
+def test_log_odds_by_parity_are_those_of_every_context() -> None:
+    """A law for turning odds: what the logits of synonyms must differ by, context by context."""
+    for odds, expected in {
+        "constant": [math.log(9)],
+        "turning": [math.log(9), -math.log(9)],
+        "both": [math.log(9), 0.0],
+    }.items():
+        task = xor_task(settings({"odds": odds}))
+        found = log_odds_by_parity(task, (0, 1))
+        assert found == pytest.approx(expected)
+        joint = task.population.joint[SPLITS.index("exact")]
+        cases = task.population.tokens.T.tolist(), joint.T.tolist()
+        for tokens, targets in zip(*cases, strict=True):
+            if targets[0] > 0:
+                law = found[(tokens[-1] - task.parity) % len(found)]
+                assert math.log(targets[1] / targets[0]) == pytest.approx(law)
+    never = XorTask(3, (1.0, 0.0), (0.5, 0.5), 14, odds="turning")
+    assert log_odds_by_parity(never, (0, 1)) == (-math.inf, math.inf)
