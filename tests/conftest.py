@@ -79,8 +79,12 @@ def reference() -> Callable[[str], dict[str, np.ndarray]]:
 def enumerate_masked_writings(task: XorTask, split: str) -> Iterator[tuple[list[int], int, float]]:
     """Tokens, hidden symbol and probability of every masked writing of every string of a split."""
     strings = task.splits[split].tolist()
-    synonyms = list(enumerate(task.zero_dst)), list(enumerate(task.one_dst, len(task.zero_dst)))
     for string in strings:
+        dsts = task.zero_dst, task.one_dst
+        if sum(string) % 2 and task.odds != "constant":
+            turning = task.odds == "turning"
+            dsts = [dst[::-1] if turning else [1 / len(dst)] * len(dst) for dst in dsts]
+        synonyms = list(enumerate(dsts[0])), list(enumerate(dsts[1], len(dsts[0])))
         for writing in product(*(synonyms[bit] for bit in string)):
             probability = math.prod(p for _, p in writing) / len(strings) / task.bits
             for place in range(task.bits):

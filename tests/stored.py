@@ -9,6 +9,7 @@ from torch import tensor
 from semantica_lib.running.groups import Group
 from semantica_lib.running.processes import train_stack
 from semantica_lib.running.run import run
+from semantica_lib.settings.schema import BOTH, one_table
 from semantica_lib.settings.xor import Settings
 from semantica_lib.store import results
 from semantica_lib.store.checkpoint import save_checkpoint
@@ -27,7 +28,7 @@ def train_here(patch: MonkeyPatch) -> list[list[str]]:
         stacks: Sequence[list[Group]], device: str, at_once: int, done: Callable, tell: Callable
     ) -> None:
         for stack in stacks:
-            begun.append([f"{group.own.experiment} {group.name} {group.step}" for group in stack])
+            begun.append([f"{group.own.experiment} {group.tie} {group.step}" for group in stack])
             try:
                 train_stack(stack, device, True, lambda step: True)
             except Exception as error:
@@ -45,16 +46,17 @@ def begin(own: Settings, steps: int, **about: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for tie in own.ties:
         kept = {"seeds": tensor(own.seeds)}
-        train(Stack(own, own.seeds, tie == "tied"), steps, None, kept.update)
+        train(Stack(own, own.seeds, tie), steps, None, kept.update)
         told = {
             "settings_hash": own.settings_hash,
-            "tied": str(tie == "tied").lower(),
+            "tied": str(one_table(tie)).lower(),
             "commit": "",
             "dirty": "false",
             "started": "2020-01-01T00:00:00+00:00",
             "seconds": "1",
         }
-        save_checkpoint(folder / f"{tie}.safetensors", kept, told | about)
+        told |= {} if tie in BOTH else {"tie": tie}  # an earlier version told no tie
+        save_checkpoint(folder / f"{tie.replace(':', '-')}.safetensors", kept, told | about)
 
 
 def finish(own: Settings, steps: int, dirty: bool = False, **about: str) -> results.Result:

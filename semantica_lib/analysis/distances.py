@@ -73,9 +73,9 @@ def control_distance(embedding: np.ndarray, task: XorTask) -> np.ndarray:
 
 def synonym_pairs(task: XorTask) -> list[SynonymPair]:
     """All pairs of synonyms: semantically equivalent symbols that occur."""
-    probability = task.probability
+    halves = [zero + one for zero, one in zip(task.dsts[::2], task.dsts[1::2], strict=True)]
     return [
-        SynonymPair(a, b, abs(probability[a] - probability[b]) <= EQUAL)
+        SynonymPair(a, b, all(abs(half[a] - half[b]) <= EQUAL for half in halves))
         for symbols in _symbols(task)
         for a, b in combinations(symbols, 2)
     ]
@@ -146,19 +146,20 @@ class OneTie:
 
     @classmethod
     def of(cls, result: Result, tied: bool, window: np.ndarray | None) -> "OneTie":
-        own, present = result.settings, result.tied == tied
+        own, name = result.settings, tie_of(tied)  # not those of other ties with one table, or two
+        present = result.tie == name
         tables = {"input": result.input_embedding, "output": result.output_embedding}
-        lost = np.isin(result.seed, [seed for seed, tie in result.diverged if tie == tied])
+        lost = np.isin(result.seed, [seed for seed, tie in result.diverged if tie == name])
         index = np.flatnonzero(present & ~lost)
         index = index[np.argsort(result.seed[index])]
-        asked = own.seeds if tie_of(tied) in own.ties else ()
+        asked = own.seeds if name in own.ties else ()
         return OneTie(
             index=index,
             seeds=result.seed[index],
             steps=result.steps,
             tables={name: table[index] for name, table in tables.items()},
             window=window,
-            metrics=result.metrics[result.metrics.tied == tied],
+            metrics=result.metrics[result.metrics.tie == name],
             absent=sorted(set(asked) - set(result.seed[present].tolist())),
             diverged=sorted(result.seed[present & lost].tolist()),
         )

@@ -3,6 +3,8 @@
 Their rules, and when they were fixed, are told in :mod:`semantica_lib.analysis.verdicts`.
 """
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -65,9 +67,12 @@ def beside(measured: Measured, p: Prediction) -> list[Claim]:
 
 
 def log_odds_law(measured: Measured, p: Prediction) -> Claim:
-    """Only the distance, without a prediction, where ``||h||`` was not stored."""
-    (a, b), probability = p.pair, measured.task.probability
-    trials, least = measured.trials[p.tied], abs(theory.log_odds(probability[b], probability[a]))
+    """Only the distance, without a prediction, where ``||h||`` was not stored.
+
+    Where odds turn the bound is that of the parity whose odds are the less.
+    """
+    (a, b), odds = p.pair, theory.log_odds_by_parity(measured.task, p.pair)
+    trials, least = measured.trials[p.tied], min(map(abs, filter(math.isfinite, odds)), default=0.0)
     text = f"{p.claim}, log-odds law for ||o_{b} - o_{a}||"
     if trials.hidden_norm is None:
         why = "The encoder's output h is not stored: only the distance is reported."

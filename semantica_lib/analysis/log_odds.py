@@ -80,13 +80,13 @@ class Odds:
 
 
 def odds_of(sources: Sequence[Source]) -> list[Odds]:
-    """Every pair of synonyms of every source, untied and tied."""
+    """Every pair of synonyms of every source whose odds do not turn, untied and tied."""
     made = []
     for label, result in sources:
         measured = Measured(result)
         task = measured.task
         for tied, trials in measured.trials.items():
-            for a, b, _ in synonym_pairs(task):
+            for a, b, _ in synonym_pairs(task) if task.odds == "constant" else ():
                 gaps, odds = None, log_odds(task.probability[b], task.probability[a])
                 if result.logit_gap is not None:
                     gaps = result.logit_gap[trials.index][:, :, task.synonyms.index((a, b))]

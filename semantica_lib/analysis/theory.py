@@ -63,6 +63,21 @@ def log_odds(p1: float, p0: float) -> float:
     return math.log(p1 / p0)
 
 
+def log_odds_by_parity(task: XorTask, pair: Pair) -> tuple[float, ...]:
+    """:func:`log_odds` of a pair of synonyms; where odds turn in even strings, then in odd ones.
+
+    Infinite where one of the two never occurs.
+    """
+    a, b = pair
+    halves = [zero + one for zero, one in zip(task.dsts[::2], task.dsts[1::2], strict=True)]
+    return tuple(
+        log_odds(half[b], half[a])
+        if half[a] and half[b]
+        else math.copysign(math.inf, half[b] - half[a])
+        for half in halves
+    )
+
+
 def least_output_distance(odds: float, hidden_norm: float) -> float:
     """The least ``||o_1 - o_0||`` with ``<o_1 - o_0, h> = odds`` (Cauchy-Schwarz).
 

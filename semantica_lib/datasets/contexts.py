@@ -127,7 +127,7 @@ def in_order(splits: Mapping[str, Tensor], *dsts: Sequence[float]) -> Population
     power = 2 ** torch.arange(bits - 1, -1, -1)
     share = torch.zeros(len(SPLITS), 2**bits, dtype=torch.float64)  # of each string
     for row, split in zip(share, SPLITS, strict=True):
-        row[splits[split] @ power] = 1 / len(splits[split])
+        row[splits[split] @ power] = 1 / max(1, len(splits[split]))
     tokens, joint = [], []
     for place in range(bits):
         for parity in (0, 1):

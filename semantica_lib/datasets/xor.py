@@ -14,6 +14,7 @@ synonym is not (Bertolotti & Cazzola 2024, the XOR experiments).
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -47,6 +48,7 @@ class XorTask:
     one_dst: tuple[float, ...]  # and of bit 1
     data_seed: int  # chooses the split, nothing else
     near_synonym: float = 0.0
+    odds: str = "constant"  # or what becomes of them in strings of odd parity, where no symbol lies
 
     @property
     def symbols(self) -> int:
@@ -68,8 +70,24 @@ class XorTask:
 
     @property
     def probability(self) -> tuple[float, ...]:
-        """Probability of each bit symbol, given its bit."""
-        return self.zero_dst + self.one_dst
+        """Probability of each bit symbol, given its bit, over all strings."""
+        halves = [zero + one for zero, one in zip(self.dsts[::2], self.dsts[1::2], strict=True)]
+        return tuple(sum(own) / len(own) for own in zip(*halves, strict=True))
+
+    @property
+    def dsts(self) -> tuple[tuple[float, ...], ...]:
+        """Distributions of bit 0 and bit 1; where odds turn, then those in strings of odd parity.
+
+        Any other feature that a context shows would do: the parity all encoders see, and of the
+        strings with a certain bit at a certain place half have each, so that over all of them
+        turned odds leave equal shares.
+        """
+        own = self.zero_dst, self.one_dst
+        if self.odds == "constant":
+            return own
+        from semantica_lib.datasets.odds import turned  # most tasks need none
+
+        return own + tuple(turned(dst, self.odds) for dst in own)
 
     @property
     def written(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -82,7 +100,7 @@ class XorTask:
         return tuple(zero), tuple(one)
 
     def thresholds(self, lying: bool) -> list[list[int]]:
-        """Where a uniform 32-bit word passes from symbol to symbol, ``[bit][threshold]``.
+        """Where a uniform 32-bit word passes from symbol to symbol, ``[distribution][threshold]``.
 
         A word chooses the symbol whose number is how many thresholds it reaches, counted from the
         first of all symbols; where none is ``lying``, from the first of the bit's own, of which
@@ -90,7 +108,7 @@ class XorTask:
         """
         if lying:
             return [_thresholds(dst) for dst in self.written]
-        rows = [_thresholds(dst) for dst in (self.zero_dst, self.one_dst)]
+        rows = [_thresholds(dst) for dst in self.dsts]
         most = max(map(len, rows))
         return [row + [streams.WORD] * (most - len(row)) for row in rows]  # which none reaches
 
@@ -146,17 +164,22 @@ class XorTask:
         Args:
             strings: ``(batch, bit)`` int64, or ``(trial, batch, bit)``: each trial's own.
             seeds, step: as in :meth:`shuffled`.
-            thresholds: ``(trial, bit, threshold)``, where trials have distributions of their own.
+            thresholds: ``(trial, distribution, threshold)``, where trials have their own.
         """
         if thresholds is None:  # numbers are faster than tensors
             limits = list(zip(*self.thresholds(self.near_synonym > 0), strict=True))
         else:
             limits = [limit.unbind(1) for limit in thresholds[..., None].unbind(2)]
+        odd = strings.sum(-1) & 1
+        if self.odds != "constant":
+            limits = [
+                [torch.where(odd == 0, *two) for two in (own[::2], own[1::2])] for own in limits
+            ]
         first = 0 if len(limits) == self.symbols - 1 else len(self.zero_dst)
         number = _numbers(strings)
         *drawn, place = streams.words(seeds, streams.TRAINING, step, number, self.bits + 1)
         masked = (place * self.bits) >> 32  # uniform on the places, exact to 2^-32
-        parity = (strings.sum(-1) & 1) + self.parity
+        parity = odd + self.parity
         tokens, target = [], torch.zeros_like(masked)
         for place_, word in enumerate(drawn):
             bit = strings[..., place_]
@@ -172,11 +195,11 @@ class XorTask:
     def ceiling(self, split: str) -> tuple[float, float]:
         """Best attainable accuracy and least cross-entropy (nats) on a split, by enumeration.
 
-        Where no symbol lies the masked bit is certain, so the best guess is its likelier synonym
-        and the least loss is the entropy of its distribution. Otherwise they are those of a model
-        that sees how many of each symbol there are, not their order.
+        Where no symbol lies and no odds turn the masked bit is certain, so the best guess is its
+        likelier synonym and the least loss is the entropy of its distribution. Otherwise they are
+        those of a model that sees how many of each symbol there are, not their order.
         """
-        if self.near_synonym:
+        if self.near_synonym or self.odds != "constant":
             joint = self.population.joint[SPLITS.index(split)]  # (symbol, case)
             share = joint / joint.sum(0)
             return joint.amax(0).sum().item(), -torch.xlogy(joint, share).nansum().item()
@@ -189,12 +212,20 @@ class XorTask:
     @cached_property
     def population(self) -> Population:
         """The contexts of an encoder that does not see the order of its tokens."""
-        return without_order(self.splits, self.written)
+        return self._whole(lambda one, splits: without_order(splits, one.written))
 
     @cached_property
     def contexts(self) -> Population:
         """The contexts of an encoder that sees the order of its tokens; no symbol lies in them."""
-        return in_order(self.splits, self.zero_dst, self.one_dst)
+        return self._whole(lambda one, splits: in_order(splits, *one.dsts))
+
+    def _whole(self, contexts: "Callable[[XorTask, dict[str, Tensor]], Population]") -> Population:
+        """All contexts, by a function that gives those of strings in which odds are constant."""
+        if self.odds == "constant":
+            return contexts(self, self.splits)
+        from semantica_lib.datasets.odds import by_parity  # most tasks need none
+
+        return by_parity(self, contexts)
 
 
 def _numbers(strings: Tensor) -> Tensor:
@@ -214,4 +245,4 @@ def _thresholds(dst: tuple[float, ...]) -> list[int]:
 def xor_task(own: Settings) -> XorTask:
     """The task that the settings describe."""
     near = own.near_synonym or 0.0
-    return XorTask(own.bits, own.zero_dst, own.one_dst, own.data_seed, near)
+    return XorTask(own.bits, own.zero_dst, own.one_dst, own.data_seed, near, own.odds)

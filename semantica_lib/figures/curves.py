@@ -177,7 +177,7 @@ def measured_accuracy(
     Returns:
         Steps ``(measurement,)`` at which all were measured, ``(trial, measurement)``, and seeds.
     """
-    rows = result.metrics[(result.metrics.tied == tied) & (result.metrics.split == split)]
+    rows = result.metrics[(result.metrics.tie == tie_of(tied)) & (result.metrics.split == split)]
     diverged = rows.seed[~np.isfinite(rows[["accuracy", "loss"]]).all(axis=1)].unique()
     rows = rows[~rows.seed.isin(diverged)]
     wide = rows.pivot(index="seed", columns="step", values="accuracy").dropna(axis="columns")

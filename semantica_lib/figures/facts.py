@@ -20,6 +20,16 @@ from semantica_lib.store.results import Result
 
 TIES = (True, "tied"), (False, "untied")
 MODELS = {"transformer": "transformer", "lstm": "LSTM", "mixer": "MLP-Mixer"}
+ODDS = {
+    "constant": "",
+    "turning": "; in strings of odd parity with these probabilities the other way round",
+    "both": "; in strings of odd parity as any of its symbols, each as often",
+}
+BIASES = {
+    "none": "",
+    "learned": " Each symbol's logit has a bias, which is learned.",
+    "log-frequency": " Each symbol's logit has a fixed bias, the logarithm of how frequent it is.",
+}
 NO_PERIOD = "The records hold no full period of the schedule, so nothing is said about the end."
 
 
@@ -28,7 +38,7 @@ def asked(own: Settings) -> str:
     return (
         f"**{own.experiment}.** {literal(own.question)} The model: {model(own)}. "
         f"A bit 0 is written {_written(own.zero_dst, 0)}, a bit 1 is written "
-        f"{_written(own.one_dst, len(own.zero_dst))}."
+        f"{_written(own.one_dst, len(own.zero_dst))}{ODDS[own.odds]}.{BIASES[own.output_bias]}"
     )
 
 
@@ -105,7 +115,7 @@ def facts_of_run(result: Result) -> dict[str, str]:
         "trials": str(len(result.seed)),
         "seed_count": str(len(seeds)),
         "seeds": _listed(seeds),
-        "ties": " and ".join(tie for tied, tie in TIES if tied in result.tied),
+        "ties": " and ".join(dict.fromkeys(result.tie.tolist())),
         "steps": f"{manifest['steps_done']:,}",
         "device": literal(manifest["device"].removeprefix("cpu: ")),
         "duration": _duration(manifest["duration_s"]),

@@ -120,7 +120,7 @@ def plot(
     if trials.diverged and not len(trials.seeds):
         raise RequestError(f"nothing can be drawn: all {tie} trials of {own.experiment} diverged")
     if not len(trials.seeds):
-        there = " and ".join(sorted({tie_of(one) for one in result.tied})) or "none"
+        there = " and ".join(sorted({*result.tie.tolist()})) or "none"
         raise RequestError(f"{own.experiment} has no {tie} trials (there are: {there})")
     drawn = [
         Curves(_label(pair, trials.task), trials.steps, trials.distance(table, pair))

@@ -48,9 +48,18 @@ class MaskedLanguageModel(nn.Module):
         Returns:
             ``(row, masked, vocabulary)``: ``h @ O.T``, without a bias.
         """
-        embedded = self.input_embedding(tokens)
+        first, last = self.tables()
+        embedded = functional.embedding(tokens, first)
         if self.positions is not None:
             embedded = embedded + self.positions
         hidden = self.encoder(embedded)
         picked = hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[2]))
-        return functional.linear(picked, self.output_embedding.weight)
+        return functional.linear(picked, last)
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Input and output table, ``(symbol, feature)``."""
+        return self.input_embedding.weight, self.output_embedding.weight
+
+    def penalty(self) -> Tensor | None:
+        """What is added to the loss that is differentiated; None adds nothing."""
+        return None

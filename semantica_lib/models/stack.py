@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 INPUT, OUTPUT = "input_embedding.weight", "output_embedding.weight"
+BIAS = "output_bias"  # where a head has one
 FUSED = 4  # contractions of so few are fused with their neighbours, longer ones left to the library
 
 

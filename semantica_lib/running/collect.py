@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from semantica_lib.datasets.xor import SPLITS
+from semantica_lib.models.stack import INPUT, OUTPUT
 from semantica_lib.running.groups import Group
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
+from semantica_lib.settings.schema import BOTH, one_table, order
 from semantica_lib.store import results
 from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
 from semantica_lib.trainers.stacked import NEVER
@@ -30,25 +32,26 @@ def collect(
         text: what a language model was trained on; None for an XOR experiment.
     """
     trials = [trial for group in groups for trial in group.trials]
-    order = sorted(range(len(trials)), key=lambda index: (not trials[index][1], trials[index][0]))
+    places = sorted(range(len(trials)), key=lambda at: (order(trials[at][1]), trials[at][0]))
     steps, tables = _joined(groups, "record_steps", "tables")  # (trial, record, table, ...)
     trajectory = {
         "steps": steps,
-        "seed": np.array([trials[index][0] for index in order]),
-        "tied": np.array([trials[index][1] for index in order]),
-        "input_embedding": tables[order, :, 0],
-        "output_embedding": tables[order, :, 1],
+        "seed": np.array([trials[index][0] for index in places]),
+        "tied": np.array([one_table(trials[index][1]) for index in places]),
+        "tie": np.array([trials[index][1] for index in places]),
+        "input_embedding": tables[places, :, 0],
+        "output_embedding": tables[places, :, 1],
     }
     if text is None:
         measured_steps, norms = _joined(groups, "measured_steps", "norms")
-        trajectory |= {"measured_steps": measured_steps, "hidden_norm": norms[order]}
-        trajectory["logit_gap"] = _joined(groups, "measured_steps", "gaps")[1][order]
+        trajectory |= {"measured_steps": measured_steps, "hidden_norm": norms[places]}
+        trajectory["logit_gap"] = _joined(groups, "measured_steps", "gaps")[1][places]
         if all("gradients" in one.tensors for one in groups):  # not those of an earlier version
             steps, pulls = _joined(groups, "gradient_steps", "gradients")
-            trajectory |= {"gradient_steps": steps, "table_gradient": pulls[order]}
+            trajectory |= {"gradient_steps": steps, "table_gradient": pulls[places]}
         further, splits = {}, SPLITS
     else:
-        words, further, splits = _words(own, [groups[index] for index in order], text)
+        words, further, splits = _words(own, [groups[index] for index in places], text)
         trajectory |= words
     manifest = _manifest(own, groups, trajectory, device) | further
     results.write(folder, manifest, trajectory, _metrics(groups, splits))
@@ -58,9 +61,9 @@ def _manifest(
     own: AnySettings, groups: list[Group], trajectory: dict[str, np.ndarray], device: str
 ) -> dict[str, Any]:
     made, name = provenance() | _diverged(groups), device_name(device)
-    trials = zip(trajectory["seed"].tolist(), trajectory["tied"].tolist(), strict=True)
+    trials = zip(trajectory["seed"].tolist(), trajectory["tie"].tolist(), strict=True)
     stacks = [
-        {"tied": one.tied, "seeds": list(one.seeds)}
+        {**_told(one.tie), "seeds": list(one.seeds)}
         # checkpoints of an earlier version do not tell their device; they never left their machine
         | {"device": one.about.get("device", name), "dirty": was_dirty(one.about)}
         | {name: one.about[name] for name in ("commit", "started")}
@@ -74,7 +77,7 @@ def _manifest(
         "settings": own.model_dump(mode="json"),
         "settings_hash": own.settings_hash,
         "seeds": sorted(set(trajectory["seed"].tolist())),
-        "trials": [{"seed": seed, "tied": tied} for seed, tied in trials],
+        "trials": [{"seed": seed} | _told(tie) for seed, tie in trials],
         "status": "complete" if own.steps >= results.full_steps(own) else "partial",
         "steps_done": own.steps,
         "dirty": any_dirty(made["dirty"], *(stack["dirty"] for stack in stacks)),
@@ -84,6 +87,11 @@ def _manifest(
         "duration_s": round(sum(stack["seconds"] for stack in stacks), 1),
         "stacks": stacks,
     }
+
+
+def _told(tie: str) -> dict[str, Any]:
+    """A tie, as a manifest names it."""
+    return {"tied": one_table(tie), "tie": tie}
 
 
 def _diverged(groups: list[Group]) -> dict[str, Any]:
@@ -98,7 +106,7 @@ def _diverged(groups: list[Group]) -> dict[str, Any]:
         first = group.tensors["measured_steps"][loss.isfinite().long().argmin(0)]
         steps = (stopped + 1).where((stopped < NEVER) | loss[-1].isfinite(), first).tolist()
         found += [(*one, step) for one, step in zip(group.trials, steps, strict=True)]
-    lost = [{"seed": s, "tied": t, "step": step} for s, t, step in found if step <= NEVER]
+    lost = [{"seed": s, **_told(tie), "step": step} for s, tie, step in found if step <= NEVER]
     return {"diverged": lost} if lost else {}
 
 
@@ -127,9 +135,15 @@ def _words(
 
 def _nearest(group: Group, task: "MlmTask") -> np.ndarray:
     """Ids of the rows nearest to each tracked word by cosine, ``(table, word, NEAREST)``."""
-    found, tied = [], group.tensors["model.input_embedding.weight"]
-    for name in ("input_embedding", "output_embedding"):
-        rows = group.tensors.get(f"model.{name}.weight", tied)
+    found, named = [], group.tensors.items()
+    own = {name.removeprefix("model."): x for name, x in named if name.startswith("model.")}
+    if group.tie in BOTH:
+        both = own[INPUT], own.get(OUTPUT, own[INPUT])
+    else:
+        from semantica_lib.models import ties  # most need none of the others
+
+        both = ties.tables(group.tie, own, task.tokens.mask)
+    for rows in both:
         rows = torch.nn.functional.normalize(rows.double(), dim=1)
         cosine = rows[task.tracked] @ rows.T
         cosine[torch.arange(len(task.tracked)), task.tracked] = -2  # not itself
@@ -149,12 +163,12 @@ def _joined(groups: list[Group], steps: str, name: str) -> tuple[np.ndarray, np.
 
 def _metrics(groups: list[Group], names: Sequence[str]) -> str:
     """Accuracy and loss of every trial as tidy CSV."""
-    rows = ["seed,tied,step,split,accuracy,loss\n"]
-    for group in sorted(groups, key=lambda group: (not group.tied, group.seeds)):
+    rows = ["seed,tied,tie,step,split,accuracy,loss\n"]
+    for group in sorted(groups, key=lambda group: group.place):
         steps, measured = (group.tensors[name] for name in ("measured_steps", "measured"))
-        for (seed, tied), trial in zip(group.trials, measured.permute(3, 0, 1, 2), strict=True):
+        for (seed, tie), trial in zip(group.trials, measured.permute(3, 0, 1, 2), strict=True):
             rows += [
-                f"{seed},{str(tied).lower()},{step},{split},{accuracy:.6g},{loss:.6g}\n"
+                f"{seed},{str(one_table(tie)).lower()},{tie},{step},{split},{accuracy:.6g},{loss:.6g}\n"
                 for step, splits in zip(steps.tolist(), trial.tolist(), strict=True)
                 for split, (accuracy, loss) in zip(names, splits, strict=True)
             ]

@@ -17,6 +17,7 @@ from semantica_lib.models import opt
 from semantica_lib.running.groups import Group, text_of
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 from semantica_lib.settings.language import CORPORA
+from semantica_lib.settings.schema import BOTH
 from semantica_lib.settings.spelling import typed
 from semantica_lib.store import results
 from semantica_lib.store.provenance import UNSURE, was_dirty
@@ -47,10 +48,12 @@ def export(own: AnySettings, seed: int | None, tie: str | None, to: str | None) 
             "semantica_lib.store.weights.weights gives its weights by PyTorch's names"
         )
     seed, tie = own.seeds[0] if seed is None else seed, tie or own.ties[0]
+    if tie not in BOTH:
+        raise RequestError(f"{tie} is not among what can be exported: --tie tied, or --tie untied")
     folder = typed(to or f"{own.experiment}-{tie}-seed-{seed}")
     _refuse(folder)
-    path, tensors, about = kept_in(own, seed, tie == "tied")
-    group = Group(path, own, tie == "tied", (seed,), text=about.get("text", ""))
+    path, tensors, about = kept_in(own, seed, tie)
+    group = Group(path, own, tie, (seed,), text=about.get("text", ""))
     text = mlm.kept_text(own, results.here() / "corpora", group.text) or text_of(own, [group])
     task = mlm.mlm_task(own, text, seed)
     step = min(int(tensors[name]) for name in ("step", "stopped") if name in tensors)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from semantica_lib.errors import RequestError
 from semantica_lib.files import write_whole
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
+from semantica_lib.settings.schema import order
 from semantica_lib.store import results
 from semantica_lib.store.checkpoint import load_checkpoint
 from semantica_lib.store.locks import TAKEN
+from semantica_lib.store.manifest import tie_in
 
 if TYPE_CHECKING:  # torch takes two seconds to import; tokens are for language models only
     from torch import Tensor
@@ -34,7 +36,7 @@ class Group:
 
     path: Path
     own: AnySettings
-    tied: bool
+    tie: str
     seeds: tuple[int, ...]
     tensors: "dict[str, Tensor] | None" = None
     about: dict[str, str] = field(default_factory=dict)
@@ -46,8 +48,9 @@ class Group:
         return int(self.tensors["step"]) if self.tensors else 0
 
     @property
-    def name(self) -> str:
-        return "tied" if self.tied else "untied"
+    def place(self) -> tuple:
+        """Where it stands among the groups of a result."""
+        return order(self.tie), self.seeds
 
     @property
     def progress(self) -> tuple:
@@ -57,8 +60,8 @@ class Group:
         return self.step, tuple(sorted(self.tensors or {})), recorded
 
     @property
-    def trials(self) -> list[tuple[int, bool]]:
-        return [(seed, self.tied) for seed in self.seeds]
+    def trials(self) -> list[tuple[int, str]]:
+        return [(seed, self.tie) for seed in self.seeds]
 
     def reread(self) -> None:
         """What its checkpoint holds by now.
@@ -79,7 +82,7 @@ def title(stack: Sequence[Group]) -> str:
     if len(stack) == 1:
         seeds = len(first.seeds)
         trials = f"{seeds} seeds" if seeds > 1 else f"seed {first.seeds[0]}"
-        return f"{first.own.experiment} {first.name}, {trials}"
+        return f"{first.own.experiment} {first.tie}, {trials}"
     folders = {group.path.parent for group in stack}
     return f"{first.own.experiment}, {trials_in(stack)} trials of {len(folders)} results"
 
@@ -96,7 +99,7 @@ def read_group(path: Path, own: AnySettings) -> Group:
             f"checkpoint {path} belongs to other settings; delete it, or start again with --fresh"
         )
     seeds, text = tuple(tensors["seeds"].tolist()), about.get("text", "")
-    return Group(path, own, about["tied"] == "true", seeds, tensors, about, text)
+    return Group(path, own, tie_in(about), seeds, tensors, about, text)
 
 
 def groups_of(folder: Path, own: AnySettings, fresh: bool = False) -> list[Group]:
@@ -114,13 +117,13 @@ def groups_of(folder: Path, own: AnySettings, fresh: bool = False) -> list[Group
     groups = [read_group(path, own) for path in files]
     begun = {trial for group in groups for trial in group.trials}
     for tie in own.ties:
-        seeds = tuple(seed for seed in own.seeds if (seed, tie == "tied") not in begun)
+        seeds = tuple(seed for seed in own.seeds if (seed, tie) not in begun)
         alone = isinstance(own, MlmSettings)
         for some in [(seed,) for seed in seeds] if alone else [seeds] if seeds else []:
             mark = hashlib.sha256(repr(some).encode()).hexdigest()[:6]
-            name = f"{tie}-{min(some)}-{max(some)}-{mark}.safetensors"
-            groups.append(Group(folder / "checkpoints" / name, own, tie == "tied", some))
-    return sorted(groups, key=lambda group: (not group.tied, group.seeds))
+            name = f"{tie}-{min(some)}-{max(some)}-{mark}.safetensors".replace(":", "-")
+            groups.append(Group(folder / "checkpoints" / name, own, tie, some))
+    return sorted(groups, key=lambda group: group.place)
 
 
 def published_groups(folder: Path, own: AnySettings) -> list[Group]:

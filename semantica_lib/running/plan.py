@@ -99,7 +99,7 @@ def look(own: AnySettings, folder: Path, fresh: bool = False) -> Target:
             "discard it by --fresh"
         )
     if before and before.covers(own):
-        done = [Group(folder, own, tie == "tied", own.seeds, finished=True) for tie in own.ties]
+        done = [Group(folder, own, tie, own.seeds, finished=True) for tie in own.ties]
         return Target(own, done, outcome=before)
     wanted = results.asked(own)
     if before and before.complete:  # its trials stay in the result

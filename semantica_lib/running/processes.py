@@ -24,6 +24,7 @@ from semantica_lib.running.groups import Group, text_of, trials_in
 from semantica_lib.running.progress import Tell, amount, unit
 from semantica_lib.running.stopping import STOP_SECONDS
 from semantica_lib.settings.catalogue import MlmSettings
+from semantica_lib.settings.schema import BOTH, one_table
 from semantica_lib.store.checkpoint import save_checkpoint
 from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
 from semantica_lib.trainers import engines, stacked, training
@@ -128,13 +129,14 @@ def train_stack(
         from semantica_lib.trainers import mlm  # accelerate takes seconds to import
 
         text = text_of(first.own, groups)
-        trial = mlm.Trial(first.own, text, first.seeds[0], first.tied, device)
+        trial = mlm.Trial(first.own, text, first.seeds[0], first.tie, device)
         steps, start = first.own.steps, first.tensors
         return mlm.train(trial, steps, start, lambda tensors: keep([tensors]), going_on)
-    trials = [(group.own, seed, group.tied) for group in groups for seed in group.seeds]
+    trials = [(group.own, seed, group.tie) for group in groups for seed in group.seeds]
     stack = stacked.Stack(*(list(column) for column in zip(*trials, strict=True)), device)
     # a checkpoint is laid out as its own tie needs it, whatever else is in the stack
-    layouts = [Layout(stack.layout.shapes, one.tied and not one.own.untie_at) for one in groups]
+    tied = [one.tie == BOTH[0] and not one.own.untie_at for one in groups]
+    layouts = [Layout(stack.layout.shapes, one) for one in tied]
 
     def keep_each(tensors: dict[str, torch.Tensor]) -> None:
         each = zip(parted(tensors, [len(one.seeds) for one in groups]), layouts, strict=True)
@@ -157,7 +159,8 @@ def _about(group: Group, made: dict[str, Any], used: str) -> dict[str, str]:
     about = {
         "settings_hash": group.own.settings_hash,
         "experiment": group.own.experiment,
-        "tied": str(group.tied).lower(),
+        "tied": str(one_table(group.tie)).lower(),
+        "tie": group.tie,
         "started": before.get("started") or datetime.now(UTC).isoformat(timespec="seconds"),
         # of every go, in their order: a stack may go on at another commit and on another device
         "commit": listed(before.get("commit", ""), made["commit"] or "unknown"),

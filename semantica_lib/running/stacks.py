@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from semantica_lib.running.estimate import numbers
 from semantica_lib.running.groups import Group, trials_in
 from semantica_lib.settings.catalogue import Settings
+from semantica_lib.settings.schema import BOTH, family, order
 
 MOST_SECONDS = 1200.0  # of a stack, where it has more groups than one
 # Seconds that a processor's core takes for a number of the encoder's widest tensors, forward and
@@ -24,6 +25,8 @@ def seconds(own: Settings) -> float:
 def cut(groups: Sequence[Group], device: str, least: int) -> list[list[Group]]:
     """All groups, finished ones too, as stacks: each of one shape, in the groups' order.
 
+    Tied and untied trials share stacks; of other ties those that differ in strength alone do.
+
     The same groups are cut alike whatever is done of them, so that what goes on does so in the
     stacks in which it began. On a processor none has more than MOST_SECONDS of work.
 
@@ -31,8 +34,9 @@ def cut(groups: Sequence[Group], device: str, least: int) -> list[list[Group]]:
         least: of one shape so many stacks, if there are groups enough: one a core or a GPU.
     """
     by_shape: dict[str, list[Group]] = {}
-    for number, group in enumerate(sorted(groups, key=lambda group: not group.tied)):
+    for number, group in enumerate(sorted(groups, key=lambda group: order(group.tie))):
         shape = group.own.shape if isinstance(group.own, Settings) else f"{number}"  # alone
+        shape += "" if group.tie in BOTH else family(group.tie)
         by_shape.setdefault(shape, []).append(group)
     stacks = []
     for alike in by_shape.values():

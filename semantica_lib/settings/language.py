@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from semantica_lib.errors import nearest, short
 from semantica_lib.settings.schema import (
+    BOTH,
     Betas,
     Common,
     Count,
@@ -143,6 +144,10 @@ class MlmSettings(Common):
         shares = self.replacement
         if min(shares) < 0 or not abs(sum(shares) - 1) <= 1e-9:
             raise ValueError(f"replacement must be three shares that sum to 1, not {short(shares)}")
+        if schemes := {*self.ties} - {*BOTH}:
+            from semantica_lib.settings.ties import refuse_misfits  # most need none of the others
+
+            refuse_misfits(self, schemes, self.vocabulary_size or self.embedding_size)
         if not self.synonyms + self.broken_synonyms:
             raise ValueError("synonyms and broken_synonyms must not both be 0: nothing to compare")
         if self.corpus != "grammar" and self.data_seed != 14:

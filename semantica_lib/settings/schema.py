@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from types import NoneType
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +20,7 @@ from pydantic import (
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.settings.spelling import advice, as_list, as_null, as_number
 
-Tie = Literal["tied", "untied"]
+BOTH = "tied", "untied"  # the two ties that most experiments have, in the order of their trials
 NAMES = "letters a to z, digits, '.', '_' and '-', a letter or digit first, at most 100 characters"
 
 
@@ -33,6 +33,29 @@ def _name(value: str) -> str:
     if not is_name(value):
         raise ValueError(f"should be a name of {NAMES}")
     return value
+
+
+def _tie(word: str) -> str:
+    if word in BOTH:
+        return word
+    from semantica_lib.settings.ties import read  # most need none of the others
+
+    return read(word)
+
+
+def family(tie: str) -> str:
+    """A tie without its strength: ``soft`` of ``soft:0.1``."""
+    return tie.partition(":")[0]
+
+
+def order(tie: str) -> tuple[int, str]:
+    """Where its trials stand in a result: tied ones first, then untied ones, then others."""
+    return BOTH.index(tie) if tie in BOTH else len(BOTH), tie
+
+
+def one_table(tie: str) -> bool:
+    """Whether one table serves both as input and as output."""
+    return family(tie) in ("tied", "scaled", "lookup")
 
 
 def _prose(value: str) -> str:
@@ -63,6 +86,7 @@ Betas = Annotated[tuple[Share, Share], Field(strict=False), of_length(0.9, 0.999
 Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
 # Of any length, which may be written as its one value.
 Seeds = Annotated[tuple[Seed, ...], Field(strict=False), BeforeValidator(as_list)]
+Tie = Annotated[str, AfterValidator(_tie)]
 Ties = Annotated[tuple[Tie, ...], Field(strict=False), BeforeValidator(as_list)]
 
 
@@ -86,7 +110,7 @@ class Common(BaseModel):
     seeds: Seeds = (42, 43, 44, 45, 46)
     """one trial each, for each tie"""
     ties: Ties = ("tied", "untied")
-    """whether the output table is the input table"""
+    """how the output table comes of the input table: tied is that table itself"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N; auto takes a GPU where there is one"""
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from semantica_lib.settings.schema import (
+    BOTH,
     Betas,
     Common,
     Count,
@@ -62,6 +63,8 @@ class Settings(Common):
     """probabilities of the synonyms of bit 0"""
     one_dst: Distribution = (0.5, 0.5)
     """probabilities of the synonyms of bit 1"""
+    odds: Literal["constant", "turning", "both"] = "constant"
+    """of synonyms, in strings of odd parity: the same; turned round; even, so both kinds of odds"""
     bits: Annotated[Whole, Field(ge=2, le=16)] = 7
     """length of the strings; all 2^bits of them are used"""
     batch_size: Count | None = None
@@ -72,6 +75,8 @@ class Settings(Common):
     """of the encoder"""
     embedding_size: Count = 4
     """features of a row, in both tables"""
+    output_bias: Literal["none", "learned", "log-frequency"] = "none"
+    """a number added to each symbol's logit; log-frequency: of the training targets, fixed"""
     heads: Count | None = None
     """transformer: attention heads"""
     feedforward_size: Count | None = None
@@ -167,6 +172,12 @@ class Settings(Common):
                     f"(at most {MOST_CONTEXTS:,})"
                 )
         refuse_contradictions(self)
+        if self.odds != "constant" and self.near_synonym:
+            raise ValueError(f"near_synonym does not apply to odds {self.odds}: leave it out")
+        if schemes := {*self.ties} - {*BOTH}:
+            from semantica_lib.settings.ties import refuse_misfits  # most need none of the others
+
+            refuse_misfits(self, schemes, len(self.zero_dst) + len(self.one_dst) + 3)
         if self.expectation == "exact" and (self.batch_size is not None or self.dropout):
             name = "dropout" if self.dropout else "batch_size"
             raise ValueError(

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.settings.catalogue import settings
+from semantica_lib.settings.schema import BOTH, one_table
 from semantica_lib.store.folders import (
     MANIFEST,
     METRICS,
@@ -26,11 +27,19 @@ from semantica_lib.store.folders import (
     pack,
     stamp,
 )
-from semantica_lib.store.manifest import CHECKPOINTS, Manifest, SweepManifest, is_sweep, of_point
+from semantica_lib.store.manifest import (
+    CHECKPOINTS,
+    Manifest,
+    SweepManifest,
+    is_sweep,
+    of_point,
+    tie_in,
+)
 
 # Of each array what its values are and what its dimensions are of, by NumPy's kinds and by name.
 SHAPES = {
     "steps": ("iu", "record"), "seed": ("iu", "trial"), "tied": ("b", "trial"),
+    "tie": ("U", "trial"),
     "input_embedding": ("f", "trial record symbol feature"),
     "output_embedding": ("f", "trial record symbol feature"),
     "measured_steps": ("iu", "measurement"), "hidden_norm": ("f", "trial measurement bit"),
@@ -162,7 +171,7 @@ def packed_points(manifest: Mapping[str, Any], points: Mapping[str, Contents]) -
     arrays, rows, heads, checkpoints = {}, [], set(), {}
     for key in sorted(points):
         arrays |= {f"{key}/{name}": array for name, array in points[key].arrays.items()}
-        head, *lines = points[key].metrics.splitlines()
+        head, *lines = _with_ties(points[key].metrics)
         rows += [f"{key},{line}" for line in lines]
         heads.add(head)
         checkpoints |= _checkpoints(points[key], f"{CHECKPOINTS}/{key}")
@@ -170,6 +179,18 @@ def packed_points(manifest: Mapping[str, Any], points: Mapping[str, Contents]) -
     metrics = "\n".join([POINT + head, *rows, ""])
     files = {TRAJECTORY: packed_arrays(arrays), METRICS: packed_metrics(metrics)}
     return pack(manifest, files | checkpoints)
+
+
+def _with_ties(metrics: str) -> list[str]:
+    """The lines of metrics with the word for each trial's tie, which an earlier version lacks."""
+    head, *rows = metrics.splitlines()
+    if not head.startswith("seed,tied,step"):
+        return [head, *rows]
+    lines = [head.replace("tied", "tied,tie", 1)]
+    for row in rows:
+        seed, tied, rest = row.split(",", 2)
+        lines.append(f"{seed},{tied},{BOTH[tied != 'true']},{rest}")
+    return lines
 
 
 def _checkpoints(one: Contents, folder: str) -> dict[str, bytes]:
@@ -204,8 +225,10 @@ def _refuse_other_shapes(
             for word, length in zip(words, array.shape, strict=True)
         ):
             raise ValueError(f"{name} in {TRAJECTORY} is {array.dtype} of shape {array.shape}")
-    trials = list(zip(arrays["seed"].tolist(), arrays["tied"].tolist(), strict=True))
-    if trials != [(trial["seed"], trial["tied"]) for trial in manifest["trials"]]:
+    ties = arrays.get("tie", np.where(arrays["tied"], *BOTH)).tolist()
+    trials = [*zip(arrays["seed"].tolist(), arrays["tied"].tolist(), ties, strict=True)]
+    told = [(one["seed"], one["tied"], tie_in(one)) for one in manifest["trials"]]
+    if trials != told or any(tied != one_table(tie) for _, tied, tie in trials):
         raise ValueError(f"{TRAJECTORY} has other trials than {MANIFEST}")
     for name, kinds in COLUMNS.items():
         if name not in metrics or metrics[name].dtype.kind not in kinds:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from semantica_lib.settings.catalogue import AnySettings
+from semantica_lib.settings.schema import BOTH
 
 CHECKPOINTS = "checkpoints"
 
@@ -25,7 +26,8 @@ class Trial(BaseModel):
 
     model_config = ConfigDict(strict=True)
     seed: int
-    tied: bool
+    tied: bool  # whether one table serves both
+    tie: str = ""  # a result of an earlier version has none
 
 
 class Diverged(Trial):
@@ -92,6 +94,11 @@ class SweepManifest(BaseModel):
     points: dict[str, Point]
     elsewhere: dict[str, Elsewhere]
     files: dict[str, str]
+
+
+def tie_in(trial: Mapping[str, Any]) -> str:
+    """The word for a trial's tie, as a manifest or a checkpoint tells it, an older one too."""
+    return trial.get("tie") or BOTH[trial.get("tied") not in (True, "true")]
 
 
 def key_of(own: AnySettings) -> str:

@@ -11,23 +11,26 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.settings.catalogue import AnySettings, experiment_file, find, settings
-from semantica_lib.settings.schema import NOT_IDENTITY
+from semantica_lib.settings.schema import BOTH, NOT_IDENTITY
 from semantica_lib.store.folders import MANIFEST
+from semantica_lib.store.manifest import tie_in
 from semantica_lib.store.provenance import NUMERICS
 
 
-def asked(own: AnySettings) -> set[tuple[int, bool]]:
-    """The trials that settings ask for: (seed, tied)."""
-    return {(seed, tie == "tied") for seed in own.seeds for tie in own.ties}
+def asked(own: AnySettings) -> set[tuple[int, str]]:
+    """The trials that settings ask for: (seed, tie)."""
+    return {(seed, tie) for seed in own.seeds for tie in own.ties}
 
 
 @dataclass(frozen=True)
 class Result:
     """A stored result.
 
-    ``steps`` is ``(record,)``; ``seed`` and ``tied`` are ``(trial,)``; the embeddings are
-    ``(trial, record, vocabulary, feature)`` float32; ``metrics`` has the columns seed, tied, step,
-    split, accuracy and loss (nats), expectations over each split's strings, symbols and places.
+    ``steps`` is ``(record,)``; ``seed``, ``tie`` (the word of the settings) and ``tied`` (whether
+    one table serves both) are ``(trial,)``; the embeddings are ``(trial, record, vocabulary,
+    feature)`` float32, as they are looked up and as ``h @ O.T`` takes them; ``metrics`` has the
+    columns seed, tied, tie, step, split, accuracy and loss (nats), expectations over each split's
+    strings, symbols and places.
     ``hidden_norm`` is ``(trial, measurement, bit)`` at ``measured_steps`` ``(measurement,)``: the
     least norm of the encoder's output over all contexts whose masked bit is 0, and is 1.
     ``logit_gap`` is ``(trial, measurement, pair, 3)``: for every two synonyms ``a < b``, by how
@@ -62,8 +65,17 @@ class Result:
     words: np.ndarray | None = None
     holds: np.ndarray | None = None
     neighbours: np.ndarray | None = None
+    tie: np.ndarray | None = None
     point: str = ""
     published: bool = False
+
+    def __post_init__(self) -> None:
+        """What an earlier version lacks of the words for ties, it had two alone."""
+        if self.tie is None:
+            object.__setattr__(self, "tie", np.where(self.tied, *BOTH))
+        if self.metrics is not None and "tie" not in self.metrics:
+            words = np.where(self.metrics.tied, *BOTH)
+            object.__setattr__(self, "metrics", self.metrics.assign(tie=words))
 
     @property
     def settings(self) -> AnySettings:
@@ -97,28 +109,28 @@ class Result:
         return self.manifest["dirty"] if self.manifest["commit"] else self.manifest["dirty"] or None
 
     @property
-    def held(self) -> set[tuple[int, bool]]:
-        """Its trials: (seed, tied)."""
-        return set(zip(self.seed.tolist(), self.tied.tolist(), strict=True))
+    def held(self) -> set[tuple[int, str]]:
+        """Its trials: (seed, tie)."""
+        return set(zip(self.seed.tolist(), self.tie.tolist(), strict=True))
 
     @property
-    def diverged(self) -> dict[tuple[int, bool], int]:
-        """Trials that diverged, (seed, tied), with the step from which on they are not finite.
+    def diverged(self) -> dict[tuple[int, str], int]:
+        """Trials that diverged, (seed, tie), with the step from which on they are not finite.
 
         Those that the manifest names, and those with a table that is not finite.
         """
         finite = np.isfinite(self.input_embedding) & np.isfinite(self.output_embedding)
-        trials = zip(self.seed.tolist(), self.tied.tolist(), finite.all((2, 3)), strict=True)
+        trials = zip(self.seed.tolist(), self.tie.tolist(), finite.all((2, 3)), strict=True)
         found = {(s, t): int(self.steps[row.argmin()]) for s, t, row in trials if not row.all()}
         named = self.manifest.get("diverged", ())
-        return found | {(one["seed"], one["tied"]): one["step"] for one in named}
+        return found | {(one["seed"], tie_in(one)): one["step"] for one in named}
 
     @property
     def divergence(self) -> str:
         """How many trials diverged, which, and when; empty if none did."""
         each = [
-            f"seed {seed}, {'un' * (not tied)}tied, from step {step:,}"
-            for (seed, tied), step in sorted(self.diverged.items())
+            f"seed {seed}, {tie}, from step {step:,}"
+            for (seed, tie), step in sorted(self.diverged.items())
         ]
         told = each[:5] + [f"and {len(each) - 5} more"] * (len(each) > 5)
         return f"{len(each)} of {len(self.seed)} trials diverged: {'; '.join(told)}" * bool(each)
@@ -134,7 +146,7 @@ class Result:
         changes["seeds"] = sorted(set(self.seed[keep].tolist()))
         for name in {"trials", "diverged"} & self.manifest.keys():
             changes[name] = [one for one in self.manifest[name] if one["seed"] in seeds]
-        a_trial = ("seed", "tied", "input_embedding", "output_embedding")
+        a_trial = ("seed", "tied", "tie", "input_embedding", "output_embedding")
         a_trial += ("hidden_norm", "logit_gap", "table_gradient", "holds", "neighbours")
         arrays = {name: getattr(self, name) for name in a_trial}
         return replace(

@@ -1,6 +1,6 @@
 """Where results live, what is in them, and whether they are finished.
 
-A result is a set of trials (seed, tied) of one experiment, all at the same step, in one folder:
+A result is a set of trials (seed, tie) of one experiment, all at the same step, in one folder:
 ``manifest.json`` (settings, provenance, sha256 of the files), ``trajectory.npz`` (both embedding
 tables at the recorded steps) and ``metrics.csv.gz`` (accuracy and loss). A partial result that is
 published has its ``checkpoints/`` beside them, named in the manifest like the other files.

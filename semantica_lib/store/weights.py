@@ -11,16 +11,18 @@ from semantica_lib.settings.catalogue import AnySettings, changes
 from semantica_lib.settings.xor import Settings
 from semantica_lib.store import results
 from semantica_lib.store.checkpoint import load_checkpoint
+from semantica_lib.store.manifest import tie_in
 from semantica_lib.trainers.stacked import Stack
 
 
 def weights(
-    own: Settings, seed: int, tied: bool, at: int | Literal["last", "best"] = "last"
+    own: Settings, seed: int, tie: str, at: int | Literal["last", "best"] = "last"
 ) -> dict[str, Tensor]:
     """Every parameter of one trial under the name that PyTorch's modules give it.
 
     This machine's trial where there is one, else the published one, which has its weights as long
-    as its result is partial. The encoder's names begin with ``encoder.``.
+    as its result is partial. The encoder's names begin with ``encoder.``; both tables are among
+    them as they are used, and what else a tie or a bias has.
 
     Args:
         at: the last step, the step of least validation loss (kept if the settings' ``keep_best``
@@ -29,15 +31,15 @@ def weights(
     Raises:
         RequestError: there is no such trial, or its weights at that step were not kept.
     """
-    path, tensors, _ = kept_in(own, seed, tied)
+    path, tensors, _ = kept_in(own, seed, tie)
     trial = tensors["seeds"].tolist().index(seed)
-    flat = _at(tensors, trial, at, f"{_named(own, seed, tied)} ({path})")
-    views = Stack(own, [seed], tied).layout.views(flat[None])
+    flat = _at(tensors, trial, at, f"{_named(own, seed, tie)} ({path})")
+    views = Stack(own, [seed], tie).views(flat[None])
     return {name: value[0] for name, value in views.items()}
 
 
 def kept_in(
-    own: AnySettings, seed: int, tied: bool
+    own: AnySettings, seed: int, tie: str
 ) -> tuple[Path, dict[str, Tensor], dict[str, str]]:
     """The checkpoint that has a trial: its file, its tensors and what it is.
 
@@ -47,20 +49,19 @@ def kept_in(
     for place in (results.here(), results.PUBLISHED):
         for path in results.checkpoint_files(place, own):
             tensors, about = load_checkpoint(path)
-            if about.get("tied") == str(tied).lower() and seed in tensors["seeds"].tolist():
+            if tie_in(about) == tie and seed in tensors["seeds"].tolist():
                 return path, tensors, about
-    tie = "tied" if tied else "untied"
     options = [f"seeds=[{seed}]"] * (seed not in own.seeds)
     options += [f"ties=[{tie}]"] * (tie not in own.ties)
     words = [word for option in (*changes(own), *options) for word in ("--set", option)]
     command = shlex.join(["semantica", "train", own.experiment, *words])
     raise RequestError(
-        f"there are no weights of {_named(own, seed, tied)} here; `{command}` makes them"
+        f"there are no weights of {_named(own, seed, tie)} here; `{command}` makes them"
     )
 
 
-def _named(own: AnySettings, seed: int, tied: bool) -> str:
-    return f"the {'tied' if tied else 'untied'} trial of seed {seed} of {own.experiment}"
+def _named(own: AnySettings, seed: int, tie: str) -> str:
+    return f"the {tie} trial of seed {seed} of {own.experiment}"
 
 
 def _at(tensors: dict[str, Tensor], trial: int, at: int | str, name: str) -> Tensor:

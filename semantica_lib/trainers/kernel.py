@@ -34,7 +34,8 @@ NUMBERS = ("step", "steps", "trials", "string_count", "cases", "tables")
 def serves(stack: Stack) -> bool:
     """Whether there is a kernel of the shape of this stack."""
     certain = (stack.traits.thresholds == streams.WORD - 1).any()  # see `draw` in job.h
-    return stack.device == "cpu" and has_shape(stack.settings) and not certain
+    plain = (stack.device, stack.head) == ("cpu", None)
+    return plain and has_shape(stack.settings) and not certain
 
 
 def has_shape(own: Settings) -> bool:
@@ -50,7 +51,7 @@ def has_shape(own: Settings) -> bool:
         return False
     return (
         fits
-        and own.batch_size is None
+        and (own.batch_size, own.odds, own.output_bias) == (None, "constant", "none")
         and max(sizes) <= WIDEST[own.architecture]
         and zeros + ones <= MOST_SYMBOLS[own.architecture]
         and min(zeros, ones) > 0

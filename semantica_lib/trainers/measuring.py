@@ -49,7 +49,7 @@ def table_gradient(stack: Stack, state: State) -> Tensor:
     table their sum is the gradient.
     """
     batch, drop = stack.batch(state, stack.traits), stack.dropout(state)
-    views = stack.layout.views(state.flat)
+    views = stack.views(state.flat)
 
     # not by torch.func, which takes seconds to import what it needs
     table, output = (views[name].detach().requires_grad_() for name in (INPUT, OUTPUT))
@@ -71,7 +71,7 @@ def measure(stack: Stack, state: State) -> tuple[Tensor, Tensor, Tensor]:
         ``(trial, pair, 3)``, of each pair of synonyms mean, least and greatest over the
         contexts of their bit of ``<o_b - o_a, h>``, by how much b's logit exceeds a's.
     """
-    task, contexts, views = stack.task, stack.contexts, stack.layout.views(state.flat)
+    task, contexts, views = stack.task, stack.contexts, stack.views(state.flat)
     cases = max(1, AT_ONCE[stack.device == "cpu"] // len(stack.seeds))
     first, second = torch.tensor(task.synonyms, dtype=torch.long).reshape(-1, 2).T
     values, norms, weights, sums, extremes = 0, [], 0, 0, []

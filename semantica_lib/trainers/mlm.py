@@ -21,7 +21,9 @@ from semantica_lib.datasets.mlm import BROKEN, HOLDS, Batch, MlmTask
 from semantica_lib.datasets.tokens import Tokens, kept_tokens, tokens
 from semantica_lib.errors import RequestError
 from semantica_lib.models.language import MaskedLanguageModel
+from semantica_lib.models.language_ties import SchemedLanguageModel
 from semantica_lib.settings.language import HUB, MlmSettings
+from semantica_lib.settings.schema import BOTH
 from semantica_lib.trainers.history import History
 from semantica_lib.trainers.reporting import Report
 from semantica_lib.trainers.schedule import warmed_cosine
@@ -78,7 +80,7 @@ def unigram(task: MlmTask) -> dict[str, float]:
 
 
 class Trial:
-    """A model in training: one seed, tied or untied.
+    """A model in training: of one seed and one tie.
 
     Args:
         text: the corpus of the settings.
@@ -88,7 +90,7 @@ class Trial:
         RequestError: the processes cannot share the steps equally.
     """
 
-    def __init__(self, own: MlmSettings, text: Tokens, seed: int, tied: bool, device: str) -> None:
+    def __init__(self, own: MlmSettings, text: Tokens, seed: int, tie: str, device: str) -> None:
         if device.startswith("cuda:"):
             torch.cuda.set_device(device)
         self.accelerator = Accelerator(cpu=device == "cpu")
@@ -100,7 +102,10 @@ class Trial:
         self.own, self.task = own, mlm_task(own, text, seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = MaskedLanguageModel(own, self.task.vocabulary, tied)
+            if tie in BOTH:
+                self.model = MaskedLanguageModel(own, self.task.vocabulary, tie == "tied")
+            else:
+                self.model = SchemedLanguageModel(own, self.task.vocabulary, tie, text.mask)
         self.names = [name for name, _ in self.model.named_parameters()]
         optimizer = torch.optim.AdamW(
             self.model.parameters(), own.learning_rate, own.betas, own.eps, own.weight_decay
@@ -121,7 +126,8 @@ class Trial:
             group["lr"] = rate
         logits, targets = self._predict(self.wrapped, batch)
         loss = functional.cross_entropy(logits, targets)
-        us.backward(loss)
+        penalty = self.model.penalty()
+        us.backward(loss if penalty is None else loss + penalty)
         self.optimizer.step()
         self.optimizer.zero_grad()
         numbers = [us.reduce(loss.detach(), "mean"), *self.state().values()]
@@ -138,8 +144,7 @@ class Trial:
     def tables(self) -> Tensor:
         """Rows of the tracked words, input and output, ``(trial, table, word, feature)``."""
         rows = self.task.tracked
-        both = self.model.input_embedding.weight, self.model.output_embedding.weight
-        return torch.stack([table.detach().cpu()[rows] for table in both])[None]
+        return torch.stack([table.detach().cpu()[rows] for table in self.model.tables()])[None]
 
     @torch.no_grad()
     def measure(self) -> Tensor:

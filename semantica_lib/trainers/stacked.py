@@ -10,7 +10,8 @@ from semantica_lib.datasets.contexts import SPLITS, Expectation, Population
 from semantica_lib.datasets.xor import Batch, xor_task
 from semantica_lib.models import encoders
 from semantica_lib.models.dropout import Dropout
-from semantica_lib.models.stack import INPUT, OUTPUT, Layout, product
+from semantica_lib.models.stack import BIAS, INPUT, OUTPUT, Layout, product
+from semantica_lib.settings.schema import BOTH
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers import schedule
 from semantica_lib.trainers.compiling import compiled
@@ -62,7 +63,8 @@ class Stack:
     Args:
         settings: the experiment; or that of each trial, which agree in their ``shape``.
         seeds: one trial each.
-        tied: whether the output table is the input table; or of each trial whether it is.
+        ties: the word for how the output table comes of the input table, or of each trial's; True
+            and False are tied and untied.
         device, dtype: where and in what precision to compute.
     """
 
@@ -70,18 +72,19 @@ class Stack:
         self,
         settings: Settings | Sequence[Settings],
         seeds: Iterable[int],
-        tied: bool | Sequence[bool],
+        ties: bool | str | Sequence[bool | str],
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.seeds = torch.tensor(list(seeds), device=device)
         count = len(self.seeds)
         self.each = [settings] * count if isinstance(settings, Settings) else list(settings)
-        self.ties = [tied] * count if isinstance(tied, bool) else list(tied)
+        ties = [ties] * count if isinstance(ties, bool | str) else ties
+        self.ties = [{True: BOTH[0], False: BOTH[1]}.get(tie, tie) for tie in ties]
         if len({own.shape for own in self.each}) > 1 or {count} != {len(self.each), len(self.ties)}:
             raise ValueError("the trials of a stack have one shape, and settings and a tie each")
         own = self.settings = self.each[0]
-        self.tied, self.device, self.dtype = all(self.ties), device, dtype
+        self.device, self.dtype = device, dtype
         tasks = [xor_task(one) for one in self.each]
         self.task = tasks[0]
         self.strings = self.task.splits["train"].to(device)
@@ -94,17 +97,19 @@ class Stack:
         self.whole: Expectation | None = None  # what each step trains on, in the place of a batch
         joint = torch.zeros(count, 0, 0, dtype=dtype, device=device)
         if own.expectation == "exact":
-            self.whole = self._whole()
+            self.whole = _whole(self.contexts, self.kind).to(device, dtype)
             self.batch_size = self.whole.tokens.shape[2]
             joint = self.whole.joint.expand(count, -1, -1)
         # Tables that are untied on the way are two from the start, and move as one until then; so
         # are all of a stack in which some are tied and some are not.
-        apart = [
-            (one.untie_at or NEVER) if tie else 0
-            for one, tie in zip(self.each, self.ties, strict=True)
-        ]
-        weights = encoders.initial(own, self.task.vocabulary, 0)
-        shapes = {name: tuple(value.shape) for name, value in weights.items()}
+        pairs = zip(self.each, self.ties, strict=True)
+        apart = [(one.untie_at or NEVER) * (tie == BOTH[0]) for one, tie in pairs]
+        self.head = None
+        if own.output_bias != "none" or not {*self.ties} <= {*BOTH}:
+            from semantica_lib.models.head import Head  # most need none
+
+            self.head = Head(own.output_bias, self.ties, self.task.mask)
+        shapes = {name: tuple(value.shape) for name, value in self._weights(0).items()}
         self.layout = Layout(shapes, tied=set(apart) == {NEVER})
         self.as_one = any(apart) and not self.layout.tied
         scales = [
@@ -121,20 +126,24 @@ class Stack:
             most = encoders.most_dropped(own, self.batch_size)
             self.dropout_rows = torch.arange(-(-most // 4), device=device)
 
-    def _whole(self) -> Expectation:
-        """The training strings' contexts; ``joint`` of all trials at once if theirs is the same."""
-        joint = self.contexts.joint[:, SPLITS.index("train")]  # (kind, symbol, case)
-        occur = joint.sum((0, 1)) > 0
-        joint = joint[:, :, occur][self.kind] if len(joint) > 1 else joint[0, :, occur]
-        whole = Expectation(self.contexts.tokens[None, :, occur], joint)
-        return whole.to(self.device, self.dtype)
+    def _weights(self, trial: int) -> dict[str, Tensor]:
+        """Initial parameters of a trial by name."""
+        seed, tie = int(self.seeds[trial]), self.ties[trial]
+        named = encoders.initial(self.each[trial], self.task.vocabulary, seed)
+        named |= {OUTPUT: named[INPUT]} if tie == BOTH[0] else {}
+        if self.head:
+            joint = self.contexts.joint[self.kind[trial], SPLITS.index("train")]
+            named = self.head.start(named, tie, joint.sum(1).cpu())
+        return named
+
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """Parameters ``(trial, *shape)`` by name, among them both tables as they are used."""
+        views = self.layout.views(flat)
+        return self.head.views(views) if self.head else views
 
     def initial(self) -> State:
         """The state before the first step."""
-        rows = []
-        for own, seed, tie in zip(self.each, self.seeds.tolist(), self.ties, strict=True):
-            named = encoders.initial(own, self.task.vocabulary, seed)
-            rows.append(self.layout.flat(named | ({OUTPUT: named[INPUT]} if tie else {})))
+        rows = [self.layout.flat(self._weights(trial)) for trial in range(len(self.seeds))]
         flat = torch.stack(rows).to(self.device, self.dtype)
         zero = torch.zeros_like(flat)
         never, step = torch.full_like(self.seeds, NEVER), torch.tensor(0, device=self.device)
@@ -142,14 +151,15 @@ class Stack:
 
     def tables(self, state: State) -> tuple[Tensor, Tensor]:
         """Input and output embeddings, each ``(trial, symbol, feature)``."""
-        views = self.layout.views(state.flat)
+        views = self.views(state.flat)
         return views[INPUT], views[OUTPUT]
 
     def predict(
         self, views: dict[str, Tensor], tokens: Tensor, drop: Dropout | None = None
     ) -> tuple[Tensor, Tensor]:
         """The encoder's output ``h`` at the masked place, ``(trial, feature, batch)``, and the
-        log-probability of each symbol there, ``(trial, symbol, batch)``, by ``h @ O.T``.
+        log-probability of each symbol there, ``(trial, symbol, batch)``, by ``h @ O.T``, plus the
+        bias where there is one.
 
         Args:
             views: the parameters by name, each ``(trial, *shape)``.
@@ -157,7 +167,10 @@ class Stack:
             drop: a step's dropout; none while measuring.
         """
         hidden = encoders.masked_hidden(self.settings, views, tokens, drop)
-        return hidden, product(views[OUTPUT], hidden).log_softmax(1)
+        logits = product(views[OUTPUT], hidden)
+        if BIAS in views:
+            logits = logits + views[BIAS][..., None]
+        return hidden, logits.log_softmax(1)
 
     def loss(
         self, views: dict[str, Tensor], batch: Batch | Expectation, drop: Dropout | None = None
@@ -193,31 +206,21 @@ class Stack:
         own, drop = self.settings, self.dropout(state)
 
         def total(flat: Tensor) -> tuple[Tensor, Tensor]:
-            losses = self.loss(self.layout.views(flat), batch, drop)
+            losses = self.loss(self.views(flat), batch, drop)
+            if self.head:
+                return self.head.whole(losses, self.layout.views(flat)), losses
             return losses.sum(), losses  # trials share no parameter: each gets its own gradient
 
         gradient, losses = torch.func.grad(total, has_aux=True)(state.flat)
         if self.as_one:
             joined = state.step < traits.untie_at
-            gradient = torch.where(joined[:, None], self._as_one(gradient), gradient)
+            gradient = torch.where(joined[:, None], _as_one(self.layout, gradient), gradient)
         if own.optimizer == "adam":
             gradient = gradient + traits.scales[:, 2:].to(self.dtype) * state.flat
-        kept, rate, scale = self.factors(state.step, traits)[:, None].unbind(-1)
-        first, second = state.first, state.second
-        if own.optimizer == "sgd":
-            flat = kept * state.flat - rate * gradient
-        else:
-            beta1, beta2 = own.betas
-            first = torch.lerp(first, gradient, 1 - beta1)
-            second = beta2 * second + (1 - beta2) * gradient * gradient
-            flat = kept * state.flat - rate * first / (second.sqrt() * scale + own.eps)
-        return state.after(losses, flat, first, second), losses
-
-    def _as_one(self, gradient: Tensor) -> Tensor:
-        """The gradient of two tables that are to move as one."""
-        views = self.layout.views(gradient)
-        views[INPUT] = views[OUTPUT] = views[INPUT] + views[OUTPUT]
-        return torch.cat([views[name].flatten(1) for name in self.layout.names], 1)
+        flat, *moments = _moved(own, state, gradient, self.factors(state.step, traits))
+        if self.head:
+            flat = self.head.held(self.layout, state.flat, flat)
+        return state.after(losses, flat, *moments), losses
 
     def factors(self, step: Tensor, traits: Traits) -> Tensor:
         """The optimizer's factors at this step under the schedule, ``(trial, 3)``."""
@@ -254,3 +257,34 @@ class Stack:
             return State(state.seeds, *rest), losses
 
         return call
+
+
+def _whole(contexts: Population, kind: Tensor) -> Expectation:
+    """The training strings' contexts; ``joint`` of all trials at once if theirs is the same.
+
+    Args:
+        kind: of each trial, which of the populations is its.
+    """
+    joint = contexts.joint[:, SPLITS.index("train")]  # (kind, symbol, case)
+    occur = joint.sum((0, 1)) > 0
+    joint = joint[:, :, occur][kind] if len(joint) > 1 else joint[0, :, occur]
+    return Expectation(contexts.tokens[None, :, occur], joint)
+
+
+def _moved(own: Settings, state: State, gradient: Tensor, factors: Tensor) -> tuple[Tensor, ...]:
+    """Parameters and moments after a step of the optimizer."""
+    kept, rate, scale = factors[:, None].unbind(-1)
+    first, second = state.first, state.second
+    if own.optimizer == "sgd":
+        return kept * state.flat - rate * gradient, first, second
+    beta1, beta2 = own.betas
+    first = torch.lerp(first, gradient, 1 - beta1)
+    second = beta2 * second + (1 - beta2) * gradient * gradient
+    return kept * state.flat - rate * first / (second.sqrt() * scale + own.eps), first, second
+
+
+def _as_one(layout: Layout, gradient: Tensor) -> Tensor:
+    """The gradient of two tables that are to move as one."""
+    views = layout.views(gradient)
+    views[INPUT] = views[OUTPUT] = views[INPUT] + views[OUTPUT]
+    return torch.cat([views[name].flatten(1) for name in layout.names], 1)

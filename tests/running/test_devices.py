@@ -92,9 +92,7 @@ def test_no_gpu_has_two_stacks_more_than_another(count: int, ends: list[int]) ->
 
 def test_work_is_cut_so_that_every_gpu_has_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     own = find("transformer-small", [("device", "cuda"), ("seeds", list(range(8)))])
-    groups = [
-        Group(devices.__file__, own, tied, (seed,)) for tied in (True, False) for seed in own.seeds
-    ]
+    groups = [Group(devices.__file__, own, tie, (seed,)) for tie in own.ties for seed in own.seeds]
     for count in (1, 2, 4):
         seen(monkeypatch, count)
         ((device, stacks),) = stacks_of([Target(own, groups)]).items()

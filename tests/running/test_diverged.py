@@ -110,7 +110,7 @@ def test_one_trial_diverges_and_the_others_are_as_without_it() -> None:
     assert changed.settings_hash == own.settings_hash
     spoil(changed, "untied", 2, 7)
     result = run(changed)
-    assert result.diverged == {(2, False): 8}
+    assert result.diverged == {(2, "untied"): 8}
     assert result.divergence == "1 of 4 trials diverged: seed 2, untied, from step 8"
     lost = (result.seed == 2) & ~result.tied
     np.testing.assert_array_equal(result.input_embedding[~lost], sound.input_embedding[~lost])
@@ -123,7 +123,7 @@ def test_one_trial_diverges_and_the_others_are_as_without_it() -> None:
     assert frame.failed[8] == 1 and other.settings_hash != own.settings_hash
     assert result.of_seeds([1]).diverged == {} and not result.of_seeds([1]).divergence
     assert result.of_seeds([2]).divergence.startswith("1 of 2 trials diverged: seed 2, untied")
-    assert until(result, 7).diverged == {} and until(result, 8).diverged == {(2, False): 8}
+    assert until(result, 7).diverged == {} and until(result, 8).diverged == {(2, "untied"): 8}
     assert f"**{result.divergence}.**" in facts.shown(result)
     assert f"; {result.divergence}" in facts.made_from("some", {"here": result})
 
@@ -152,7 +152,7 @@ def test_an_earlier_versions_checkpoint_of_numbers_that_are_none() -> None:
         del tensors["stopped"]
         save_checkpoint(path, tensors, about)
     result = run(LOST.model_copy(update={"seeds": (1, 2, 3)}))
-    assert result.diverged[1, True] == 1 and result.diverged[3, True] == 2
+    assert result.diverged[1, "tied"] == 1 and result.diverged[3, "tied"] == 2
 
 
 def test_shards_of_a_sweep_whose_points_diverge_are_collected_as_one_run() -> None:

@@ -83,7 +83,7 @@ def task_of(own: MlmSettings) -> MlmTask:
 
 def by_the_trial(own: MlmSettings, tie: str, rows: torch.Tensor) -> torch.Tensor:
     """Logits at every place of rows of ids, by the model that was trained."""
-    task, tensors = task_of(own), kept_in(own, 5, tie == "tied")[1]
+    task, tensors = task_of(own), kept_in(own, 5, tie)[1]
     model = MaskedLanguageModel(own, task.vocabulary, tie == "tied")
     parameters = {name: tensors[f"model.{name}"] for name, _ in model.named_parameters()}
     model.load_state_dict(parameters, strict=tie == "untied")
@@ -194,7 +194,7 @@ def test_the_readme_runs_and_names_nothing_of_this_machine(tie, trained, monkeyp
     monkeypatch.chdir(folder)
     names: dict = {}
     exec(blocks(Path())[1], names)
-    tensors = kept_in(trained[0], 5, tie == "tied")[1]
+    tensors = kept_in(trained[0], 5, tie)[1]
     rows = [tensors["model.input_embedding.weight"]]
     rows.append(tensors.get("model.output_embedding.weight", rows[0]))
     for found, expected in zip((names["read"], names["written"]), rows, strict=True):
@@ -227,6 +227,7 @@ WRONG = {
     "mlm-grammar --seed 7 --set layers=1": "`semantica train mlm-grammar --set layers=1 --set "
     "'seeds=[7]'` makes them",
     "mlm-grammar --tie loose": "is not one of 'tied', 'untied'",
+    "mlm-grammar --set ties=[mapped]": "mapped is not among what can be exported: --tie tied",
     "mlm-grammar --seed one": "is not a valid integer",
     "mlm-grammar --to full": "full is there and is not empty",
     "mlm-grammar --to full/file": "file is there and is no folder",
@@ -285,7 +286,7 @@ def test_a_folder_that_is_the_shells_own_is_left(trained, tmp_path, monkeypatch)
 
 
 def test_a_trial_that_diverged_says_so(trained, tmp_path, monkeypatch):
-    path, tensors, about = kept_in(trained[0], 5, True)
+    path, tensors, about = kept_in(trained[0], 5, "tied")
     tensors["stopped"] = torch.tensor([3])
     monkeypatch.setattr(export, "kept_in", lambda *_: (path, tensors, about))
     assert "at step 3 (then it diverged):" in export.export(trained[0], None, None, "made")

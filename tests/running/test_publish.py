@@ -452,7 +452,7 @@ def test_trials_that_a_partial_result_left_behind_are_not_published():
     finish(OWN, 20)
     result = finish(OWN.model_copy(update={"seeds": (3,), "ties": ("untied",)}), 20)
     assert set(checkpoints(result.folder)) == {"tied.safetensors", "untied.safetensors"}
-    assert result.held == {(3, False)}
+    assert result.held == {(3, "untied")}
     (target,) = publish([OWN])
     assert set(checkpoints(target)) == {"untied.safetensors"}
 

@@ -54,7 +54,7 @@ def same(result, other):
 def trained(own, stop_at=None, start=None):
     """Tensors of a stack trained in this process, stopped at a step if asked."""
     kept = {}
-    stack = Stack(own, own.seeds, tied=False)
+    stack = Stack(own, own.seeds, False)
     reached = train(
         stack, own.steps, start, kept.update, lambda step: stop_at is None or step < stop_at
     )

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from language import OWN, WORDS, written
 
 from semantica_lib.cli import main
 from semantica_lib.errors import RequestError
+from semantica_lib.models import ties as ties_
 from semantica_lib.running.plan import check
 from semantica_lib.running.run import run
 from semantica_lib.settings.catalogue import settings
@@ -24,7 +26,7 @@ def _own_place(tmp_path, monkeypatch):
 def test_a_result_names_words_classes_and_neighbours_and_belongs_to_its_text(tmp_path):
     own = written(tmp_path / "text.txt")
     result = run(own)
-    assert result.steps.tolist() == [0, 2, 4] and result.held == {(5, True), (5, False)}
+    assert result.steps.tolist() == [0, 2, 4] and result.held == {(5, "tied"), (5, "untied")}
     words = result.words.tolist()
     assert words[3:] == [f"{word}*" for word in words[:3]] and set(words[:3]) <= set(WORDS)
     assert result.holds.shape == (2, 3) and result.holds.sum(1).tolist() == [2, 2]
@@ -82,3 +84,25 @@ def test_a_text_that_does_not_serve_is_refused_in_a_line(text, words, tmp_path, 
         assert main([command, "mlm", *options]) == 2
         told = capsys.readouterr().err.strip().splitlines()[-1]
         assert told.startswith("semantica: error: ") and words in told
+
+
+def test_a_language_models_trials_can_be_tied_in_other_ways(tmp_path):
+    """Tables and neighbours are those that are used, not parameters; a resumed run is the same."""
+    ties = ("untied", "pseudo-inverse", "soft:0.1", "lookup:3")
+    own = written(tmp_path / "text.txt").model_copy(update={"ties": ties})
+    run(own.model_copy(update={"steps": 2}))
+    result = run(own)
+    assert result.tie.tolist() == ["untied", "lookup:3", "pseudo-inverse", "soft:0.1"]
+    assert result.tied.tolist() == [False, True, False, False] and result.covers(own)
+    straight = run(own.model_copy(update={"experiment": "straight"}))
+    np.testing.assert_array_equal(result.output_embedding, straight.output_embedding)
+    np.testing.assert_array_equal(result.input_embedding[1], result.output_embedding[1])
+    (path,) = (result.folder / "checkpoints").glob("pseudo-inverse-*")
+    tensors = load_checkpoint(path)[0]
+    own_ = {name.removeprefix("model."): x for name, x in tensors.items() if "model." in name}
+    first, second = ties_.tables("pseudo-inverse", own_, 0)
+    torch.testing.assert_close(torch.linalg.pinv(first).mT, second, rtol=1e-4, atol=1e-5)
+    for table, stored in ((first, result.input_embedding), (second, result.output_embedding)):
+        rows = table.tolist()
+        assert all(row in rows for row in stored[2, -1].tolist())
+    assert set(result.neighbours[2].ravel()) != set(result.neighbours[0].ravel())

@@ -21,6 +21,7 @@ from semantica_lib.running.stacks import (
     seconds,
 )
 from semantica_lib.settings.catalogue import Settings, settings
+from semantica_lib.settings.schema import BOTH
 from semantica_lib.settings.xor import training_strings
 
 # Of three shapes, two of them with two results each; a trial of the last takes minutes.
@@ -36,10 +37,11 @@ KINDS = [
 WORDS = settings({"experiment": "words", "corpus": "grammar"})
 
 
-def group(own: object, tied: bool, seeds: int, number: int = 0, step: int = 0) -> Group:
+def group(own: object, tied: bool | str, seeds: int, number: int = 0, step: int = 0) -> Group:
     path = Path(f"/runs/{own.experiment}/checkpoints/{number}.safetensors")
     tensors = {"step": torch.tensor(step)} if step else None
-    return Group(path, own, tied, tuple(range(seeds)), tensors)
+    tie = tied if isinstance(tied, str) else BOTH[not tied]
+    return Group(path, own, tie, tuple(range(seeds)), tensors)
 
 
 @st.composite
@@ -106,10 +108,8 @@ def test_a_stack_of_a_processor_is_no_larger_than_it_may_be_and_no_smaller_than_
         assert all(fits(trials(stack)) or len(stack) == 1 for stack in of_it)
         for stack, after in pairwise(of_it):
             assert not fits(trials(stack) + len(after[0].seeds))  # nothing more would have fitted
-        ties = [one.tied for stack in of_it for one in stack]
-        assert ties == sorted(
-            ties, reverse=True
-        )  # of one tie where that can be: without two tables
+        ties = [one.tie for stack in of_it for one in stack]
+        assert ties == sorted(ties)  # of one tie where that can be: without two tables
 
 
 @given(
@@ -131,7 +131,7 @@ def test_an_experiment_is_two_stacks_one_a_tie(seeds: int, least: int) -> None:
     """Whatever the machine: so its numbers do not depend on how many cores there are."""
     own = settings({})
     tied, untied = cut([group(own, False, seeds, 1), group(own, True, seeds, 0)], "cpu", least)
-    assert [one.tied for one in (*tied, *untied)] == [True, False]
+    assert [one.tie for one in (*tied, *untied)] == ["tied", "untied"]
 
 
 def test_a_gpu_takes_all_of_one_shape_at_once() -> None:
@@ -183,3 +183,11 @@ def test_a_stack_has_a_title() -> None:
     assert title([group(own, False, 1)]) == "first untied, seed 0"
     both = [group(own, True, 5), group(own, False, 2)]
     assert title([*both, group(other, False, 3)]) == "first, 10 trials of 2 results"
+
+
+def test_stacks_are_of_one_family_of_ties_and_of_any_strengths() -> None:
+    own = settings({"zero_dst": [0.3, 0.7]})
+    words = ["untied", "soft:1", "mapped", "tied", "soft:0.1", "lookup:3"]
+    groups = [group(own, tie, 2, number) for number, tie in enumerate(words)]
+    stacks = [{one.tie for one in stack} for stack in cut(groups, "cpu", 1)]
+    assert stacks == [{"tied", "untied"}, {"lookup:3"}, {"mapped"}, {"soft:0.1", "soft:1"}]

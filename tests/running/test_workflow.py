@@ -73,7 +73,7 @@ def test_every_trial_is_in_one_job_and_a_name_waits_for_its_own(jobs: int) -> No
     def trials(some: Sequence[AnySettings], numbers: Sequence[int]) -> list[tuple]:
         folders = {folder_of(own) for own in some}
         return sorted(
-            (str(folder_of(group.own)), group.tied, seed)
+            (str(folder_of(group.own)), group.tie, seed)
             for number in numbers
             for one in shards[number]
             for group in one.groups
@@ -83,7 +83,7 @@ def test_every_trial_is_in_one_job_and_a_name_waits_for_its_own(jobs: int) -> No
 
     for needs, some in zip(made["NEEDS"], requests.values(), strict=True):
         asked = sorted(
-            (str(folder_of(own)), tied, seed) for own in some for seed, tied in results.asked(own)
+            (str(folder_of(own)), tie, seed) for own in some for seed, tie in results.asked(own)
         )
         assert trials(some, needs) == asked == trials(some, list(shards))
     for number, (minutes, megabytes) in made["TRAIN"].items():

@@ -21,13 +21,12 @@ from semantica_lib.settings.catalogue import (
     catalogue,
     file_text,
     find,
-    from_namespace,
-    only,
     parse_override,
     read_file,
     run_command,
     settings,
 )
+from semantica_lib.settings.namespace import from_namespace, only
 from semantica_lib.settings.schema import NOT_IDENTITY
 from semantica_lib.settings.xor import Settings
 

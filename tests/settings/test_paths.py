@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from semantica_lib.errors import RequestError
-from semantica_lib.settings.catalogue import find, from_namespace, parse_override
+from semantica_lib.settings.catalogue import find, parse_override
+from semantica_lib.settings.namespace import from_namespace
 from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.sweeps import file_of, points, read
 

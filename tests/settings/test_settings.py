@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.errors import RequestError
 from semantica_lib.settings.catalogue import read_file, settings
+from semantica_lib.settings.schema import one_table
+from semantica_lib.settings.ties import WORDS
 from semantica_lib.settings.xor import APPLY, Settings, training_strings
 
 DEFAULT_HASH = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
@@ -33,6 +35,7 @@ OTHER: dict[str, Any] = {
     "batch_size": 20,
     "layers": 2,
     "embedding_size": 8,
+    "output_bias": "learned",
     "heads": 2,
     "feedforward_size": 16,
     "activation": "relu",
@@ -55,7 +58,7 @@ OTHER: dict[str, Any] = {
 # Those of which another value needs another of these too, or of which there is none.
 ELSEWHERE = {
     "expectation", "architecture", "hidden_size", "bidirectional", "token_feedforward_size",
-    "channel_feedforward_size", "schedule", "warmup_steps", "loss",
+    "channel_feedforward_size", "schedule", "warmup_steps", "loss", "odds",
 }  # fmt: skip
 NOT_IDENTITY = {
     "experiment", "question", "steps", "seeds", "ties", "record_every", "validate_every",
@@ -110,6 +113,22 @@ def refusal(values: Any, where: str = "") -> str:
         ({"ties": []}, ["ties", "at least one", "[]"]),
         ({"ties": ["tied", "tide"]}, ["ties[1]", "'tide'", "did you mean 'tied'"]),
         ({"ties": "tide"}, ["ties[0]", "'tide'", "did you mean 'tied'"]),
+        ({"ties": "soft"}, ["ties[0]", "strength", "write soft:0.1", "'soft'"]),
+        ({"ties": "softer:1"}, ["ties[0]", "did you mean 'soft:0.1'"]),
+        ({"ties": ["lookup:fast"]}, ["ties[0]", "strength", "write lookup:3"]),
+        ({"ties": ["scaled:0"]}, ["ties[0]", "over 0", "write scaled:0.3"]),
+        ({"ties": ["soft:-1"]}, ["ties[0]", "from 0", "write soft:0.1"]),
+        ({"ties": ["lookup:nan"]}, ["ties[0]", "strength"]),
+        ({"ties": ["mapped:2"]}, ["ties[0]", "no strength", "write mapped"]),
+        ({"ties": ["soft:0.10", "soft:1e-1"]}, ["ties", "none twice"]),
+        ({"ties": ["tied", "mapped"], "untie_at": 5}, ["untie_at does not apply to ties mapped"]),
+        (
+            {"ties": ["pseudo-inverse"], "embedding_size": 8},
+            ["embedding_size must not exceed the 7 symbols", "pseudo-inverse", "8 does"],
+        ),
+        ({"odds": "turned"}, ["odds", "'turned'", "did you mean 'turning'"]),
+        ({"odds": "both", "near_synonym": 0.1}, ["near_synonym does not apply to odds both"]),
+        ({"output_bias": "learnt"}, ["output_bias", "did you mean 'learned'"]),
         ({"architecture": "transfomer"}, ["architecture", "did you mean 'transformer'"]),
         ({"architecture": "perceptron"}, ["architecture", "'perceptron'", "'transformer'"]),
         ({"activation": "tanh"}, ["activation", "'tanh'", "'gelu'", "'relu'"]),
@@ -340,3 +359,20 @@ def test_neither_order_nor_values_equal_to_defaults_change_the_identity(
     with_defaults = {name: chosen.get(name, default[name]) for name in names}
     assert settings(with_defaults).settings_hash == settings(chosen).settings_hash
     assert settings({name: default[name] for name in names}).settings_hash == DEFAULT_HASH
+
+
+# --- ways to tie -----------------------------------------------------------------------------
+
+
+def test_a_tie_is_stored_in_one_spelling() -> None:
+    words = ["tied", "mapped", "soft:1e-1", "scaled:.3", "lookup:3.0", "soft:0"]
+    own = settings({"ties": words})
+    assert own.ties == ("tied", "mapped", "soft:0.1", "scaled:0.3", "lookup:3", "soft:0")
+    assert settings({"ties": "lookup:0.3"}).ties == ("lookup:0.3",)
+    assert own.settings_hash == DEFAULT_HASH
+    assert settings({"odds": "turning"}).identity == {"odds": "turning"}
+
+
+def test_only_what_is_one_table_is_told_to_be_tied() -> None:
+    ones = [tie for tie in (*WORDS, "soft:1", "scaled:1", "lookup:1") if one_table(tie)]
+    assert ones == ["tied", "scaled", "lookup", "scaled:1", "lookup:1"]

@@ -18,10 +18,10 @@ from semantica_lib.settings import sweeps
 from semantica_lib.settings.catalogue import (
     catalogue,
     find,
-    from_namespace,
     parse_override,
     settings,
 )
+from semantica_lib.settings.namespace import from_namespace
 from semantica_lib.settings.spelling import advice
 from semantica_lib.settings.yaml_text import number, parse
 
@@ -97,7 +97,7 @@ REFUSED = {
         "yes": "a whole number",
         "None": "a whole number",
     },
-    "ties": {"tied,untied": "write [tied, untied])", "no": "'tied'", "'[tied]'": "-y or -f"},
+    "ties": {"tied,untied": "write [tied, untied])", "no": "mapped", "'[tied]'": "-y or -f"},
     "batch_size": {"042": "write 42)", "no": "a whole number"},
     "device": {"0": "with the quotes", "no": "auto, cpu, cuda or cuda:N"},
     "question": {"42": '"42" with the quotes', "null": "write text"},

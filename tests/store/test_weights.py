@@ -10,6 +10,7 @@ import torch
 from stored import train_here
 from torch import nn
 
+from semantica_lib.analysis.distances import tie_of
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import RequestError
 from semantica_lib.files import ROOT
@@ -51,7 +52,7 @@ def test_a_plain_model_with_the_weights_has_the_loss_that_was_measured(
     by_step = rows[rows.split == "validation"].set_index("step").loss
     step = {"last": 12, "best": by_step.idxmin()}.get(at, at)
     model = plain_model(OWN, task.vocabulary, tied)
-    model.load_state_dict(weights(OWN, 2, tied, at))
+    model.load_state_dict(weights(OWN, 2, tie_of(tied), at))
     columns = zip(*masked_writings(task, "validation"), strict=True)
     tokens, target, probability = (torch.from_numpy(np.array(column)) for column in columns)
     with torch.no_grad():
@@ -62,9 +63,9 @@ def test_a_plain_model_with_the_weights_has_the_loss_that_was_measured(
 
 def test_weights_that_were_not_kept_are_told_with_those_that_were() -> None:
     with pytest.raises(RequestError, match=r"not kept at 5 \(kept: 'last' \(step 12\), 'best', 0,"):
-        weights(OWN, 2, True, 5)
+        weights(OWN, 2, "tied", 5)
     with pytest.raises(RequestError, match=r"seed 3 of small here; `semantica train small --set"):
-        weights(OWN, 3, True)
+        weights(OWN, 3, "tied")
 
 
 @pytest.mark.usefixtures("in_process")

@@ -92,7 +92,7 @@ def test_a_trial_of_a_mixed_stack_trains_as_it_does_alone(runs: Runs) -> None:
         ours, theirs = parameters(stack, together.state, trial), parameters(one, run.state, 0)
         assert_same_parameters(ours, theirs, 1e-9)
         ends.append(torch.cat([ours[INPUT], ours[OUTPUT]]))
-        own, tied = stack.each[trial], stack.ties[trial]
+        own, tied = stack.each[trial], stack.ties[trial] == "tied"
         assert torch.equal(ours[INPUT], ours[OUTPUT]) == (tied and not own.untie_at)
     # ... and the trials of one seed end apart, but for untied ones that nothing tells apart
     seeds = stack.seeds.tolist()

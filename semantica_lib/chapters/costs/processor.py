@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from semantica_lib.analysis.markdown import NONE, number, table_of
 from semantica_lib.errors import RequestError, literal
 from semantica_lib.figures import style
-from semantica_lib.figures.facts import TIES, facts_of_run
+from semantica_lib.figures.facts import facts_of_run
 from semantica_lib.figures.tables import named, steps
 from semantica_lib.settings.catalogue import changes
 from semantica_lib.store import results
@@ -269,7 +269,7 @@ def spent(found: Sequence[Result]) -> str:
 def _spent(one: Result) -> dict[str, str]:
     made, own, done = facts_of_run(one), one.settings, one.manifest["steps_done"] * len(one.seed)
     changed = ", ".join(changes(own))  # what was set otherwise
-    ties = [f"{(one.tied == tied).sum()} {tie}" for tied, tie in TIES if tied in one.tied]
+    ties = [f"{(one.tie == tie).sum()} {tie}" for tie in dict.fromkeys(one.tie.tolist())]
     return {
         "result": f"{own.experiment} ({changed})" if changed else own.experiment,
         "steps": steps(one),

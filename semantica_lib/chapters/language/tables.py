@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis import language, language_claims
+from semantica_lib.analysis.distances import tie_of
 from semantica_lib.analysis.language import BROKEN, HOLDS, TABLES, Language
 from semantica_lib.analysis.markdown import NONE, markdown_table, number
 from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
@@ -189,7 +190,8 @@ def neighbours(result: Result, words: Sequence[str] | None = None) -> str:
         synonym = names[(place + count) % (2 * count)]
         line = [_code(word), "holds" if holds[place % count] else "broken"]
         for tied, table in (TABLES[name] for name in PANELS):
-            trial = first[(result.tied[first] == tied) & ((seed, tied) not in result.diverged)]
+            tie = tie_of(tied)
+            trial = first[(result.tie[first] == tie) & ((seed, tie) not in result.diverged)]
             near = result.neighbours[trial, int(table == "output"), place].ravel().tolist()
             told = [f"**{_code(one)}**" if one == synonym else _code(one) for one in near]
             line.append(" ".join(told) or NONE)

@@ -95,7 +95,7 @@ def _made(result: Result | None) -> str:
     steps = int(result.steps.max(initial=0))
     if not result.complete:
         return f"partial, at step {steps:,}, not shown"
-    ties = " and ".join(tie_of(tied) for tied in BOTH if tied in result.tied)
+    ties = " and ".join(dict.fromkeys(result.tie.tolist()))
     commit = (result.manifest.get("commit") or "unknown")[:10]
     seeds = len(set(result.seed.tolist()))
     return f"{seeds} seeds, {ties}, {steps:,} steps, {whose(result)}, commit {commit}"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from semantica_lib.analysis.claims import BOTH, LEARNED_NATS
-from semantica_lib.analysis.distances import Table, Trials, end_of, synonym_pairs
+from semantica_lib.analysis.distances import Table, Trials, end_of, synonym_pairs, tie_of
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.settings.catalogue import Settings
@@ -155,7 +155,7 @@ def _trials(result: Result, tied: bool) -> Trials:
     trials, steps, rows = Trials.of(result, tied, end_of(result)), result.steps, result.metrics
     if trials.window is not None:
         return trials
-    rows = rows[(rows.tied == tied) & (rows.step <= steps[-1])]
+    rows = rows[(rows.tie == tie_of(tied)) & (rows.step <= steps[-1])]
     return replace(trials, window=steps == steps[-1], metrics=rows[rows.step == rows.step.max()])
 
 

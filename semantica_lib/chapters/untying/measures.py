@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN, Measured
-from semantica_lib.analysis.distances import Pair, Table, Trials
+from semantica_lib.analysis.distances import Pair, Table, Trials, tie_of
 from semantica_lib.analysis.exploratory import CLOSE
 from semantica_lib.analysis.statistics import last_period
 from semantica_lib.analysis.sweep_points import Point
@@ -75,7 +75,7 @@ class Way:
     def values(self, split: str, quantity: str) -> pd.DataFrame:
         """A metric of the trials that did not diverge, ``(seed, step)`` under these labels."""
         rows = self.result.metrics
-        rows = rows[(rows.tied == self.tied) & (rows.split == split)]
+        rows = rows[(rows.tie == tie_of(self.tied)) & (rows.split == split)]
         return rows.pivot(index="seed", columns="step", values=quantity).loc[self.trials.seeds]
 
 
