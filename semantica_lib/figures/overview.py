@@ -19,11 +19,10 @@ from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED
 from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import source
-from semantica_lib.figures.style import BLACK, BLUE, GREY, ORANGE, key
+from semantica_lib.figures.style import BLACK, DH, GREY, key
 from semantica_lib.store.results import Result, full_steps
 
 TABLES = {"tied": TIED, "untied, input": INPUT, "untied, output": OUTPUT}
-LOOKS = {True: (BLUE, "o"), False: (ORANGE, "D")}  # whether the DH holds -> colour, marker
 CELL = 0.37  # inches: five figures fit in it
 
 
@@ -149,7 +148,7 @@ def _group(
         return
     for y, pair in enumerate(pairs, row):
         ratio, _ = trials.ratio(table, pair[:2])
-        colour, marker = LOOKS[pair.conditionally_equivalent]
+        colour, marker = DH[pair.conditionally_equivalent]
         spread = np.linspace(-0.2, 0.2, len(ratio)) if len(ratio) > 1 else np.zeros(1)
         look = {"facecolor": "none" if partial else colour, "edgecolor": colour, "alpha": 0.7}
         axes.scatter(ratio, y + spread, s=16, marker=marker, linewidth=0.9, zorder=4, **look)
@@ -207,5 +206,5 @@ def pair_keys(words: str = "", **look: object) -> list[Line2D]:
     """The keys of pairs whose DH holds and of those whose DH fails, each with these words."""
     return [
         key(f"DH {verb}{words}", color=colour, marker=marker, **look)
-        for verb, (colour, marker) in zip(("holds", "fails"), LOOKS.values(), strict=True)
+        for verb, (colour, marker) in zip(("holds", "fails"), DH.values(), strict=True)
     ]

@@ -23,7 +23,8 @@ from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, PLACES, Place, Po
 from semantica_lib.chapters.closing.claims import KEPT_MARGIN, OPTIMIZERS, label
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import made_from
-from semantica_lib.figures.overview import LOOKS, pair_keys
+from semantica_lib.figures.overview import pair_keys
+from semantica_lib.figures.style import DH
 
 WAYS = {"sampled": ("-", "full", -0.08), "exact": ("--", "none", 0.08)}
 LEAST = 1e-7  # of the upright axis of distances that begin at 0
@@ -96,7 +97,7 @@ def _against_decay(
         values.index(point.settings.weight_decay) + aside: _ends(Measured(point.result), place)
         for point in points
     }
-    for holds, (colour, marker) in LOOKS.items():
+    for holds, (colour, marker) in DH.items():
         drawn = [(x, end) for x, pairs in ends.items() for _, own, end in pairs if own == holds]
         if drawn:
             look = {"color": colour, "marker": marker, "linestyle": dash, "fillstyle": fill}
@@ -118,7 +119,7 @@ def parting(found: Sequence[Point]) -> Figure:
                 continue
             trials = Trials.of(point.result, tied, None)
             for pair in synonym_pairs(trials.task):
-                colour, marker = LOOKS[pair.conditionally_equivalent]
+                colour, marker = DH[pair.conditionally_equivalent]
                 share = (trials.distance(table, pair[:2]) / trials.control(table)).clip(LEAST)
                 axes.plot(trials.steps, share.T, color=colour, linewidth=0.7, alpha=0.5)
                 middle = np.exp(np.log(share).mean(0)) if len(share) else share.sum(0)

@@ -14,19 +14,28 @@ from semantica_lib.analysis.language import BROKEN, HOLDS, TABLES, UNRELATED, La
 from semantica_lib.analysis.language_claims import NEARER
 from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
 from semantica_lib.figures import style
-from semantica_lib.figures.style import BLACK, BLUE, GREY, ORANGE, draw_seeds, key, legend, note
+from semantica_lib.figures.style import (
+    BLACK,
+    DH,
+    GREY,
+    TIES,
+    draw_seeds,
+    key,
+    legend,
+    note,
+)
 from semantica_lib.store.results import Result
 
 Measure = Literal["distance", "ratio", "cosine"]
 AXES = {"distance": "Euclidean distance", "ratio": "ratio to unrelated words", "cosine": "cosine"}
 PANELS = "tied", "untied input", "untied output"  # in which order tables are shown
 LOOKS = {  # of a class
-    HOLDS: ("synonyms, DH holds", {"color": BLUE, "marker": "o", "linestyle": "-"}),
-    BROKEN: ("synonyms, DH broken", {"color": ORANGE, "marker": "D", "linestyle": "--"}),
+    HOLDS: ("synonyms, DH holds", {"color": DH[True][0], "marker": "o", "linestyle": "-"}),
+    BROKEN: ("synonyms, DH broken", {"color": DH[False][0], "marker": "D", "linestyle": "--"}),
     UNRELATED: ("two unrelated words", {"color": GREY, "marker": "^", "linestyle": "-."}),
 }
-TIE_LOOKS = {True: {"color": BLUE, "marker": "o"}, False: {"color": ORANGE, "marker": "s"}}
 ONE, MARGIN = {"linewidth": 1.1}, {"linestyle": "--", "linewidth": 1.3}  # of black lines
+FREQUENCIES = {"linestyle": ":", "linewidth": 1.3}
 SEED = key("one seed", color=GREY, linewidth=0.7)
 
 
@@ -67,21 +76,21 @@ def distances(result: Result, measure: Measure = "distance") -> Figure:
 def losses(result: Result) -> Figure:
     """Loss and accuracy at masked places of the validation sample over training, two panels.
 
-    The dashed line knows how often each piece occurs and no more (mean over seeds).
+    The dotted line knows how often each piece occurs and no more (mean over seeds).
     """
     measured = Language(result)
     titles = "loss (nats)", "accuracy (share)"
     figure, row = style.over_steps(titles, 2, 3.4, sharex=True)
     for axes, quantity in zip(row, ("loss", "accuracy"), strict=True):
-        for tied, look in TIE_LOOKS.items():
+        for tied, look in TIES.items():
             steps, curves = measured.trials[tied].measured("validation", quantity)
             curves = curves[np.isfinite(curves).all(1)]
             if curves.size:
                 draw_seeds(axes, steps, curves, "both", **look)
-        axes.axhline(measured.unigram[quantity].mean(), color=BLACK, **MARGIN)
+        axes.axhline(measured.unigram[quantity].mean(), color=BLACK, **FREQUENCIES)
     row[1].set_ylim(bottom=0)
-    ties = [key(f"{tie_of(tied)}: mean, 95% band", **look) for tied, look in TIE_LOOKS.items()]
-    legend(figure, *ties, SEED, key("knows frequencies only", linestyle="--"))
+    ties = [key(f"{tie_of(tied)}: mean, 95% band", **look) for tied, look in TIES.items()]
+    legend(figure, *ties, SEED, key("knows frequencies only", **FREQUENCIES))
     return figure
 
 
@@ -125,10 +134,10 @@ def variants(results: Mapping[str, Result]) -> Figure:
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_locator(MaxNLocator(ticks))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    untied = {"linestyle": "none", **TIE_LOOKS[False]}
+    untied = TIES[False] | {"linestyle": "none"}
     legend(
         figure,
-        key("tied", linestyle="none", **TIE_LOOKS[True]),
+        key("tied", **TIES[True] | {"linestyle": "none"}),
         key("untied; left: input table", **untied),
         key("untied output table", fillstyle="none", **untied),
         key(f"margin: {NEARER:.2f}", linestyle="--"),
@@ -142,7 +151,7 @@ def _dots(
     """A dot a seed, and their mean as a bar; nothing without values."""
     if not len(values):
         return
-    colour, marker = TIE_LOOKS[tied].values()
+    colour, marker = TIES[tied]["color"], TIES[tied]["marker"]
     look = {"edgecolor": colour, "facecolor": fill or colour, "marker": marker}
     axes.scatter(values, np.full(len(values), y), s=24, alpha=0.75, zorder=3, **look)
     axes.plot([mean, mean], [y - 0.11, y + 0.11], color=BLACK, linewidth=2, zorder=4)

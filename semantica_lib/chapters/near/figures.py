@@ -18,16 +18,16 @@ from semantica_lib.chapters.near.theory import CONTROL, LAWS, LIARS, MIRROR, NEA
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import made_from
-from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
+from semantica_lib.figures.style import BLACK, GREY, TIES, key, note, panels
 
+PAIRS = style.scale(3)  # whether the DH holds for them changes with q
 LOOKS = {
-    NEAR: {"color": BLUE, "marker": "o"},
-    MIRROR: {"color": GREEN, "marker": "s"},
-    LIARS: {"color": ORANGE, "marker": "D"},
+    NEAR: {"color": PAIRS[0], "marker": "o"},
+    MIRROR: {"color": PAIRS[1], "marker": "s"},
+    LIARS: {"color": PAIRS[2], "marker": "D"},
     CONTROL: {"color": BLACK, "marker": "^"},
 }
 ASIDE = {NEAR: 0.93, MIRROR: 1.0, LIARS: 1.07}  # where a pair stands beside its q, as a factor
-TIES = {False: LOOKS[NEAR], True: LOOKS[LIARS]}
 TICKS = (0.0, 0.01, 0.05, 0.2, 0.5)
 CURVE = np.concatenate([np.linspace(0, 0.01, 25), np.geomspace(0.01, 0.5, 150)[1:]])
 LEAST, MOST = 3e-3, 5.0  # of the upright axis of distances
@@ -53,7 +53,7 @@ def meanings(near: Near) -> Figure:
         for name, law in LAWS.items() if pair != CONTROL else ():
             laws.plot(CURVE, [law(q, pair) for q in CURVE], linestyle=OF_LAW[name], **line)
     told = [theory.company(task, NEAR).suggested for task in tasks.values()]
-    full = {"color": BLUE, "marker": "o", "markersize": 4}
+    full = {"color": BLACK, "marker": "o", "markersize": 4}
     hollow = full | {"marker": "s", "linestyle": DASHES, "fillstyle": "none"}
     for bit, look in enumerate((full, hollow)):
         values = [one[bit] for one in told]
@@ -144,7 +144,7 @@ def losses(near: Near) -> Figure:
     for axes, below, decay in zip(*grid, decays, strict=True):
         axes.set_title(f"decay {decay:g}")
         _rates(below)
-    keys = [key(tie_of(tied), linestyle="", **look) for tied, look in TIES.items()]
+    keys = [key(tie_of(tied), **look | {"linestyle": ""}) for tied, look in TIES.items()]
     keys.append(key("best attainable"))
     keys.append(key("without the context", color=GREY, linestyle=DASHES))
     style.legend(figure, *keys, columns=4)
