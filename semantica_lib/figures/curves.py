@@ -27,8 +27,9 @@ def distances(result: Result, tied: bool, table: Table) -> Figure:
     """How far apart each pair of synonyms is over training, a panel a pair.
 
     Each seed is a thin line, their mean a thick one with its 95% band (Student's t). Beside them
-    stand the control pairs' median (mean over seeds) and the decay clock: where weight decay alone
-    would bring the mean initial distance. Distances are Euclidean.
+    stand the control pairs' median (mean over seeds), the margin of a merge (a share of it, dotted)
+    and the decay clock: where weight decay alone would bring the mean initial distance. Distances
+    are Euclidean, and the colour says whether the DH holds.
 
     Args:
         tied: which of the result's trials.
@@ -51,7 +52,7 @@ def distances(result: Result, tied: bool, table: Table) -> Figure:
         clock = decay_clock(own, result.steps, curves[:, 0].mean())
         style.draw_seeds(axes, result.steps, curves, "both", "", color=DH[holds][0])
         axes.plot(result.steps, control, color=GREY, linestyle="-.", linewidth=1.6)
-        axes.plot(result.steps, MERGE_MARGIN * control, color=BLACK, linestyle=":", linewidth=1.3)
+        axes.plot(result.steps, MERGE_MARGIN * control, **style.MARGIN_LINE)
         axes.plot(result.steps, clock, color=BLACK, linestyle="--", linewidth=1.3)
         highest = max(highest, curves.max(), control.max())
     for axes in panels:
@@ -65,7 +66,7 @@ def distances(result: Result, tied: bool, table: Table) -> Figure:
         key("mean over seeds, 95% band", color=seeds, linewidth=2.2),
         key("control pairs' median", color=GREY, linestyle="-."),
         key("decay clock", linestyle="--"),
-        key(f"{MERGE_MARGIN:g} of it: under this a pair has merged", linestyle=":"),
+        key(f"margin of a merge: {MERGE_MARGIN:g} of theirs", **style.MARGIN_LINE),
     )
     return figure
 
@@ -85,13 +86,13 @@ def accuracies(result: Result) -> Figure:
             steps, curves, _ = measured_accuracy(result, tied, split)
             if curves.size:
                 style.draw_seeds(axes, steps, curves, "both", **look)
-        axes.axhline(task.ceiling(measured)[0], color=BLACK, linestyle=":", linewidth=1.3)
+        axes.axhline(task.ceiling(measured)[0], **style.MARGIN_LINE)
     panels[0].set(ylim=(0, 1), ylabel="accuracy (share)")
     style.legend(
         figure,
         *(key(f"{tie_of(tied)}: mean, 95% band", **look) for tied, look in TIES.items()),
         key("one seed", color=GREY, linewidth=0.7),
-        key("attainable ceiling", linestyle=":"),
+        key("attainable ceiling", **style.MARGIN_LINE),
     )
     return figure
 
@@ -108,7 +109,7 @@ def known(result: Result) -> Figure:
         steps = np.arange(1, len(shares) + 1)
         axes.step(shares, steps, where="post", label=tie_of(tied), **look | {"marker": ""})
     for cut in (HALF, KNOWN_MOST):
-        axes.axvline(cut, color=BLACK, linestyle=":", linewidth=1)
+        axes.axvline(cut, **style.MARGIN_LINE)
     axes.set_xlabel("share of the bit that is known, at least")
     axes.set_ylabel("trials")
     axes.legend()
@@ -135,7 +136,7 @@ def endings(results: Sequence[Result]) -> Figure:
     ]
     if not any(drawn):
         style.note(axes, "no full period of the schedule yet")
-    axes.axvline(MERGE_MARGIN, color=BLACK, linestyle=":", linewidth=1.3)
+    axes.axvline(MERGE_MARGIN, **style.MARGIN_LINE)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     low, high = axes.get_xlim()
@@ -157,7 +158,7 @@ def endings(results: Sequence[Result]) -> Figure:
         key(f"DH {verb}: mean, 95% interval", color=DH[holds][0], markeredgecolor=BLACK, **bar)
         for holds, verb in ((True, "holds"), (False, "fails"))
     ]
-    margin = key(f"margin of a merge: {MERGE_MARGIN:.2f}", linestyle=":")
+    margin = key(f"margin of a merge: {MERGE_MARGIN:.2f}", **style.MARGIN_LINE)
     style.legend(figure, *seeds, *ends, margin, key("decay alone", **CLOCK))
     return figure
 

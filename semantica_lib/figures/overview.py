@@ -33,7 +33,7 @@ def overview(results: Sequence[Result]) -> Figure:
     pair's, on a logarithmic axis. Each seed is a point (a little off its row's middle, so that
     none hides another), their geometric mean a bar. Colour and marker say whether the
     distributional hypothesis (DH) holds for the pair, hollow points that the result is partial;
-    the dashed line is the margin of a merge.
+    the dotted line is the margin of a merge.
     """
     pairs = [synonym_pairs(xor_task(result.settings)) for result in results]
     heads = [_head(result, results) for result in results]
@@ -50,7 +50,7 @@ def overview(results: Sequence[Result]) -> Figure:
             _group(axes, top + len(heads[index]), trials, own, table, not result.complete)
     for axes, name in zip(panels, TABLES, strict=True):
         axes.set(title=name, xlabel="share of the control\npairs' distance")
-        axes.axvline(MERGE_MARGIN, color=BLACK, linestyle="--", linewidth=1.3)
+        axes.axvline(MERGE_MARGIN, **style.MARGIN_LINE)
         axes.grid(axis="y", visible=False)
         if not results:
             style.note(axes, "no results")
@@ -173,7 +173,7 @@ def _keys(partial: bool) -> Iterator[Line2D]:
         yield key("hollow: of a partial result", color=GREY, **hollow)
     bar = {"marker": "|", "markersize": 11, "markeredgewidth": 2.2, "linestyle": "none"}
     yield key("geometric mean over seeds", **bar)
-    yield key(f"margin of a merge: {MERGE_MARGIN:.2f}", linestyle="--")
+    yield key(f"margin of a merge: {MERGE_MARGIN:.2f}", **style.MARGIN_LINE)
 
 
 def _matrix(axes: Axes, mean: np.ndarray, colours: ScalarMappable) -> None:

@@ -18,7 +18,7 @@ from semantica_lib.datasets.xor import SPLITS, XorTask, xor_task
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import TOP, measured_accuracy
-from semantica_lib.figures.style import BLACK, DH, GREY, TIES, key
+from semantica_lib.figures.style import DH, GREY, TIES, key
 from semantica_lib.store.results import Result
 
 Kind = Literal["synonyms", "control", "all"]
@@ -199,8 +199,8 @@ def _figure(
     if look.lines != "seeds":
         keys.append(key("thick: mean, 95% band", color=GREY, linewidth=2.2))
     if ceiling is not None:
-        axes.axhline(ceiling, color=BLACK, linestyle="--", linewidth=1.3)
-        keys.append(key("attainable ceiling", linestyle="--"))
+        axes.axhline(ceiling, **style.MARGIN_LINE)
+        keys.append(key("attainable ceiling", **style.MARGIN_LINE))
     if diverged:
         words = textwrap.fill(f"not drawn, diverged: {'; '.join(diverged)}", 30)
         keys.append(key(words, linestyle="none"))

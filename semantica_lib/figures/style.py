@@ -3,7 +3,8 @@
 What a look says is the same in every figure. Blue and orange: the DH holds for this pair, or fails.
 Solid and black, dashed and grey: tied, untied. Tables have panels of their own; where two are drawn
 in one panel the input's is green and the output's purple. Values of a setting have the colours of a
-scale (:func:`scale`). All else is black or grey, told apart by markers, dashes and hatches.
+scale (:func:`scale`). What things are judged by, a margin or a ceiling, is dotted. All else is
+black or grey, told apart by markers, dashes and hatches.
 
 Every figure has an opaque white ground (so that it reads in a notebook on a dark page; the book's
 own pages turn it dark), colours that colour-blind readers can tell apart, and line styles or
@@ -43,7 +44,7 @@ TABLES = {
     "output": {"color": "#aa4499", "marker": "o"},
 }
 WIDTH, DOTS = 6.8, 100  # inches, and page pixels an inch; files have twice as many
-MARGIN_LINE = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}  # what decides a verdict
+MARGIN_LINE = {"color": BLACK, "linestyle": ":", "linewidth": 1.3}  # what decides a verdict
 SUFFIXES = "pdf", "png", "svg"
 PLACES = re.compile(r'^[MLQC] .+$|(?<= [xy]=")[^"]+', re.MULTILINE)  # in an SVG, in points
 Lines = Literal["seeds", "band", "both"]

@@ -34,7 +34,7 @@ def decays(found: Sequence[Point]) -> Figure:
     """How near pairs end against weight decay: a row a table, a column an optimizer.
 
     The geometric mean over seeds of the distance as a share of the median control pair's, with its
-    95% interval, for the sampled and the exact loss; the margin of a merge dashed. Without decay
+    95% interval, for the sampled and the exact loss; the margin of a merge dotted. Without decay
     Adam is AdamW, whose points stand there.
     """
     values = sorted({point.settings.weight_decay for point in found})
@@ -134,7 +134,7 @@ def parting(found: Sequence[Point]) -> Figure:
     for axes in grid[-1]:
         style.step_axis(axes)
         axes.set_xticks([0, 100_000], ["0", "100,000"])
-    style.legend(figure, *pair_keys(), style.key("margin", linestyle="--"), columns=3)
+    style.legend(figure, *pair_keys(), style.key("margin", **style.MARGIN_LINE), columns=3)
     return figure
 
 

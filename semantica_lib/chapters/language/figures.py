@@ -18,6 +18,7 @@ from semantica_lib.figures.style import (
     BLACK,
     DH,
     GREY,
+    MARGIN_LINE,
     TIES,
     draw_seeds,
     key,
@@ -34,8 +35,7 @@ LOOKS = {  # of a class
     BROKEN: ("synonyms, DH broken", {"color": DH[False][0], "marker": "D", "linestyle": "--"}),
     UNRELATED: ("two unrelated words", {"color": GREY, "marker": "^", "linestyle": "-."}),
 }
-ONE, MARGIN = {"linewidth": 1.1}, {"linestyle": "--", "linewidth": 1.3}  # of black lines
-FREQUENCIES = {"linestyle": ":", "linewidth": 1.3}
+ONE = {"linewidth": 1.1}  # of black lines
 SEED = key("one seed", color=GREY, linewidth=0.7)
 
 
@@ -87,17 +87,17 @@ def losses(result: Result) -> Figure:
             curves = curves[np.isfinite(curves).all(1)]
             if curves.size:
                 draw_seeds(axes, steps, curves, "both", **look)
-        axes.axhline(measured.unigram[quantity].mean(), color=BLACK, **FREQUENCIES)
+        axes.axhline(measured.unigram[quantity].mean(), **MARGIN_LINE)
     row[1].set_ylim(bottom=0)
     ties = [key(f"{tie_of(tied)}: mean, 95% band", **look) for tied, look in TIES.items()]
-    legend(figure, *ties, SEED, key("knows frequencies only", **FREQUENCIES))
+    legend(figure, *ties, SEED, key("knows frequencies only", **MARGIN_LINE))
     return figure
 
 
 def variants(results: Mapping[str, Result]) -> Figure:
     """Where the synonyms for which DH holds end in each variant, and what it learned; a row each.
 
-    Left their mean distance over the unrelated words', by table, with the margin dashed. Right the
+    Left their mean distance over the unrelated words', by table, with the margin dotted. Right the
     loss on the validation sample less that of the baseline that knows frequencies only: where it
     is 0, nothing was learned of any context. A dot is a seed, a bar the mean (of ratios the
     geometric one).
@@ -124,7 +124,7 @@ def variants(results: Mapping[str, Result]) -> Figure:
     if not any(HOLDS in language.kinds(result.settings) for result in results.values()):
         note(ratios, "no synonyms for which DH holds" if results else "nothing is stored")
     ratios.axvline(1, color=BLACK, **ONE)
-    ratios.axvline(NEARER, color=BLACK, **MARGIN)
+    ratios.axvline(NEARER, **MARGIN_LINE)
     learned.axvline(0, color=BLACK, **ONE)
     ratios.set(xlim=(0, max(1.1, ratios.get_xlim()[1])), ylim=(rows - 0.5, -0.5))
     ratios.set_yticks(range(len(results)), results)
@@ -140,7 +140,7 @@ def variants(results: Mapping[str, Result]) -> Figure:
         key("tied", **TIES[True] | {"linestyle": "none"}),
         key("untied; left: input table", **untied),
         key("untied output table", fillstyle="none", **untied),
-        key(f"margin: {NEARER:.2f}", linestyle="--"),
+        key(f"margin: {NEARER:.2f}", **MARGIN_LINE),
     )
     return figure
 

@@ -33,7 +33,6 @@ CURVE = np.concatenate([np.linspace(0, 0.01, 25), np.geomspace(0.01, 0.5, 150)[1
 LEAST, MOST = 3e-3, 5.0  # of the upright axis of distances
 DASHES = (0, (4, 2))
 OF_LAW = dict(zip(LAWS, ("-", DASHES), strict=True))
-MARGIN = {"color": BLACK, "linestyle": (0, (1, 1.5)), "linewidth": 1}
 
 
 def meanings(near: Near) -> Figure:
@@ -61,7 +60,7 @@ def meanings(near: Near) -> Figure:
     odds.axhline(0, color=BLACK, linewidth=0.8)
     odds.legend(frameon=False, fontsize=8, handlelength=2.6)
     odds.set_ylim(-0.12, 0.5)
-    laws.axhline(MERGE_MARGIN, **MARGIN)
+    laws.axhline(MERGE_MARGIN, **style.MARGIN_LINE)
     titles = "meaning (total variation)", "log p(1)/p(0) (nats)", "share of the control's"
     for axes, title in zip((far, odds, laws), titles, strict=True):
         axes.set_title(title, fontsize=10)
@@ -86,7 +85,7 @@ def distances(near: Near) -> Figure:
                 _ends(axes, near, decay, place, pair)
             if not axes.containers:
                 note(axes, "not trained")
-            axes.axhline(MERGE_MARGIN, **MARGIN)
+            axes.axhline(MERGE_MARGIN, **style.MARGIN_LINE)
         row[0].set_ylabel(f"decay {decay:g}\ndistance / that of 0 and 2")
     for axes, below, place in zip(grid[0], grid[-1], PLACES, strict=True):
         axes.set_title(name_of(place))
@@ -182,7 +181,7 @@ def _keys(*pairs: Pair) -> list[Line2D]:
     keys = [key(f"{a} and {b}", **LOOKS[a, b]) for a, b in pairs]
     for name, dash in OF_LAW.items():
         keys.append(key(name, color=GREY, linestyle=dash, linewidth=1.2))
-    return [*keys, key("margin of a merge", **MARGIN)]
+    return [*keys, key("margin of a merge", **style.MARGIN_LINE)]
 
 
 def _marks(axes: Axes, x: float, values: np.ndarray, interval: Interval, look: dict) -> None:

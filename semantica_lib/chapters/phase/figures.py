@@ -163,7 +163,7 @@ def gaps(spots: Sequence[Spot]) -> Figure:
         above.plot(odds, odds, color=BLACK, linestyle="--", linewidth=1.3)
         for margin in (-ON_LAW, ON_LAW):
             below.axhline(margin, **MARGIN_LINE)
-    _legend(figure, spots, key("log-odds; margin", linestyle="--"))
+    _legend(figure, spots, key("log-odds", linestyle="--"), key("margin", **MARGIN_LINE))
     return figure
 
 
@@ -207,7 +207,7 @@ def _by_tie(
 def costs(spots: Sequence[Spot], onsets: Mapping[tuple, Onset]) -> Figure:
     """What tying costs against p: a column a decay, above in cross-entropy, below in accuracy.
 
-    Thin: a seed each; points: their mean with its 95% interval; line: the rising fit; dashed: the
+    Thin: a seed each; points: their mean with its 95% interval; line: the rising fit; dotted: the
     margin; shaded: the 95% interval of where the fit passes it.
 
     Args:
