@@ -24,6 +24,7 @@ MENDS = {
     r'(<button class="[^"]*search-button-field[^>]*?) title="Search" aria-label="Search"': r"\1",
     # the entries of the bibliography are no list items, and the list says that they are
     r'<div role="list" (class="citation-list">)': r"<div \1",
+    r'<meta property="og:url"[^>]*>\n': "",  # nobody has said yet where the book will be
 }
 
 
@@ -51,6 +52,8 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         text = file.read_text("utf-8")
         for pattern, mended in MENDS.items():
             text = re.sub(pattern, mended, text)
+        up = "../" * (len(file.relative_to(out).parts) - 1)
+        text = text.replace('"og:image" content="_', f'"og:image" content="{up}_')
         file.write_text(text, "utf-8")
     for file in sorted((out / "_sources").rglob("*.ipynb")):
         notebook = nbformat.read(file, as_version=4)
