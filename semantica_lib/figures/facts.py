@@ -234,10 +234,10 @@ def html(markdown: str) -> str:
     return page.replace("<table>", table).replace("</table>", "</table></div>")
 
 
-def figure(data: bytes, width: int) -> str:
-    """A PNG as HTML that holds it, for pages that show another page's figure."""
-    image = base64.b64encode(data).decode()
-    return f'<img src="data:image/png;base64,{image}" width="{width}" alt="{ENDINGS}">'
+def figure(drawn: str) -> str:
+    """An SVG as HTML that holds it, for pages that show another page's figure."""
+    image = base64.b64encode(drawn.encode()).decode()
+    return f'<img src="data:image/svg+xml;base64,{image}" alt="{ENDINGS}">'
 
 
 def seeds_of(result: Result) -> str:

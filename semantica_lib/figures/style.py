@@ -114,8 +114,11 @@ def bars(axes: Axes, x: Sequence[float], intervals: Sequence[Interval], **look: 
 
 
 def scale(count: int) -> list[tuple[float, ...]]:
-    """Colours of so many values of a setting, from the least to the greatest."""
-    return [*map(tuple, colormaps["viridis"](np.linspace(0, 0.85, max(1, count))))]
+    """Colours of so many values of a setting, from the least to the greatest.
+
+    None is so light or so dark that it would be lost on a light or a dark page.
+    """
+    return [*map(tuple, colormaps["viridis"](np.linspace(0.1, 0.7, max(1, count))))]
 
 
 def svg(figure: Figure) -> str:

@@ -7,6 +7,7 @@ import re
 import shutil
 from importlib.metadata import distribution
 from pathlib import Path
+from posixpath import dirname, join, normpath
 
 import nbformat
 from docutils import nodes
@@ -24,6 +25,7 @@ MENDS = {
     r'(<button class="[^"]*search-button-field[^>]*?) title="Search" aria-label="Search"': r"\1",
     # the entries of the bibliography are no list items, and the list says that they are
     r'<div role="list" (class="citation-list">)': r"<div \1",
+    r'<figure (class="align-default" id="fig-)': r'<figure tabindex="0" \1',  # phones scroll it
     r'<meta property="og:url"[^>]*>\n': "",  # nobody has said yet where the book will be
 }
 
@@ -35,8 +37,13 @@ def use_mathjax(app: Sphinx, config: Config) -> None:
     config.mathjax_path = file.name
 
 
-def measure_tables(app: Sphinx, tree: nodes.document, name: str) -> None:
-    """Mark the tables whose first column holds words, which need room, and not numbers."""
+def mend_tree(app: Sphinx, tree: nodes.document, name: str) -> None:
+    """Have links in outputs lead to pages, and mark the tables whose first column holds words."""
+    for link in tree.findall(nodes.reference):
+        path, mark, anchor = link.get("refuri", "").partition("#")
+        target, _, suffix = normpath(join(dirname(name), path)).rpartition(".")
+        if suffix in ("ipynb", "md") and target in app.env.found_docs:
+            link["refuri"] = app.builder.get_relative_uri(name, target) + mark + anchor
     for table in tree.findall(nodes.table):
         cells = [row[0].astext() for row in table.findall(nodes.row) if len(row)]
         if any(len(cell) > MOST for cell in cells):
@@ -69,6 +76,6 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Have Sphinx call what is here."""
     app.connect("config-inited", use_mathjax)
-    app.connect("doctree-resolved", measure_tables)
+    app.connect("doctree-resolved", mend_tree)
     app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
