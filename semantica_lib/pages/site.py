@@ -8,6 +8,7 @@ import shutil
 from importlib.metadata import distribution
 from pathlib import Path
 from posixpath import dirname, join, normpath
+from typing import Any
 
 import nbformat
 from docutils import nodes
@@ -50,6 +51,15 @@ def mend_tree(app: Sphinx, tree: nodes.document, name: str) -> None:
             table["classes"].append("wordy")
 
 
+def load_less(
+    app: Sphinx, name: str, template: str, context: dict[str, Any], tree: nodes.document | None
+) -> None:
+    """Leave MathJax out where no formula is: it is larger than all the rest of a page."""
+    if 'class="math' not in context.get("body", ""):
+        scripts = context["script_files"]
+        context["script_files"] = [one for one in scripts if Path(MATHJAX).name not in str(one)]
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
     """Mend the pages that are written, take the outputs out of sources and away what is unused."""
     out = Path(app.outdir)
@@ -77,5 +87,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Have Sphinx call what is here."""
     app.connect("config-inited", use_mathjax)
     app.connect("doctree-resolved", mend_tree)
+    app.connect("html-page-context", load_less, priority=900)
     app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
