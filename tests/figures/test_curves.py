@@ -133,7 +133,8 @@ def test_the_sequence_shows_bits_symbols_and_what_the_mask_leaves(make: Make) ->
 
 
 def test_pictures_are_opaque_white_and_of_twice_the_page_s_resolution(make: Make) -> None:
-    figure = curves.accuracies(make())
+    result = make()
+    figure = curves.accuracies(result)
     picture = imread(io.BytesIO(png(figure)))
     assert picture.shape[1] == round(2 * DOTS * figure.get_figwidth())
     assert (picture[0, 0] == 1).all()
@@ -141,7 +142,7 @@ def test_pictures_are_opaque_white_and_of_twice_the_page_s_resolution(make: Make
     shown = show(figure).data
     assert f'width="{picture.shape[1] // 2}" height="{picture.shape[0] // 2}"' in shown
     assert "fill: #ffffff" in shown.partition('<g id="patch_2">')[0]
-    assert show(curves.accuracies(make())).data == shown
+    assert show(curves.accuracies(result)).data == shown
 
 
 def test_what_is_drawn_in_many_marks_is_shown_in_dots() -> None:
