@@ -139,7 +139,7 @@ def test_pictures_are_opaque_white_and_of_twice_the_page_s_resolution(make: Make
     assert picture.shape[1] == round(2 * DOTS * figure.get_figwidth())
     assert (picture[0, 0] == 1).all()
     assert (picture[..., 3] == 1).all()
-    shown = show(figure).data
+    shown = show(curves.accuracies(result)).data
     assert f'width="{picture.shape[1] // 2}" height="{picture.shape[0] // 2}"' in shown
     assert "fill: #ffffff" in shown.partition('<g id="patch_2">')[0]
     assert show(curves.accuracies(result)).data == shown
