@@ -32,7 +32,7 @@ AXES = {"distance": "Euclidean distance", "ratio": "ratio to unrelated words", "
 PANELS = "tied", "untied input", "untied output"  # in which order tables are shown
 LOOKS = {  # of a class
     HOLDS: ("synonyms, DH holds", {"color": DH[True][0], "marker": "o", "linestyle": "-"}),
-    BROKEN: ("synonyms, DH broken", {"color": DH[False][0], "marker": "D", "linestyle": "--"}),
+    BROKEN: ("synonyms, DH broken", {"color": DH[False][0], "marker": "D", "linestyle": "-"}),
     UNRELATED: ("two unrelated words", {"color": GREY, "marker": "^", "linestyle": "-."}),
 }
 ONE = {"linewidth": 1.1}  # of black lines
@@ -57,6 +57,7 @@ def distances(result: Result, measure: Measure = "distance") -> Figure:
         trials = measured.trials[tied]
         if ratio:
             axes.axhline(1, color=BLACK, **ONE)
+            axes.axhline(NEARER, **MARGIN_LINE)
         if not len(trials.seeds):
             note(axes, f"no {tie_of(tied)} trials" + ", all diverged" * bool(trials.diverged))
             continue
@@ -68,7 +69,9 @@ def distances(result: Result, measure: Measure = "distance") -> Figure:
         row[0].set_ylim(bottom=0)
     row[0].set_ylabel(AXES[measure])
     keys = [key(label, **look) for label, look in looks.values()]
-    keys += [key("as far as unrelated words", **ONE)] if ratio else []
+    if ratio:
+        keys += [key("as far as unrelated words", **ONE)]
+        keys += [key(f"margin of nearer: {NEARER:.2f}", **MARGIN_LINE)]
     legend(figure, *keys, SEED)
     return figure
 
