@@ -18,6 +18,7 @@ PAPER = {"width": 680, "height": 1009}  # what margins of 15 mm leave of A4, in 
 CUT = """width => [...document.querySelectorAll('.bd-article *')].filter(one => {
   if (!one.checkVisibility() || one.closest('mjx-assistive-mml, svg, .headerlink')) return false;
   const box = one.getBoundingClientRect();
+  if (!one.textContent.trim() && !one.matches('img, canvas, video')) return false;
   const clips = getComputedStyle(one).overflowX !== 'visible';
   return box.right > width + 1 || (clips && one.scrollWidth > one.clientWidth + 1);
 }).map(one => one.outerHTML.slice(0, 120))"""
