@@ -151,7 +151,7 @@ def test_losses_stand_beside_the_frequencies(make_one: Make) -> None:
         ]
         np.testing.assert_allclose(thick(axes), expected)
         assert axes.lines[-1].get_ydata()[0] == pytest.approx(baseline)
-        assert axes.lines[-1].get_linestyle() == "--"
+        assert axes.lines[-1].get_linestyle() == ":"
     assert keys(figure)[:2] == ["tied: mean, 95% band", "untied: mean, 95% band"]
 
 
