@@ -118,7 +118,7 @@ def scale(count: int) -> list[tuple[float, ...]]:
 
     None is so light or so dark that it would be lost on a light or a dark page.
     """
-    return [*map(tuple, colormaps["magma"](np.linspace(0.15, 0.72, max(1, count))))]
+    return [*map(tuple, colormaps["magma"](np.linspace(0.15, 0.62, max(1, count))))]
 
 
 def svg(figure: Figure) -> str:

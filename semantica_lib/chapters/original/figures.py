@@ -70,13 +70,13 @@ def sampled(task: XorTask, splits: Sequence[str]) -> Figure:
     for axes, split in zip(panels, splits, strict=True):
         sample, count = measures.sampled_accuracy(task, split), len(task.splits[split])
         axes.bar(sample.xk, sample.pk, width=0.8 / count, color=GREY)
-        axes.axvline(task.ceiling(split)[0], color=BLACK, linestyle="--", linewidth=1.3)
+        axes.axvline(task.ceiling(split)[0], **style.MARGIN_LINE)
         axes.set_title(f"{split} split, {count} string{'s' * (count != 1)}")
         axes.set_xlabel("accuracy in one sample (share)")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     panels[0].set_xlim(0, 1.04)
     panels[0].set_ylabel("how often")
-    style.legend(figure, key("expectation: the ceiling", linestyle="--"))
+    style.legend(figure, key("expectation: the ceiling", **style.MARGIN_LINE))
     return figure
 
 
