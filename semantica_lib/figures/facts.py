@@ -237,7 +237,8 @@ def html(markdown: str) -> str:
 def figure(drawn: str) -> str:
     """An SVG as HTML that holds it, for pages that show another page's figure."""
     image = base64.b64encode(drawn.encode()).decode()
-    return f'<img src="data:image/svg+xml;base64,{image}" alt="{ENDINGS}">'
+    shown = f'<img src="data:image/svg+xml;base64,{image}" alt="{ENDINGS}">'
+    return f'<figure tabindex="0">{shown}</figure>'
 
 
 def seeds_of(result: Result) -> str:
