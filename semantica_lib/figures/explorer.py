@@ -23,8 +23,7 @@ from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Place
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.figures import style
-from semantica_lib.figures.overview import LOOKS
-from semantica_lib.figures.style import BLACK, GREY
+from semantica_lib.figures.style import BLACK, DH, GREY
 from semantica_lib.files import ROOT
 from semantica_lib.store.results import PAPER_SEEDS, Result
 
@@ -198,7 +197,7 @@ def still(found: dict[str, Any]) -> Figure:
 
 def _plane(axes: Axes, rows: np.ndarray, found: dict[str, Any]) -> None:
     for i, (symbol, way) in enumerate(zip(found["symbols"], rows.swapaxes(0, 1), strict=True)):
-        colour = LOOKS[symbol["dh"] == "holds"][0] if symbol["dh"] else GREY
+        colour = DH[symbol["dh"] == "holds"][0] if symbol["dh"] else GREY
         axes.plot(*way.T, color=colour, linewidth=0.6, alpha=0.5)
         axes.plot(*way[-1], MARKS[symbol["kind"]], color=colour, markersize=6)
         if symbol["kind"] in ("zero", "one"):
@@ -211,7 +210,7 @@ def _plane(axes: Axes, rows: np.ndarray, found: dict[str, Any]) -> None:
 def _curves(axes: Axes, panel: dict[str, Any], found: dict[str, Any]) -> None:
     steps, control = found["steps"], np.array(panel["control"])
     for pair, distance in zip(found["pairs"], panel["distances"], strict=True):
-        colour = LOOKS[pair["holds"]][0]
+        colour = DH[pair["holds"]][0]
         axes.plot(steps, distance, color=colour, linewidth=1.5)
         if found["clock"]:
             axes.plot(steps, distance[0] * np.array(found["clock"]), "--", color=colour, lw=0.9)

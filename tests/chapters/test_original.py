@@ -63,11 +63,11 @@ def test_accuracies_are_drawn_by_protocol_under_their_ceilings(make: Make, fits:
         for line, mean in zip(curves, expected, strict=True):
             np.testing.assert_array_equal(line.get_xdata(), mean.index)
             np.testing.assert_allclose(line.get_ydata(), mean)
-        solid, dashed = [line for line in axes.lines if len(line.get_xdata()) == 2]
-        for line, split in ((solid, "train"), (dashed, "validation")):
+        ceilings = [line for line in axes.lines if line.get_linestyle() == ":"]
+        for line, split in zip(ceilings, ("train", "validation"), strict=True):
             assert line.get_ydata()[0] == xor_task(result.settings).ceiling(split)[0]
-        styles = [line.get_linestyle() for line in (*curves, solid, dashed)]
-        assert styles == ["-", "-", "--", "--", "-", "--"]
+        assert [line.get_linestyle() for line in curves] == ["-", "--", "-", "--"]
+        assert [line.get_fillstyle() for line in curves] == ["full", "full", "none", "none"]
         assert curves[0].get_color() == curves[2].get_color() != curves[1].get_color()
     assert fits(figure)
 

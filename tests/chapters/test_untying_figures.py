@@ -90,7 +90,7 @@ def test_curves_are_of_the_three_ways(tmp_path: Path) -> None:
     found = [point(tmp_path, None), point(tmp_path, 100)]
     (axes, *_) = figures.curves(found).axes
     means = [line for line in axes.lines if line.get_linewidth() == 2.2]
-    assert [line.get_linestyle() for line in means] == ["-", "--", "-."]
+    assert [line.get_linestyle() for line in means] == ["--", "-", "-."]
     assert all(np.allclose(line.get_ydata(), (4 * 0.6 + 2 * 1.2) / 6) for line in means)
     assert sum(line.get_linewidth() == 0.5 for line in axes.lines) == len(SEEDS)
 

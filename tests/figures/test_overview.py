@@ -93,7 +93,7 @@ def test_every_seed_of_every_pair_is_a_point_at_its_share(make: Make, fits: Fits
             assert len(set(places[:, 1])) == len(shares)
             np.testing.assert_allclose(bar.get_xdata(), np.exp(np.log(shares).mean()), rtol=1e-6)
             assert np.mean(bar.get_ydata()) == row
-        margin = [line for line in axes.lines if line.get_linestyle() == "--"]
+        margin = [line for line in axes.lines if line.get_linestyle() == ":"]
         assert [line.get_xdata()[0] for line in margin] == [MERGE_MARGIN]
         low, high = axes.get_xlim()
         assert all(low < x < high for drawn in points(axes) for x in drawn.get_offsets()[:, 0])

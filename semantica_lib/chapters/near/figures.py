@@ -18,22 +18,21 @@ from semantica_lib.chapters.near.theory import CONTROL, LAWS, LIARS, MIRROR, NEA
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import made_from
-from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
+from semantica_lib.figures.style import BLACK, GREY, TIES, key, note, panels
 
+PAIRS = style.scale(3)  # whether the DH holds for them changes with q
 LOOKS = {
-    NEAR: {"color": BLUE, "marker": "o"},
-    MIRROR: {"color": GREEN, "marker": "s"},
-    LIARS: {"color": ORANGE, "marker": "D"},
+    NEAR: {"color": PAIRS[0], "marker": "o"},
+    MIRROR: {"color": PAIRS[1], "marker": "s"},
+    LIARS: {"color": PAIRS[2], "marker": "D"},
     CONTROL: {"color": BLACK, "marker": "^"},
 }
 ASIDE = {NEAR: 0.93, MIRROR: 1.0, LIARS: 1.07}  # where a pair stands beside its q, as a factor
-TIES = {False: LOOKS[NEAR], True: LOOKS[LIARS]}
 TICKS = (0.0, 0.01, 0.05, 0.2, 0.5)
 CURVE = np.concatenate([np.linspace(0, 0.01, 25), np.geomspace(0.01, 0.5, 150)[1:]])
 LEAST, MOST = 3e-3, 5.0  # of the upright axis of distances
 DASHES = (0, (4, 2))
 OF_LAW = dict(zip(LAWS, ("-", DASHES), strict=True))
-MARGIN = {"color": BLACK, "linestyle": (0, (1, 1.5)), "linewidth": 1}
 
 
 def meanings(near: Near) -> Figure:
@@ -53,7 +52,7 @@ def meanings(near: Near) -> Figure:
         for name, law in LAWS.items() if pair != CONTROL else ():
             laws.plot(CURVE, [law(q, pair) for q in CURVE], linestyle=OF_LAW[name], **line)
     told = [theory.company(task, NEAR).suggested for task in tasks.values()]
-    full = {"color": BLUE, "marker": "o", "markersize": 4}
+    full = {"color": BLACK, "marker": "o", "markersize": 4}
     hollow = full | {"marker": "s", "linestyle": DASHES, "fillstyle": "none"}
     for bit, look in enumerate((full, hollow)):
         values = [one[bit] for one in told]
@@ -61,7 +60,7 @@ def meanings(near: Near) -> Figure:
     odds.axhline(0, color=BLACK, linewidth=0.8)
     odds.legend(frameon=False, fontsize=8, handlelength=2.6)
     odds.set_ylim(-0.12, 0.5)
-    laws.axhline(MERGE_MARGIN, **MARGIN)
+    laws.axhline(MERGE_MARGIN, **style.MARGIN_LINE)
     titles = "meaning (total variation)", "log p(1)/p(0) (nats)", "share of the control's"
     for axes, title in zip((far, odds, laws), titles, strict=True):
         axes.set_title(title, fontsize=10)
@@ -86,7 +85,7 @@ def distances(near: Near) -> Figure:
                 _ends(axes, near, decay, place, pair)
             if not axes.containers:
                 note(axes, "not trained")
-            axes.axhline(MERGE_MARGIN, **MARGIN)
+            axes.axhline(MERGE_MARGIN, **style.MARGIN_LINE)
         row[0].set_ylabel(f"decay {decay:g}\ndistance / that of 0 and 2")
     for axes, below, place in zip(grid[0], grid[-1], PLACES, strict=True):
         axes.set_title(name_of(place))
@@ -144,7 +143,7 @@ def losses(near: Near) -> Figure:
     for axes, below, decay in zip(*grid, decays, strict=True):
         axes.set_title(f"decay {decay:g}")
         _rates(below)
-    keys = [key(tie_of(tied), linestyle="", **look) for tied, look in TIES.items()]
+    keys = [key(tie_of(tied), **look | {"linestyle": ""}) for tied, look in TIES.items()]
     keys.append(key("best attainable"))
     keys.append(key("without the context", color=GREY, linestyle=DASHES))
     style.legend(figure, *keys, columns=4)
@@ -182,7 +181,7 @@ def _keys(*pairs: Pair) -> list[Line2D]:
     keys = [key(f"{a} and {b}", **LOOKS[a, b]) for a, b in pairs]
     for name, dash in OF_LAW.items():
         keys.append(key(name, color=GREY, linestyle=dash, linewidth=1.2))
-    return [*keys, key("margin of a merge", **MARGIN)]
+    return [*keys, key("margin of a merge", **style.MARGIN_LINE)]
 
 
 def _marks(axes: Axes, x: float, values: np.ndarray, interval: Interval, look: dict) -> None:

@@ -28,7 +28,7 @@ from semantica_lib.store.results import Result
 PERMUTATIONS = 10_000
 NOTHING = 0.05  # of the masked bit: a trial that knows less has learned frequencies only
 LOOKS = {  # whether a trial learns: how it is drawn
-    True: {"fillstyle": "full", "color": style.BLUE},
+    True: {"fillstyle": "full", "color": style.BLACK},
     False: {"fillstyle": "none", "color": style.GREY},
 }
 Named = Sequence[tuple[str, Result]]  # labels and results
