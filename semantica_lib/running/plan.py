@@ -64,11 +64,16 @@ class Planned:
 
     @property
     def seconds(self) -> float:
-        return estimate.seconds(self.own, self.trials, self.steps, self.device)
+        return estimate.seconds(self._own, self.trials, self.steps, self.device)
 
     @property
     def memory_mb(self) -> float:
-        return estimate.memory_mb(self.own, self.trials)
+        return estimate.memory_mb(self._own, self.trials)
+
+    @property
+    def _own(self) -> AnySettings:
+        """With the stack's own ties alone, which decide its engine."""
+        return self.own.model_copy(update={"ties": sorted({one.tie for one in self.groups})})
 
 
 def folder_of(own: AnySettings) -> Path:

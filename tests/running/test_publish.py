@@ -480,7 +480,7 @@ def begins(monkeypatch) -> list:
     begins = []
 
     def train_all(stacks, *_):
-        begins.append({part.name: part.step for stack in stacks for part in stack})
+        begins.append({part.tie: part.step for stack in stacks for part in stack})
         raise Killed
 
     monkeypatch.setattr(running, "train_all", train_all)
