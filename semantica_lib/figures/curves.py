@@ -9,6 +9,7 @@ from matplotlib.ticker import StrMethodFormatter
 
 from semantica_lib.analysis.claims import MERGE_MARGIN, Measured, tie_of
 from semantica_lib.analysis.distances import Table, Trials, control_distance, end_of, synonym_pairs
+from semantica_lib.analysis.markdown import pair_name
 from semantica_lib.analysis.second_round import HALF, KNOWN_MOST, share_known
 from semantica_lib.analysis.statistics import finite, geometric_interval
 from semantica_lib.analysis.sweep_points import name_of
@@ -38,7 +39,7 @@ def distances(result: Result, tied: bool, table: Table) -> Figure:
     own, trials = result.settings, Trials.of(result, tied, None)
     pairs = synonym_pairs(trials.task)
     figure, panels = _panels(
-        [f"{a} and {b}: DH {'holds' if dh else 'fails'}" for a, b, dh in pairs]
+        [f"{pair_name(pair)}: DH {'holds' if dh else 'fails'}" for *pair, dh in pairs]
     )
     highest = 0.0
     if not pairs:
@@ -142,7 +143,7 @@ def endings(results: Sequence[Result]) -> Figure:
     low, high = axes.get_xlim()
     axes.set(xlim=(min(low, MERGE_MARGIN / 4), max(high, 2)), ylim=(rows - 0.5, -0.5))
     where = [
-        f"{name_of((p.tied, p.table))}, {p.pair[0]} and {p.pair[1]}:\n"
+        f"{name_of((p.tied, p.table))}, {pair_name(p.pair)}:\n"
         f"predicted to {'merge' if p.merges else 'stay apart'}"
         for p in predictions
     ]

@@ -118,19 +118,15 @@ def data(result: Result) -> dict[str, Any]:
 
 
 def _symbols(task: XorTask) -> list[dict[str, str]]:
-    """Each symbol's name, what it stands for, and what the DH does for it and a synonym, if any.
-
-    Bits are numbers and symbols letters, so that none is taken for the other.
-    """
+    """Each symbol's name, what it stands for, and what the DH does for it and a synonym, if any."""
     kinds = ["zero"] * len(task.zero_dst) + ["one"] * len(task.one_dst)
-    letters = [chr(ord("A") + i) if i < 26 else f"S{i}" for i in range(task.symbols)]
     holds: dict[int, bool] = {}
     for *pair, dh in synonym_pairs(task):
         holds |= {symbol: dh or holds.get(symbol, False) for symbol in pair}
-    rest = ["even", "odd", "mask"]
+    kinds += ["even", "odd", "mask"]
     return [
         {"name": name, "kind": kind, "dh": {True: "holds", False: "fails"}.get(holds.get(i), "")}
-        for i, (name, kind) in enumerate(zip(letters + rest, kinds + rest, strict=True))
+        for i, (name, kind) in enumerate(zip(task.names, kinds, strict=True))
     ]
 
 
@@ -166,13 +162,12 @@ def _rounded(values: np.ndarray) -> list[float]:
 def _legend(found: dict[str, Any]) -> tuple[str, str]:
     """What the marks mean, and what the lines."""
     names: dict[str, list[str]] = {}
-    for number, symbol in enumerate(found["symbols"]):
-        names.setdefault(symbol["kind"], []).append(f"{symbol['name']} ({number})")
+    for symbol in found["symbols"]:
+        names.setdefault(symbol["kind"], []).append(symbol["name"])
     return (
         f"Squares write bit 0: {', '.join(names['zero'])}; circles write bit 1: "
-        f"{', '.join(names['one'])} (in brackets: the symbol's number in the text); triangles are "
-        "the two parities, the diamond is the mask. Blue: synonyms for which the DH holds; orange: "
-        "those for which it fails.",
+        f"{', '.join(names['one'])}; triangles are the two parities, the diamond is the mask. "
+        "Blue: synonyms for which the DH holds; orange: those for which it fails.",
         "Curves: solid, the distance of two synonyms; dashed, the decay clock from the same start; "
         f"grey, the control pairs' median, and dotted {found['margin']:.2f} of it, under which a "
         "pair has merged.",

@@ -188,10 +188,11 @@ def _matrix(axes: Axes, mean: np.ndarray, colours: ScalarMappable) -> None:
 
 
 def _symbol(task: XorTask, symbol: int) -> str:
+    name = task.names[symbol]
     if symbol >= task.symbols:
-        return f"{symbol} ({('even', 'odd', 'mask')[symbol - task.symbols]})"
+        return name
     never = "\nnever shown" if task.probability[symbol] == 0 else ""
-    return f"{symbol} (bit {int(symbol >= len(task.zero_dst))}){never}"
+    return f"{name} (bit {int(symbol >= len(task.zero_dst))}){never}"
 
 
 def _number(value: float) -> str:

@@ -252,7 +252,8 @@ def _meant(pair: Pair, task: XorTask) -> tuple[str, Any]:
     holds = {one[:2]: one.conditionally_equivalent for one in synonym_pairs(task)}
     dh = holds.get((min(pair), max(pair)))
     words = {True: ", DH holds", False: ", DH fails", None: ""}[dh]
-    return f"{pair[0]} and {pair[1]}{words}", GREY if dh is None else DH[dh][0]
+    name = " and ".join(task.names[one] for one in pair)
+    return f"{name}{words}", GREY if dh is None else DH[dh][0]
 
 
 def _word(name: str, value: object, allowed: Sequence[str]) -> None:

@@ -179,14 +179,14 @@ def test_trials_over_the_drawn_line_are_counted(make: Make) -> None:
 
 def test_swings_are_told_by_pair_and_table(make: Make) -> None:
     result = make(seeds=[1, 2, 3])
-    told = cells(original.swings([result]), "made", "2 and 3, DH holds")
+    told = cells(original.swings([result]), "made", "C and D, DH holds")
     table = result.output_embedding[~result.tied][:, -4:].astype(float)
     gap = np.linalg.norm(table[:, :, 2] - table[:, :, 3], axis=-1)
     spread = np.median((gap.max(1) - gap.min(1)) / gap.mean(1))
     ratio = np.exp(np.log(gap[:, 3] / gap[:, 1]).mean())  # steps 100 and 80
     assert told[4] == f"{spread:.0%}; {ratio:#.3g}"
     assert told[5] == f"{analysis.decay_swing(result):#.3g}".rstrip(".")
-    assert cells(original.swings([make("short", steps=20)]), "made", "2 and 3")[2:] == ["–"] * 4
+    assert cells(original.swings([make("short", steps=20)]), "made", "C and D")[2:] == ["–"] * 4
 
 
 def test_decay_is_told_of_every_pair(make: Make) -> None:
@@ -194,7 +194,7 @@ def test_decay_is_told_of_every_pair(make: Make) -> None:
     told = cells(original.tables.beside([result], all_rows([result]), original.CLOCK), "made")
     frame = verdicts(result)
     for cell, tie in zip(told[1:], ("untied input", "untied output", "tied"), strict=True):
-        for pair in ("0 and 1", "2 and 3"):
+        for pair in ("A and B", "C and D"):
             (row,) = frame[
                 frame.claim.str.contains(f"{tie}: {pair}") & frame.claim.str.contains("clock's")
             ].itertuples()

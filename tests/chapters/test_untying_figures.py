@@ -107,10 +107,10 @@ def test_tables_tell_what_was_measured(tmp_path: Path) -> None:
     assert cells(told, "always untied")[3] == cells(told, "always tied")[4] == "–"
     heads = cells(figures.tables_end(found), "")
     row = cells(figures.tables_end(found), "tied until 100")
-    assert row[heads.index("input 0 and 1, over the clock")] == "0.500 [0.500, 0.500]"
+    assert row[heads.index("input A and B, over the clock")] == "0.500 [0.500, 0.500]"
     assert row[-2:] == ["0.00 [0.00, 0.00]", "0.00"]
     always = cells(figures.tables_end(found), "always tied")
-    assert always[heads.index("input 0 and 1, over the clock")] == "–"
+    assert always[heads.index("input A and B, over the clock")] == "–"
     speeds = figures.speeds(found)
     assert 0.5 * 0.99**160 > 0.1 > 0.5 * 0.99**180
     assert cells(speeds, "tied until 100")[1:] == ["0 (4 of 6)", "280 (6 of 6)"]

@@ -28,7 +28,7 @@ def words(figure: Figure) -> list[str]:
 def test_distances_draws_every_seed_the_mean_the_control_pairs_and_the_clock(make: Make) -> None:
     result = make()
     figure = curves.distances(result, tied=False, table="output")
-    assert [axes.get_title() for axes in figure.axes] == ["0 and 1: DH fails", "2 and 3: DH holds"]
+    assert [axes.get_title() for axes in figure.axes] == ["A and B: DH fails", "C and D: DH holds"]
     tables = result.output_embedding[~result.tied]
     for axes, pair in zip(figure.axes, [(0, 1), (2, 3)], strict=True):
         expected = of_pairs(tables, [pair])[..., 0]
@@ -56,9 +56,9 @@ def test_distances_begin_at_0_and_end_at_4_where_that_holds_all(
 @pytest.mark.parametrize(
     ("values", "titles"),
     [
-        ({"zero_dst": [1, 0]}, ["2 and 3: DH holds"]),
-        ({"zero_dst": [1.0], "one_dst": [0.1, 0.9]}, ["1 and 2: DH fails"]),
-        ({"one_dst": [0.2, 0.4, 0.4]}, ["0 and 1", "2 and 3", "2 and 4", "3 and 4: DH holds"]),
+        ({"zero_dst": [1, 0]}, ["C and D: DH holds"]),
+        ({"zero_dst": [1.0], "one_dst": [0.1, 0.9]}, ["B and C: DH fails"]),
+        ({"one_dst": [0.2, 0.4, 0.4]}, ["A and B", "C and D", "C and E", "D and E: DH holds"]),
         ({"zero_dst": [1.0], "one_dst": [1.0]}, []),
     ],
 )

@@ -17,6 +17,7 @@ from semantica_lib.analysis.markdown import (
     geometric,
     markdown_table,
     mean,
+    pair_name,
     table_of,
     with_interval,
 )
@@ -148,7 +149,7 @@ def endings(found: Sequence[Point]) -> str:
     for point in (point for point in found if point.result):
         measured = Measured(point.result)
         ends = [(name_of(place), *end) for place in PLACES for end in _ends(measured, place)]
-        heads = [f"{where}, {a} and {b}" for where, (a, b), *_ in ends]
+        heads = [f"{where}, {pair_name(pair)}" for where, pair, *_ in ends]
         learned = [counted(measured.learned[tied]) for tied in BOTH]
         lines.append([label(point), *(with_interval(interval) for *_, interval in ends), *learned])
     return markdown_table(["point", *heads, "learn, untied", "learn, tied"], lines)
@@ -174,7 +175,7 @@ def unaided(found: Sequence[Point]) -> str:
             lines.append(
                 {
                     "point": label(point),
-                    "untied rows": f"{table}, {pair.first} and {pair.second}",
+                    "untied rows": f"{table}, {pair_name(pair[:2])}",
                     "distance over the clock's": geometric(trials.ended(table, pair[:2]) / clock),
                     "a control pair's": geometric(trials.ended(table) / clock),
                     "merged": counted(ratio < MERGE_MARGIN),
@@ -222,8 +223,8 @@ def answer(found: Sequence[Point]) -> str:
 
 def _told(point: Point) -> str:
     parts, measured = [], Measured(point.result)
-    for (_, table), (a, b, holds) in product((INPUT, OUTPUT), synonym_pairs(measured.task)):
-        merged = counted(measured.trials[False].ratio(table, (a, b))[0] < MERGE_MARGIN)
+    for (_, table), (*pair, holds) in product((INPUT, OUTPUT), synonym_pairs(measured.task)):
+        merged = counted(measured.trials[False].ratio(table, tuple(pair))[0] < MERGE_MARGIN)
         dh = "holds" if holds else "fails"
-        parts.append(f"{table} rows {a} and {b} (DH {dh}) merged in {merged}")
+        parts.append(f"{table} rows {pair_name(pair)} (DH {dh}) merged in {merged}")
     return ", ".join(parts)

@@ -24,8 +24,8 @@ def sequence(task: XorTask, bits: Iterable[int], tokens: Iterable[int], target: 
     parity = "odd" if sum(bits) % 2 else "even"
     rows = {
         "bits, parity": [*map(str, bits), parity],
-        "as written": list(map(str, written)),
-        "as seen": ["?" if token == task.mask else str(token) for token in tokens],
+        "as written": [task.names[symbol] for symbol in written],
+        "as seen": ["?" if token == task.mask else task.names[token] for token in tokens],
     }
     figure, ((axes,),) = panels(height=0.62 * 3.1, width=0.62 * (2.2 + len(tokens)))
     for row, (label, cells) in enumerate(rows.items()):

@@ -10,7 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from semantica_lib.analysis import markdown, statistics
 from semantica_lib.analysis.distances import synonym_pairs
-from semantica_lib.analysis.markdown import NONE, markdown_table, number
+from semantica_lib.analysis.markdown import NONE, markdown_table, number, pair_name
 from semantica_lib.analysis.statistics import finite, mean_interval, share_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.theory import decay_factor
@@ -222,8 +222,8 @@ def tables_end(found: Sequence[Point]) -> str:
     for way in ways:
         pairs = [pair[:2] for pair in synonym_pairs(way.measured.task)]
         places = [(table, pair) for table in TABLES for pair in pairs]
-        heads = [f"{table} {a} and {b}" for table, (a, b) in places]
-        heads += [f"input {a} and {b}, over the clock" for a, b in pairs]
+        heads = [f"{table} {pair_name(pair)}" for table, pair in places]
+        heads += [f"input {pair_name(pair)}, over the clock" for pair in pairs]
         cells = [markdown.geometric(way.trials.ratio(*place)[0]) for place in places]
         for pair in pairs:  # a tied table has gradients of both kinds, and no clock
             left = measures.left_of(way, "input", pair) / way.clock
@@ -242,7 +242,7 @@ def speeds(found: Sequence[Point]) -> str:
     lines, heads = [], []
     for way in ways_of(found):
         pairs = [pair[:2] for pair in synonym_pairs(way.measured.task) if pair[2]]
-        heads = [f"output {a} and {b} close, step" for a, b in pairs]
+        heads = [f"output {pair_name(pair)} close, step" for pair in pairs]
         firsts = [measures.first_close(way, pair) for pair in pairs]
         lines.append([way.label, *map(_median, [measures.first_learned(way), *firsts])])
     return _table(["", "parity learned, step", *heads], lines)
