@@ -36,7 +36,7 @@ NO_PERIOD = "The records hold no full period of the schedule, so nothing is said
 def asked(own: Settings) -> str:
     """What an experiment asks, and of which model and task, a paragraph of Markdown."""
     return (
-        f"**{own.experiment}.** {literal(own.question)} The model: {model(own)}. "
+        f"**{literal(own.question)}** (`{own.experiment}`) The model: {model(own)}. "
         f"A bit 0 is written {_written(own.zero_dst, 0)}, a bit 1 is written "
         f"{_written(own.one_dst, len(own.zero_dst))}{ODDS[own.odds]}.{BIASES[own.output_bias]}"
     )

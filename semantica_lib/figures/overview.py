@@ -20,6 +20,7 @@ from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.style import BLACK, DH, GREY, key
+from semantica_lib.settings.catalogue import title
 from semantica_lib.store.results import Result, full_steps
 
 TABLES = {"tied": TIED, "untied, input": INPUT, "untied, output": OUTPUT}
@@ -102,13 +103,13 @@ def heat_map(result: Result) -> Figure:
     bar = grid[1].inset_axes((0.05, 0.5, 0.9, 0.06))
     figure.colorbar(colours, cax=bar, orientation="horizontal", label="Euclidean distance")
     steps = [f"{step:,}" for step in result.steps[used]] or ["none"]
-    title = (
+    whole = (
         f"no full period of the schedule yet,\nso the last record (step {steps[-1]}), mean"
         if window is None
         else "mean over the last full period of the schedule\n"
         f"(records of steps {steps[0]} to {steps[-1]}) and"
     )
-    figure.suptitle(f"{result.settings.experiment}: {title} over seeds", fontsize=11)
+    figure.suptitle(f"{title(result.settings.experiment)}: {whole} over seeds", fontsize=11)
     return figure
 
 
@@ -116,7 +117,7 @@ def _head(result: Result, beside: Sequence[Result]) -> list[str]:
     """A result's name, with whose it is if another has the same, and how far it is if partial."""
     own = result.settings
     twice = [other.settings.experiment for other in beside].count(own.experiment) > 1
-    name = f"{own.experiment}, {source(result)}" if twice else own.experiment
+    name = title(own.experiment) + f", {source(result)}" * twice
     if result.complete:
         return [name]
     return [name, f"partial, {result.manifest['steps_done']:,} of {full_steps(own):,} steps"]

@@ -13,7 +13,7 @@ from semantica_lib.figures.facts import model
 from semantica_lib.figures.style import png
 from semantica_lib.figures.tables import named, spoken, steps
 from semantica_lib.files import ROOT, write_whole
-from semantica_lib.settings.catalogue import MAIN, AnySettings, find
+from semantica_lib.settings.catalogue import MAIN, AnySettings, find, title
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
@@ -55,7 +55,7 @@ def experiments(found: Sequence[Result]) -> str:
         told = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts]
         own, seeds = one.settings, str(len(set(one.seed.tolist())))
         decided = ", ".join(told) if one.complete else f"{counts.sum()} open"
-        lines.append([own.experiment, model(own), seeds, steps(one), decided])
+        lines.append([title(own.experiment), model(own), seeds, steps(one), decided])
     return markdown_table(["experiment", "model", "seeds", "steps", "primary claims"], lines)
 
 
