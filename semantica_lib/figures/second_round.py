@@ -87,6 +87,18 @@ def told(own: AnySettings) -> str:
     return f"{sentences(result, frame)}\n\n{table}\n\n{undecided(frame)}"
 
 
+def in_short(own: AnySettings | None = None) -> str:
+    """What came out of the claims about one experiment or all; empty if none has a second round."""
+    there = [of(own)] if own else _there(results.best)
+    frames = [verdicts(result) for result in there if result]
+    if not frames:
+        return ""
+    marks = pd.concat(map(primary_rows, frames)).verdict.map(MARKS).value_counts()
+    words = {MET: "came out as stated", UNMET: "did not", OPEN: "undecided"}
+    told = _listed(f"{marks[mark]} {words[mark]}" for mark in COLOURED if mark in marks)
+    return f"Of {marks.sum()} claims of the second round {told}. {cost(frames)}"
+
+
 def whole(load: Load = results.best) -> str:
     """The second rounds of all experiments: sentences, a table that fits a screen, what is open."""
     there = _there(load)
@@ -102,7 +114,7 @@ def coloured(load: Load = results.best) -> str:
     """The table that fits a screen, what its colours mean, and which experiments are to come."""
     there = _there(load)
     have = [one.settings.experiment for one in there]
-    missing = ", ".join(title(name) for name in second_rounds() if name not in have)
+    missing = ", ".join(f"*{title(name)}*" for name in second_rounds() if name not in have)
     parts = [f"To come, by the same rules: {missing}."] if missing else []
     if there:
         ours = "*Ours*: that the loss itself brings input rows nearer. The numbers count claims."
@@ -138,7 +150,7 @@ def cost(frames: Sequence[pd.DataFrame]) -> str:
     rows = pd.concat([frame[frame.claim.str.contains("tying costs")] for frame in frames])
     rows = rows[rows.low > 0]
     some = [
-        f"{title(row.experiment)} ({short(row).partition(' ')[2]})" for row in rows.itertuples()
+        f"*{title(row.experiment)}* ({short(row).partition(' ')[2]})" for row in rows.itertuples()
     ]
     where = f"It does in {_listed(some)}" if some else "It does in no task so far"
     also = ", also where the DH holds for all synonyms" * bool((rows.margin > 0).any())
