@@ -30,6 +30,10 @@ BIASES = {
     "learned": " Each symbol's logit has a bias, which is learned.",
     "log-frequency": " Each symbol's logit has a fixed bias, the logarithm of how frequent it is.",
 }
+SHAPES = {  # marks of verdicts that need no font of coloured signs
+    mark: f'<span class="{name}">{shape}</span>'
+    for mark, name, shape in (("🟩", "met", "■"), ("🟥", "unmet", "▲"), ("🟨", "undecided", "◆"))
+}
 NO_PERIOD = "The records hold no full period of the schedule, so nothing is said about the end."
 
 
@@ -193,6 +197,8 @@ def made_from(sweep: str, found: Mapping[str, Result | None]) -> str:
 def html(markdown: str) -> str:
     """Markdown as HTML, for pages that show another page's table."""
     page = MarkdownIt().enable("table").render(markdown)
+    for mark, shown in SHAPES.items():
+        page = page.replace(mark, shown)
     table = '<div class="pst-scrollable-table-container"><table class="table">'
     return page.replace("<table>", table).replace("</table>", "</table></div>")
 

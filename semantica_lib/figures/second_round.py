@@ -40,7 +40,6 @@ LEGEND = (
     "(Holm's procedure at 5%). In the main experiment the symbols A and B write a bit 0, C and D "
     "a bit 1. The DH *holds* for two that are equally likely."
 )
-WORDS = "A *control pair* is a symbol of a bit 0 and one of a bit 1; *nats* are natural logarithms."
 GRID = {  # heads of the table that fits a screen: whose rows
     "1: inputs": "claim 1, .* not kept apart", "2: outputs": "claim 2", "3: tied": "claim 3, tied",
     "3: cost": "claim 3: ", "ours": "pulled together",
@@ -79,7 +78,7 @@ def told(own: AnySettings) -> str:
     """What the second round says of an experiment; that it is to come, or that it has none."""
     result, name = of(own), first_of(own.experiment)
     if result is None:
-        to_come = f"is to come: `semantica run {name}{SECOND}` trains it."
+        to_come = f"is to come: `semantica run {name}{SECOND}` trains it. Below is the first."
         is_one = name + SECOND in second_rounds()
         return f"The second round {to_come}" if is_one else "There is no second round of it."
     frame = verdicts(result)
@@ -160,10 +159,8 @@ def cost(frames: Sequence[pd.DataFrame]) -> str:
 def numbers(wanted: Iterable[AnySettings] = ()) -> str:
     """Every primary row of the second round of some experiments, else of all, a table each."""
     found = (of(own) for own in wanted or map(find, second_rounds()))
-    tables = {one.name: to_markdown(primary_rows(verdicts(one))) for one in found if one}
-    return "\n\n".join(
-        [*(f"**{title(name)}**\n\n{table}" for name, table in tables.items()), WORDS]
-    )
+    tables = {title(one.name): to_markdown(primary_rows(verdicts(one))) for one in found if one}
+    return "\n\n".join(f"**{name}**\n\n{table}" for name, table in tables.items())
 
 
 def sentences(result: Result, frame: pd.DataFrame) -> str:
