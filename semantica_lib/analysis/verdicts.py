@@ -80,9 +80,9 @@ from semantica_lib.analysis import language_claims, second_round, statistics
 from semantica_lib.analysis.claims import EXPLORATORY, Measured, primary_claims
 from semantica_lib.analysis.exploratory import exploratory_claims
 from semantica_lib.analysis.language import Language
-from semantica_lib.analysis.markdown import NONE, PAIR, lettered, markdown_table
+from semantica_lib.analysis.markdown import NONE, PAIR, lettered, markdown_table, title
 from semantica_lib.analysis.statistics import Claim, Interval
-from semantica_lib.settings.catalogue import MlmSettings, first_of, round_of, title
+from semantica_lib.settings.catalogue import MlmSettings, first_of, round_of
 from semantica_lib.store.results import Result
 
 COLUMNS = (

@@ -9,9 +9,9 @@ from markdown_it import MarkdownIt
 
 from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN
 from semantica_lib.analysis.distances import Table, Trials, end_of
-from semantica_lib.analysis.markdown import NONE, number, pair_name
+from semantica_lib.analysis.markdown import NONE, letter, number, pair_name
 from semantica_lib.analysis.theory import paper_predictions
-from semantica_lib.datasets.xor import letter, xor_task
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import literal
 from semantica_lib.settings.catalogue import AnySettings, Settings, run_command
 from semantica_lib.store import results

@@ -14,13 +14,13 @@ from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 from semantica_lib.analysis import distances
 from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.distances import SynonymPair, Table, Trials, end_of, synonym_pairs
+from semantica_lib.analysis.markdown import names, pair_name, title
 from semantica_lib.analysis.statistics import geometric_interval
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED
 from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.style import BLACK, DH, GREY, key
-from semantica_lib.settings.catalogue import title
 from semantica_lib.store.results import Result, full_steps
 
 TABLES = {"tied": TIED, "untied, input": INPUT, "untied, output": OUTPUT}
@@ -43,7 +43,7 @@ def overview(results: Sequence[Result]) -> Figure:
     rows: list[str] = []
     for index, (result, own) in enumerate(zip(results, pairs, strict=True)):
         top, ground = len(rows), ("0.96", "white")[index % 2]
-        rows += [*heads[index], *(f"{pair.first} and {pair.second}" for pair in own)]
+        rows += [*heads[index], *(pair_name(pair[:2]) for pair in own)]
         for axes, (name, (tied, table)) in zip(panels, TABLES.items(), strict=True):
             trials = Trials.of(result, tied, end_of(result))
             axes.axhspan(top - 0.5, len(rows) - 0.5, color=ground, linewidth=0, zorder=0)
@@ -189,7 +189,7 @@ def _matrix(axes: Axes, mean: np.ndarray, colours: ScalarMappable) -> None:
 
 
 def _symbol(task: XorTask, symbol: int) -> str:
-    name = task.names[symbol]
+    name = names(task)[symbol]
     if symbol >= task.symbols:
         return name
     never = "\nnever shown" if task.probability[symbol] == 0 else ""

@@ -9,18 +9,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.markdown import PAIR, lettered, markdown_table, with_interval
+from semantica_lib.analysis.markdown import (
+    PAIR,
+    letter,
+    lettered,
+    markdown_table,
+    title,
+    with_interval,
+)
 from semantica_lib.analysis.second_round import CONSISTENT, OURS, PAPERS, UNDECIDED
 from semantica_lib.analysis.statistics import FEW_SEEDS, Interval
 from semantica_lib.analysis.verdicts import across, primary_rows, to_markdown, verdicts
-from semantica_lib.datasets.xor import letter
 from semantica_lib.settings.catalogue import (
     SECOND,
     AnySettings,
     find,
     first_of,
     second_rounds,
-    title,
 )
 from semantica_lib.store import results
 from semantica_lib.store.results import Result

@@ -18,6 +18,7 @@ from semantica_lib.analysis.markdown import (
     markdown_table,
     number,
     table_of,
+    title,
     with_interval,
 )
 from semantica_lib.analysis.statistics import INCONCLUSIVE, Interval
@@ -30,7 +31,6 @@ from semantica_lib.settings.catalogue import (
     catalogue,
     find,
     first_of,
-    title,
     xor_experiments,
 )
 from semantica_lib.store import results

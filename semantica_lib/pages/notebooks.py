@@ -10,6 +10,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillException
 
+from semantica_lib.analysis.markdown import title
 from semantica_lib.checkpoints.jobs import JOBS
 from semantica_lib.errors import literal
 from semantica_lib.files import ROOT, digest, write_whole
@@ -23,7 +24,6 @@ from semantica_lib.settings.catalogue import (
     experiment_file,
     find,
     first_of,
-    title,
 )
 from semantica_lib.settings.spelling import typed
 from semantica_lib.settings.sweeps import file_of, read, sweeps

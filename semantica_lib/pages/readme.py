@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from semantica_lib.analysis.markdown import markdown_table
+from semantica_lib.analysis.markdown import markdown_table, title
 from semantica_lib.analysis.statistics import VERDICTS
 from semantica_lib.analysis.verdicts import primary_rows, verdicts
 from semantica_lib.errors import RequestError
@@ -13,7 +13,7 @@ from semantica_lib.figures.facts import model
 from semantica_lib.figures.style import png
 from semantica_lib.figures.tables import named, spoken, steps
 from semantica_lib.files import ROOT, write_whole
-from semantica_lib.settings.catalogue import MAIN, AnySettings, find, title
+from semantica_lib.settings.catalogue import MAIN, AnySettings, find
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 

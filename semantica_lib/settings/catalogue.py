@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.files import ROOT
 from semantica_lib.settings.language import MlmSettings, anchored
@@ -127,17 +125,6 @@ def experiments() -> list[str]:
 def first_of(name: str) -> str:
     """The experiment of which this is a round: itself in the first."""
     return name.removesuffix(SECOND) if name in second_rounds() else name
-
-
-def title(name: str) -> str:
-    """What the book's contents call an experiment, of either round; else its own name."""
-    return _titles().get(f"experiments/{first_of(name)}", name)
-
-
-@cache
-def _titles() -> dict[str, str]:
-    parts = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text("utf-8"))["parts"]
-    return {one["file"]: one["title"] for part in parts for one in part["chapters"]}
 
 
 def round_of(name: str) -> int:
