@@ -44,10 +44,11 @@ test: env ## lint and the everyday tests, about 5 minutes on 2 cores
 test-long: env ## the tests that take longer
 	$(BIN)/python -m pytest -m long
 
-test-book: env ## what moves and trains on the book's pages, in Chromium
+test-book: env ## the book's pages in Chromium: what moves and trains, links, barriers, phone, print, dark
 	$(if $(CHROMIUM),,$(error Chromium is needed, of your system's packages or CHROMIUM=its path))
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[browser]'
-	CHROMIUM='$(CHROMIUM)' $(BIN)/python -m pytest tests/pages/test_browser.py
+	$(BIN)/semantica book --no-train
+	CHROMIUM='$(CHROMIUM)' $(BIN)/python -m pytest tests/pages/test_browser.py tests/pages/test_whole_book.py
 
 test-faults: env ## kill, cut, damage and take away what runs, more than 700 times
 	$(BIN)/python -m pytest -m faults

@@ -12,6 +12,7 @@ import numpy as np
 from semantica_lib.analysis.claims import Measured
 from semantica_lib.analysis.distances import Pair, synonym_pairs
 from semantica_lib.analysis.theory import log_odds
+from semantica_lib.datasets.xor import letter
 from semantica_lib.store.results import Result
 
 
@@ -56,7 +57,7 @@ class Odds:
 
     @property
     def words(self) -> str:
-        return f"{self.pair[1]} over {self.pair[0]}"
+        return f"{letter(self.pair[1])} over {letter(self.pair[0])}"
 
     @property
     def end(self) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Numbers, intervals and tables as the pages show them: Markdown."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -7,8 +8,29 @@ import pandas as pd
 
 from semantica_lib.analysis import statistics
 from semantica_lib.analysis.statistics import Interval, finite
+from semantica_lib.datasets.xor import letter
 
 NONE = "–"  # stands for a number that there is not
+PAIR = re.compile(r"(?<![\d.])(\d+) and (\d+)(?!\.?\d)")  # of symbols, in a claim's fixed words
+ALONE = re.compile(r"(?<=o_)\d+|\d+(?= lies half way)")
+
+
+def pair_name(pair: Iterable[int]) -> str:
+    """``A and B``: two symbols that stand for bits, as pages call them."""
+    return " and ".join(map(letter, pair))
+
+
+def lettered(claim: str) -> str:
+    """A claim as pages tell it: symbols, which are numbers in its fixed words, become letters.
+
+    Behind ``fourth cell`` a pair is the two parities; behind ``parity`` its first one is that which
+    acts as one more symbol of the second one's bit.
+    """
+    if "fourth cell" in claim:
+        return PAIR.sub("even and odd", claim)
+    named = "its parity and {1}" if "parity, untied input" in claim else "{0} and {1}"
+    told = PAIR.sub(lambda pair: named.format(*(letter(int(one)) for one in pair.groups())), claim)
+    return ALONE.sub(lambda one: letter(int(one[0])), told)
 
 
 def number(value: float | None) -> str:

@@ -80,7 +80,7 @@ from semantica_lib.analysis import language_claims, second_round, statistics
 from semantica_lib.analysis.claims import EXPLORATORY, Measured, primary_claims
 from semantica_lib.analysis.exploratory import exploratory_claims
 from semantica_lib.analysis.language import Language
-from semantica_lib.analysis.markdown import NONE, markdown_table
+from semantica_lib.analysis.markdown import NONE, PAIR, lettered, markdown_table
 from semantica_lib.analysis.statistics import Claim, Interval
 from semantica_lib.settings.catalogue import MlmSettings, first_of, round_of
 from semantica_lib.store.results import Result
@@ -99,7 +99,6 @@ OWN_WORDS = {  # of the paper's claims -> of this book's predictions; in what is
 }
 ORDER = (*OWN_WORDS.values(), second_round.OURS[1], *statistics.VERDICTS, second_round.UNDECIDED,
          second_round.CONSISTENT)  # fmt: skip
-PAIR = r"\d+ and \d+"  # in a claim's words
 
 
 def verdicts(result: Result, notebook: str = "", first: bool = False) -> pd.DataFrame:
@@ -240,9 +239,9 @@ def across(frame: pd.DataFrame, short: Callable[[Any], str] = _short) -> str:
     experiments = list(dict.fromkeys(rows.experiment))
     cells: dict[tuple[str, str], dict[str, list[str]]] = {}
     for row, kind in zip(rows.itertuples(), kinds(rows), strict=True):
-        pair = re.search(PAIR, row.claim)
+        pair = PAIR.search(row.claim)
         words = cells.setdefault((kind, row.experiment), {})
-        words.setdefault(short(row), []).append(pair[0] if pair else "")
+        words.setdefault(short(row), []).append(lettered(pair[0]) if pair else "")
     lines = [
         [kind, *(_cell(cells.get((kind, experiment), {})) for experiment in experiments)]
         for kind in sorted(set(kinds(rows)))
@@ -275,5 +274,5 @@ def to_markdown(frame: pd.DataFrame) -> str:
         measured = NONE if np.isnan(row.estimate) else _with_interval(interval)
         passed = round(np.nan_to_num(row.pass_share) * row.seeds)
         share = NONE if np.isnan(row.pass_share) else f"{passed} of {row.seeds}"
-        lines.append([row.claim, row.prediction, measured, share, row.verdict])
+        lines.append([*map(lettered, (row.claim, row.prediction)), measured, share, row.verdict])
     return markdown_table(["claim", "predicted", "measured", "seeds that pass", "verdict"], lines)

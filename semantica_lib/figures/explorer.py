@@ -23,8 +23,7 @@ from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Place
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.figures import style
-from semantica_lib.figures.overview import LOOKS
-from semantica_lib.figures.style import BLACK, GREY
+from semantica_lib.figures.style import BLACK, DH, GREY
 from semantica_lib.files import ROOT
 from semantica_lib.store.results import PAPER_SEEDS, Result
 
@@ -119,19 +118,15 @@ def data(result: Result) -> dict[str, Any]:
 
 
 def _symbols(task: XorTask) -> list[dict[str, str]]:
-    """Each symbol's name, what it stands for, and what the DH does for it and a synonym, if any.
-
-    Bits are numbers and symbols letters, so that none is taken for the other.
-    """
+    """Each symbol's name, what it stands for, and what the DH does for it and a synonym, if any."""
     kinds = ["zero"] * len(task.zero_dst) + ["one"] * len(task.one_dst)
-    letters = [chr(ord("A") + i) if i < 26 else f"S{i}" for i in range(task.symbols)]
     holds: dict[int, bool] = {}
     for *pair, dh in synonym_pairs(task):
         holds |= {symbol: dh or holds.get(symbol, False) for symbol in pair}
-    rest = ["even", "odd", "mask"]
+    kinds += ["even", "odd", "mask"]
     return [
         {"name": name, "kind": kind, "dh": {True: "holds", False: "fails"}.get(holds.get(i), "")}
-        for i, (name, kind) in enumerate(zip(letters + rest, kinds + rest, strict=True))
+        for i, (name, kind) in enumerate(zip(task.names, kinds, strict=True))
     ]
 
 
@@ -167,13 +162,12 @@ def _rounded(values: np.ndarray) -> list[float]:
 def _legend(found: dict[str, Any]) -> tuple[str, str]:
     """What the marks mean, and what the lines."""
     names: dict[str, list[str]] = {}
-    for number, symbol in enumerate(found["symbols"]):
-        names.setdefault(symbol["kind"], []).append(f"{symbol['name']} ({number})")
+    for symbol in found["symbols"]:
+        names.setdefault(symbol["kind"], []).append(symbol["name"])
     return (
         f"Squares write bit 0: {', '.join(names['zero'])}; circles write bit 1: "
-        f"{', '.join(names['one'])} (in brackets: the symbol's number in the text); triangles are "
-        "the two parities, the diamond is the mask. Blue: synonyms for which the DH holds; orange: "
-        "those for which it fails.",
+        f"{', '.join(names['one'])}; triangles are the two parities, the diamond is the mask. "
+        "Blue: synonyms for which the DH holds; orange: those for which it fails.",
         "Curves: solid, the distance of two synonyms; dashed, the decay clock from the same start; "
         f"grey, the control pairs' median, and dotted {found['margin']:.2f} of it, under which a "
         "pair has merged.",
@@ -198,7 +192,7 @@ def still(found: dict[str, Any]) -> Figure:
 
 def _plane(axes: Axes, rows: np.ndarray, found: dict[str, Any]) -> None:
     for i, (symbol, way) in enumerate(zip(found["symbols"], rows.swapaxes(0, 1), strict=True)):
-        colour = LOOKS[symbol["dh"] == "holds"][0] if symbol["dh"] else GREY
+        colour = DH[symbol["dh"] == "holds"][0] if symbol["dh"] else GREY
         axes.plot(*way.T, color=colour, linewidth=0.6, alpha=0.5)
         axes.plot(*way[-1], MARKS[symbol["kind"]], color=colour, markersize=6)
         if symbol["kind"] in ("zero", "one"):
@@ -211,7 +205,7 @@ def _plane(axes: Axes, rows: np.ndarray, found: dict[str, Any]) -> None:
 def _curves(axes: Axes, panel: dict[str, Any], found: dict[str, Any]) -> None:
     steps, control = found["steps"], np.array(panel["control"])
     for pair, distance in zip(found["pairs"], panel["distances"], strict=True):
-        colour = LOOKS[pair["holds"]][0]
+        colour = DH[pair["holds"]][0]
         axes.plot(steps, distance, color=colour, linewidth=1.5)
         if found["clock"]:
             axes.plot(steps, distance[0] * np.array(found["clock"]), "--", color=colour, lw=0.9)

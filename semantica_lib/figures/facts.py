@@ -9,9 +9,9 @@ from markdown_it import MarkdownIt
 
 from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN
 from semantica_lib.analysis.distances import Table, Trials, end_of
-from semantica_lib.analysis.markdown import NONE, number
+from semantica_lib.analysis.markdown import NONE, number, pair_name
 from semantica_lib.analysis.theory import paper_predictions
-from semantica_lib.datasets.xor import xor_task
+from semantica_lib.datasets.xor import letter, xor_task
 from semantica_lib.errors import literal
 from semantica_lib.settings.catalogue import AnySettings, Settings, run_command
 from semantica_lib.store import results
@@ -54,7 +54,7 @@ def differing(own: AnySettings) -> str:
 
 
 def _written(dst: tuple[float, ...], first: int) -> str:
-    shares = {str(symbol): f"{share:.3g}" for symbol, share in enumerate(dst, first) if share}
+    shares = {letter(symbol): f"{share:.3g}" for symbol, share in enumerate(dst, first) if share}
     if len(shares) == 1:
         return f"as symbol {' '.join(shares)}, always"
     return f"as symbol {' or '.join(shares)} (probabilities {', '.join(shares.values())})"
@@ -141,7 +141,7 @@ def ending(result: Result, frame: pd.DataFrame, tied: bool, table: Table) -> str
             ends = trials.end(trials.distance(table, p.pair))
             end = number(ends.mean() if ends.size else None)
             lines.append(
-                f"- **{p.pair[0]} and {p.pair[1]}** {words} {end} apart, "
+                f"- **{pair_name(p.pair)}** {words} {end} apart, "
                 f"{number(row.estimate)} of a control pair's distance (interval {number(row.low)} "
                 f"to {number(row.high)}; predicted {side} {MERGE_MARGIN:.2f}): *{row.verdict}*."
             )

@@ -19,11 +19,10 @@ from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED
 from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import source
-from semantica_lib.figures.style import BLACK, BLUE, GREY, ORANGE, key
+from semantica_lib.figures.style import BLACK, DH, GREY, key
 from semantica_lib.store.results import Result, full_steps
 
 TABLES = {"tied": TIED, "untied, input": INPUT, "untied, output": OUTPUT}
-LOOKS = {True: (BLUE, "o"), False: (ORANGE, "D")}  # whether the DH holds -> colour, marker
 CELL = 0.37  # inches: five figures fit in it
 
 
@@ -34,7 +33,7 @@ def overview(results: Sequence[Result]) -> Figure:
     pair's, on a logarithmic axis. Each seed is a point (a little off its row's middle, so that
     none hides another), their geometric mean a bar. Colour and marker say whether the
     distributional hypothesis (DH) holds for the pair, hollow points that the result is partial;
-    the dashed line is the margin of a merge.
+    the dotted line is the margin of a merge.
     """
     pairs = [synonym_pairs(xor_task(result.settings)) for result in results]
     heads = [_head(result, results) for result in results]
@@ -51,7 +50,7 @@ def overview(results: Sequence[Result]) -> Figure:
             _group(axes, top + len(heads[index]), trials, own, table, not result.complete)
     for axes, name in zip(panels, TABLES, strict=True):
         axes.set(title=name, xlabel="share of the control\npairs' distance")
-        axes.axvline(MERGE_MARGIN, color=BLACK, linestyle="--", linewidth=1.3)
+        axes.axvline(MERGE_MARGIN, **style.MARGIN_LINE)
         axes.grid(axis="y", visible=False)
         if not results:
             style.note(axes, "no results")
@@ -149,7 +148,7 @@ def _group(
         return
     for y, pair in enumerate(pairs, row):
         ratio, _ = trials.ratio(table, pair[:2])
-        colour, marker = LOOKS[pair.conditionally_equivalent]
+        colour, marker = DH[pair.conditionally_equivalent]
         spread = np.linspace(-0.2, 0.2, len(ratio)) if len(ratio) > 1 else np.zeros(1)
         look = {"facecolor": "none" if partial else colour, "edgecolor": colour, "alpha": 0.7}
         axes.scatter(ratio, y + spread, s=16, marker=marker, linewidth=0.9, zorder=4, **look)
@@ -174,7 +173,7 @@ def _keys(partial: bool) -> Iterator[Line2D]:
         yield key("hollow: of a partial result", color=GREY, **hollow)
     bar = {"marker": "|", "markersize": 11, "markeredgewidth": 2.2, "linestyle": "none"}
     yield key("geometric mean over seeds", **bar)
-    yield key(f"margin of a merge: {MERGE_MARGIN:.2f}", linestyle="--")
+    yield key(f"margin of a merge: {MERGE_MARGIN:.2f}", **style.MARGIN_LINE)
 
 
 def _matrix(axes: Axes, mean: np.ndarray, colours: ScalarMappable) -> None:
@@ -189,10 +188,11 @@ def _matrix(axes: Axes, mean: np.ndarray, colours: ScalarMappable) -> None:
 
 
 def _symbol(task: XorTask, symbol: int) -> str:
+    name = task.names[symbol]
     if symbol >= task.symbols:
-        return f"{symbol} ({('even', 'odd', 'mask')[symbol - task.symbols]})"
+        return name
     never = "\nnever shown" if task.probability[symbol] == 0 else ""
-    return f"{symbol} (bit {int(symbol >= len(task.zero_dst))}){never}"
+    return f"{name} (bit {int(symbol >= len(task.zero_dst))}){never}"
 
 
 def _number(value: float) -> str:
@@ -207,5 +207,5 @@ def pair_keys(words: str = "", **look: object) -> list[Line2D]:
     """The keys of pairs whose DH holds and of those whose DH fails, each with these words."""
     return [
         key(f"DH {verb}{words}", color=colour, marker=marker, **look)
-        for verb, (colour, marker) in zip(("holds", "fails"), LOOKS.values(), strict=True)
+        for verb, (colour, marker) in zip(("holds", "fails"), DH.values(), strict=True)
     ]

@@ -18,7 +18,7 @@ from semantica_lib.datasets.xor import SPLITS, XorTask, xor_task
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import TOP, measured_accuracy
-from semantica_lib.figures.style import BLACK, GREY, key
+from semantica_lib.figures.style import DH, GREY, TIES, key
 from semantica_lib.store.results import Result
 
 Kind = Literal["synonyms", "control", "all"]
@@ -31,6 +31,7 @@ class Curves(NamedTuple):
     """What is drawn in one colour: ``values`` ``(trial, record)`` over ``steps`` ``(record,)``."""
 
     label: str
+    colour: Any
     steps: np.ndarray
     values: np.ndarray
 
@@ -44,14 +45,14 @@ class Look:
             ``both``.
         window: first and last step to draw.
         limits: lower and upper end of the y axis.
-        palette: the name of any of seaborn's palettes.
+        palette: the name of any of seaborn's palettes; without one colours have the book's meaning.
         file: where to write the figure, ending in .pdf, .png or .svg.
     """
 
     lines: style.Lines = "both"
     window: tuple[float, float] | None = None
     limits: tuple[float, float] | None = None
-    palette: str = "colorblind"
+    palette: str | None = None
     title: str | None = None
     file: str | Path | None = None
 
@@ -61,13 +62,16 @@ class Look:
         _two("limits", self.limits, "(low, high)")
         if self.limits is not None and not self.limits[0] < self.limits[1]:
             raise RequestError(f"limits should increase, and {short(self.limits)} do not")
-        self.colours(1)
+        self.colours([GREY])
         if self.file is not None:
             style.suffix_of(Path(str(self.file)))
 
-    def colours(self, count: int) -> list:
+    def colours(self, meant: Sequence) -> list:
+        """The colours of curves for which these are meant."""
+        if self.palette is None:
+            return list(meant)
         try:
-            return list(sns.color_palette(str(self.palette), count))
+            return list(sns.color_palette(str(self.palette), len(meant)))
         except (ValueError, TypeError):
             hint = nearest(str(self.palette), PALETTES)
             raise RequestError(f"unknown palette {short(self.palette)}{hint}") from None
@@ -94,7 +98,7 @@ def plot(
     lines: style.Lines = "both",
     window: tuple[int, int] | None = None,
     limits: tuple[float, float] | None = None,
-    palette: str = "colorblind",
+    palette: str | None = None,
     title: str | None = None,
     file: str | Path | None = None,
 ) -> Figure:
@@ -123,7 +127,7 @@ def plot(
         there = " and ".join(sorted({*result.tie.tolist()})) or "none"
         raise RequestError(f"{own.experiment} has no {tie} trials (there are: {there})")
     drawn = [
-        Curves(_label(pair, trials.task), trials.steps, trials.distance(table, pair))
+        Curves(*_meant(pair, trials.task), trials.steps, trials.distance(table, pair))
         for pair in asked
     ]
     diverged = [f"{tie}, seed {seed}" for seed in trials.diverged]
@@ -137,7 +141,7 @@ def accuracy(
     lines: style.Lines = "both",
     window: tuple[int, int] | None = None,
     limits: tuple[float, float] | None = None,
-    palette: str = "colorblind",
+    palette: str | None = None,
     title: str | None = None,
     file: str | Path | None = None,
 ) -> Figure:
@@ -157,7 +161,7 @@ def accuracy(
         steps, curves, lost = measured_accuracy(result, tied, split)
         diverged += [f"{tie_of(tied)}, seed {seed}" for seed in lost]
         if curves.size:
-            drawn.append(Curves(tie_of(tied), steps, curves))
+            drawn.append(Curves(tie_of(tied), TIES[tied]["color"], steps, curves))
     if not drawn:
         raise RequestError(f"{own.experiment} has no accuracy to draw on the {split} split")
     task, published = xor_task(own), split == "validation" and own.validation == "as-published"
@@ -183,7 +187,9 @@ def _figure(
     columns = 2 if len(drawn) < 5 else 3
     figure, ((axes,),) = style.panels(height=3.9 + 0.21 * -(-(len(drawn) + 3) // columns))
     keys = []
-    for number, (curves, colour) in enumerate(zip(drawn, look.colours(len(drawn)), strict=True)):
+    for number, (curves, colour) in enumerate(
+        zip(drawn, look.colours([one.colour for one in drawn]), strict=True)
+    ):
         marker = MARKERS[number % len(MARKERS)]
         line = {"color": colour, "linestyle": DASHES[number // len(MARKERS) % len(DASHES)]}
         style.draw_seeds(axes, curves.steps, curves.values, look.lines, marker, **line)
@@ -193,8 +199,8 @@ def _figure(
     if look.lines != "seeds":
         keys.append(key("thick: mean, 95% band", color=GREY, linewidth=2.2))
     if ceiling is not None:
-        axes.axhline(ceiling, color=BLACK, linestyle="--", linewidth=1.3)
-        keys.append(key("attainable ceiling", linestyle="--"))
+        axes.axhline(ceiling, **style.MARGIN_LINE)
+        keys.append(key("attainable ceiling", **style.MARGIN_LINE))
     if diverged:
         words = textwrap.fill(f"not drawn, diverged: {'; '.join(diverged)}", 30)
         keys.append(key(words, linestyle="none"))
@@ -241,10 +247,13 @@ def _chosen(task: XorTask, pairs: Kind | Sequence[Pair]) -> list[Pair]:
     return chosen
 
 
-def _label(pair: Pair, task: XorTask) -> str:
+def _meant(pair: Pair, task: XorTask) -> tuple[str, Any]:
+    """What a pair's curve is called, and its colour."""
     holds = {one[:2]: one.conditionally_equivalent for one in synonym_pairs(task)}
-    words = {True: ", DH holds", False: ", DH fails", None: ""}
-    return f"{pair[0]} and {pair[1]}{words[holds.get((min(pair), max(pair)))]}"
+    dh = holds.get((min(pair), max(pair)))
+    words = {True: ", DH holds", False: ", DH fails", None: ""}[dh]
+    name = " and ".join(task.names[one] for one in pair)
+    return f"{name}{words}", GREY if dh is None else DH[dh][0]
 
 
 def _word(name: str, value: object, allowed: Sequence[str]) -> None:

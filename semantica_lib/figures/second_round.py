@@ -3,17 +3,17 @@
 All of it is Markdown, made from the rows of the verdicts.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.markdown import markdown_table, with_interval
+from semantica_lib.analysis.markdown import PAIR, lettered, markdown_table, with_interval
 from semantica_lib.analysis.second_round import CONSISTENT, OURS, PAPERS, UNDECIDED
 from semantica_lib.analysis.statistics import FEW_SEEDS, Interval
-from semantica_lib.analysis.verdicts import PAIR, across, primary_rows, to_markdown, verdicts
+from semantica_lib.analysis.verdicts import across, primary_rows, to_markdown, verdicts
+from semantica_lib.datasets.xor import letter
 from semantica_lib.settings.catalogue import SECOND, AnySettings, find, first_of, second_rounds
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
@@ -30,8 +30,8 @@ LEGEND = (
     "Of a claim about a pair the number is how many trials meet it; the claim is that most do. Of "
     "the cost it is what untied trials know more of the bit than tied ones. In brackets: the "
     "interval that decides, wide enough that all rows of an experiment are judged together "
-    "(Holm's procedure at 5%). 0 and 1 are *symbols*, not bits: in the main experiment both write "
-    "a bit 0, and 2 and 3 write a bit 1. The DH *holds* for two that are equally likely."
+    "(Holm's procedure at 5%). In the main experiment the symbols A and B write a bit 0, C and D "
+    "a bit 1. The DH *holds* for two that are equally likely."
 )
 WORDS = "A *control pair* is a symbol of a bit 0 and one of a bit 1; *nats* are natural logarithms."
 GRID = {  # heads of the table that fits a screen: whose rows
@@ -138,7 +138,8 @@ def sentences(result: Result, frame: pd.DataFrame) -> str:
     for pattern, (subject, verb) in CLAUSES.items():
         for mark, some in rows[rows.claim.str.contains(pattern)].groupby("mark"):
             does = {MET: "", UNMET: "do not ", OPEN: "may or may not (undecided) "}[mark] + verb
-            pairs = _listed(re.search(PAIR, claim)[0].replace(" and ", "/") for claim in some.claim)
+            told = (PAIR.search(claim).groups() for claim in some.claim)
+            pairs = _listed("/".join(map(letter, map(int, pair))) for pair in told)
             counts = _listed(f"{_met(row)}" for row in some.itertuples())
             parts.append(f"{subject.format(pairs)} {does} ({counts} of {some.seeds.max()} trials)")
     for row in rows[rows.claim.str.contains("tying costs")].itertuples():
@@ -194,7 +195,7 @@ def undecided(frame: pd.DataFrame) -> str:
         few = f"{FEW_SEEDS} seeds or fewer decide nothing; each of them meets {met}"
         return f"- {rows.experiment.iloc[0]}: *undecided*. By these rules {few}."
     for row in rows[rows.verdict.map(MARKS) == OPEN].itertuples():
-        lines.append(f"- {row.experiment}, {row.claim}: *{row.verdict}*. {row.deviation}")
+        lines.append(f"- {row.experiment}, {lettered(row.claim)}: *{row.verdict}*. {row.deviation}")
         reach, off = (row.high - row.low) / 2, abs(row.estimate - row.margin)
         if reach > off > 0:
             count = row.seeds * (reach / off) ** 2

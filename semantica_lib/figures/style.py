@@ -1,11 +1,19 @@
 """How figures look, and how they get into a notebook or a file.
 
-Every figure has an opaque white ground (so that it reads on a dark page), colours that colour-blind
-readers can tell apart, and line styles or markers that survive a grey print.
+What a look says is the same in every figure. Blue and orange: the DH holds for this pair, or fails.
+Solid and black, dashed and grey: tied, untied. Tables have panels of their own; where two are drawn
+in one panel the input's is green and the output's purple. Values of a setting have the colours of a
+scale (:func:`scale`). What things are judged by, a margin or a ceiling, is dotted. All else is
+black or grey, told apart by markers, dashes and hatches.
+
+Every figure has an opaque white ground (so that it reads in a notebook on a dark page; the book's
+own pages turn it dark), colours that colour-blind readers can tell apart, and line styles or
+markers that survive a grey print.
 """
 
 import io
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +21,8 @@ from typing import Any, Literal
 import numpy as np
 import seaborn as sns
 from IPython import get_ipython
-from IPython.display import Image
-from matplotlib import rc_context, rcdefaults
+from IPython.display import SVG, Image
+from matplotlib import colormaps, rc_context, rcdefaults
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -26,11 +34,21 @@ from semantica_lib.files import write_whole
 from semantica_lib.settings.spelling import typed
 
 rcdefaults()  # not those of a matplotlibrc of the user's own
-BLUE, ORANGE, GREEN, *_ = sns.color_palette("colorblind")
+HOLDS, FAILS, *_ = sns.color_palette("colorblind")
+DH = {True: (HOLDS, "o"), False: (FAILS, "D")}  # whether it holds for a pair -> colour, marker
 GREY, BLACK = "0.45", "0.1"
+TIES: dict[bool, dict[str, str]] = {
+    True: {"color": BLACK, "linestyle": "-", "marker": "o"},
+    False: {"color": GREY, "linestyle": "--", "marker": "s"},
+}
+TABLES = {
+    "input": {"color": "#009e73", "marker": "D"},
+    "output": {"color": "#aa4499", "marker": "o"},
+}
 WIDTH, DOTS = 6.8, 100  # inches, and page pixels an inch; files have twice as many
-MARGIN_LINE = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1}  # what decides a verdict
+MARGIN_LINE = {"color": BLACK, "linestyle": ":", "linewidth": 1.3}  # what decides a verdict
 SUFFIXES = "pdf", "png", "svg"
+PLACES = re.compile(r'^[MLQC] .+$|(?<= [xy]=")[^"]+', re.MULTILINE)  # in an SVG, in points
 Lines = Literal["seeds", "band", "both"]
 STYLE = {
     **sns.axes_style("whitegrid"),
@@ -108,6 +126,25 @@ def in_jupyter() -> bool:
     )
 
 
+def scale(count: int) -> list[tuple[float, ...]]:
+    """Colours of so many values of a setting, from the least to the greatest.
+
+    None is so light or so dark that it would be lost on a light or a dark page.
+    """
+    return [*map(tuple, colormaps["magma"](np.linspace(0.15, 0.62, max(1, count))))]
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an SVG of its size in page pixels; the same figure gives the same text."""
+    buffer = io.StringIO()
+    with rc_context({"svg.hashsalt": "semantica"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    width, height = (round(inches * DOTS) for inches in figure.get_size_inches())
+    text = re.sub(r'width="\S+pt" height="\S+pt"', f'width="{width}" height="{height}"',
+                  buffer.getvalue(), count=1)  # fmt: skip
+    return PLACES.sub(lambda place: re.sub(r"(\.\d)\d+", r"\1", place[0]), text)
+
+
 def png(figure: Figure) -> bytes:
     """The figure as a PNG of twice the page's resolution."""
     buffer = io.BytesIO()
@@ -115,9 +152,15 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def show(figure: Figure) -> Image:
-    """The figure as a notebook's output, at its size in page pixels."""
-    return Image(png(figure), width=round(figure.get_figwidth() * DOTS))
+def show(figure: Figure) -> Image | SVG:
+    """The figure as a notebook's output, at its size in page pixels.
+
+    It is drawn in lines, sharp at any size, unless it has so many that dots are less to load.
+    """
+    lines, dots = svg(figure), png(figure)
+    if len(lines) < len(dots):
+        return SVG(lines)
+    return Image(dots, width=round(figure.get_figwidth() * DOTS))
 
 
 def suffix_of(file: Path) -> str:

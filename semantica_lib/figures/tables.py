@@ -11,9 +11,17 @@ import pandas as pd
 
 from semantica_lib.analysis import verdicts
 from semantica_lib.analysis.claims import EXPLORATORY
-from semantica_lib.analysis.markdown import NONE, markdown_table, number, table_of, with_interval
+from semantica_lib.analysis.markdown import (
+    NONE,
+    PAIR,
+    lettered,
+    markdown_table,
+    number,
+    table_of,
+    with_interval,
+)
 from semantica_lib.analysis.statistics import INCONCLUSIVE, Interval
-from semantica_lib.analysis.verdicts import PAIR, primary_rows
+from semantica_lib.analysis.verdicts import primary_rows
 from semantica_lib.errors import literal
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import facts_of_run, model, seeds_of, shown, whose
@@ -208,8 +216,8 @@ def _told(rows: pd.DataFrame, pattern: str, complete: bool) -> Iterator[str]:
         match = re.match(EXPLORATORY + pattern, row.claim)
         if not match:
             continue
-        pair, verdict = re.search(PAIR, row.claim), row.verdict if complete else "open"
-        which = f"{pair[0]}: " if pair else ""
+        pair, verdict = PAIR.search(row.claim), row.verdict if complete else "open"
+        which = lettered(row.claim[: pair.end()]).rpartition(": ")[2] + ": " if pair else ""
         judged = f", *{verdict}*" if row.prediction != "none" else ""
         yield "; ".join([which + _measured(row) + judged, *match.groups()])
 
@@ -219,6 +227,8 @@ def everything(frame: pd.DataFrame) -> str:
     parts = []
     for (experiment, sha), rows in frame.groupby(["experiment", "manifest_sha256"], sort=False):
         rows = rows.drop(columns=["experiment", "round", "notebook", "manifest_sha256"])
+        for name in ("claim", "prediction"):
+            rows[name] = rows[name].map(lettered)
         rows = rows.map(lambda value: number(value) if isinstance(value, float) else str(value))
         lines = rows.to_numpy().tolist()
         parts += [f"**{experiment}** (manifest sha256 {sha[:12]})", markdown_table(rows, lines)]

@@ -7,6 +7,7 @@ import ipywidgets as widgets
 from IPython.display import Image
 
 from semantica_lib.analysis.distances import Table, control_pairs, synonym_pairs
+from semantica_lib.analysis.markdown import pair_name
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import RequestError
@@ -34,7 +35,7 @@ class Turning:
         shown = (tied, table) if (tied, table) in dict(tables).values() else tables[0][1]
         single = [pair[:2] for pair in synonym_pairs(task)] + control_pairs(task)
         choices = {CLOCK: CLOCK, "all synonyms": "synonyms", "all control pairs": "control"}
-        choices |= {f"{a} and {b}": [(a, b)] for a, b in single}
+        choices |= {pair_name(pair): [pair] for pair in single}
         seeds = list(dict.fromkeys(result.seed.tolist()))
         self.table = widgets.Dropdown(options=tables, value=shown, description="table")
         self.pairs = widgets.Dropdown(options=[*choices.items()], value=CLOCK, description="pairs")

@@ -1,6 +1,7 @@
 """The book: which notebooks it has, and building it from them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -92,6 +93,7 @@ def build_book(at_once: int) -> Path:
     if index.exists() and mark.exists() and mark.read_text() == rendered:
         return index
     mark.unlink(missing_ok=True)  # should this be stopped
+    shutil.rmtree(index.parent, ignore_errors=True)  # figures and pages that are no more stay there
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(BOOK), "--all"]
     done = subprocess.run([*command, "-W", "-n", "--keep-going"], check=False)
     if done.returncode:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import nbformat
 import papermill
+import yaml
 from papermill.exceptions import PapermillException
 
 from semantica_lib.checkpoints.jobs import JOBS
@@ -28,6 +29,7 @@ from semantica_lib.settings.sweeps import file_of, read, sweeps
 from semantica_lib.store import results
 
 NOTEBOOKS = ROOT / "notebooks"
+CONTENTS = ROOT / "book" / "_toc.yml"
 CHECK = "check"  # of the cell that is put behind a notebook's own
 # What the notebooks that are not of one experiment show: their own cells say the same, which are
 # there to be changed by hand.
@@ -140,9 +142,14 @@ def _checking(source: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookN
 
 
 def titled(experiment: str, heading: str) -> str:
-    """A page's heading that begins with the experiment's name."""
-    words = heading.removeprefix("# ")
-    return f"# {experiment}: {words[:1].lower()}{words[1:]}"
+    """A page's heading that begins with what the book's contents call the experiment.
+
+    An experiment that is not in the book keeps its own name.
+    """
+    parts = yaml.safe_load(CONTENTS.read_text("utf-8"))["parts"]
+    names = {one["file"]: one.get("title") for part in parts for one in part["chapters"]}
+    name, words = names.get(f"experiments/{experiment}") or experiment, heading.removeprefix("# ")
+    return f"# {name}: {words[:1].lower()}{words[1:]}"
 
 
 def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:

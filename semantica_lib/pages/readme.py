@@ -36,7 +36,7 @@ def block(found: Sequence[Result]) -> str:
         f"{second_round.counts(load=_published)}\n\n"
         f"![Distance of each pair of synonyms at the end of training, by table, every seed a dot]"
         f"({FIGURE.relative_to(ROOT).as_posix()})\n\n(Where input rows end "
-        "beside the dashed line depends on how long weight decay has run: so the rows above ask "
+        "beside the dotted line depends on how long weight decay has run: so the rows above ask "
         "another question of them.)\n\n"
         "**The first round**, of other seeds and by other rules, has a page of its own in the book "
         f"(of partial results nothing is decided yet):\n\n{experiments(found)}"

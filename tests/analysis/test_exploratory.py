@@ -384,7 +384,7 @@ def test_across_experiments_names_pairs_where_they_differ(make: Make) -> None:
     (line,) = [line for line in across(three).splitlines() if "input: synonyms merge (DH f" in line]
     other = three.verdict[three.claim == "claim 1, untied input: 0 and 2 merge (DH fails)"].item()
     assert other != "partly"
-    assert line.split(" | ")[1] == f"{other}: 0 and 2<br>partly: 1 and 2 |"
+    assert line.split(" | ")[1] == f"{other}: A and C<br>partly: B and C |"
 
 
 TABLES = ("normal", "zero", "tiny", "huge", "diverged", "coincide", "constant")

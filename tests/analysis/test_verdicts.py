@@ -490,7 +490,7 @@ def test_markdown(make: Make) -> None:
         "| --- | --- | --- | --- | --- |",
     ]
     assert len(lines) == 11
-    assert lines[2].startswith("| claim 1, untied input: 0 and 1 merge (DH fails) | under 0.10 of")
+    assert lines[2].startswith("| claim 1, untied input: A and B merge (DH fails) | under 0.10 of")
     assert "| 0.03 [0.02" in lines[2]
     assert lines[2].endswith("| 20 of 20 | reproduced |")
     assert lines[9].endswith("| 19 of 20 | partly |")

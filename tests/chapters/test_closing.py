@@ -208,7 +208,7 @@ def test_what_gradients_add_to_the_clock_and_where_the_rest_lies(tmp_path: Path)
     first = [cell.strip() for cell in table.splitlines()[2].split("|")]
     ended = trials.distance("input", (0, 1))
     over = ended[:, 1:].mean(1) / ended[:, 0] / clock
-    assert first[2] == "input, 0 and 1" and first[3].startswith(number(np.exp(np.log(over).mean())))
+    assert first[2] == "input, A and B" and first[3].startswith(number(np.exp(np.log(over).mean())))
     rows = np.zeros((1, 1, 3, 4))
     rows[0, 0, 1], rows[0, 0, 2] = [1, 1, 1, 1], [1, -1, 0, 0]
     made_up = replace(trials, tables={"input": rows})
@@ -238,7 +238,7 @@ def test_pages_stand_with_any_part_of_the_sweeps(tmp_path: Path) -> None:
         assert frame.empty == (not any(one.result for one in found))
     ratio = Measured(some[0].result).trials[False].ratio("input", (0, 1))[0]
     count = f"{(ratio < 0.1).sum()} of {len(ratio)}"
-    assert f"input rows 0 and 1 (DH fails) merged in {count}" in drawn.answer(some)
+    assert f"input rows A and B (DH fails) merged in {count}" in drawn.answer(some)
 
 
 def test_most_trials_decide_by_the_rules_of_the_second_round(tmp_path: Path) -> None:

@@ -84,8 +84,7 @@ def test_distances_draw_every_seed_and_the_mean_of_each_class(make_one: Make) ->
         assert (at_end.min(), at_end.max()) == pytest.approx((low, high))
         assert axes.get_ylim()[0] == 0
     means = [line for line in figure.axes[0].lines if line.get_linewidth() == 2.2]
-    for look in ("get_linestyle", "get_marker"):  # told apart without colour
-        assert len({getattr(line, look)() for line in means}) == 3
+    assert len({line.get_marker() for line in means}) == 3  # told apart without colour
     assert keys(figure) == [
         "synonyms, DH holds", "synonyms, DH broken", "two unrelated words", "one seed",
     ]  # fmt: skip
@@ -98,7 +97,7 @@ def test_ratios_are_of_means_and_have_a_line_at_1(make_one: Make) -> None:
         unrelated = plain(result, tied, table, None)
         expected = [(plain(result, tied, table, of) / unrelated).mean(0) for of in (True, False)]
         np.testing.assert_allclose(thick(axes), expected, rtol=1e-9)
-        assert list(axes.lines[0].get_ydata()) == [1, 1]
+        assert [list(line.get_ydata()) for line in axes.lines[:2]] == [[1, 1], [0.9, 0.9]]
     assert "as far as unrelated words" in keys(figure)
 
 
@@ -152,7 +151,7 @@ def test_losses_stand_beside_the_frequencies(make_one: Make) -> None:
         ]
         np.testing.assert_allclose(thick(axes), expected)
         assert axes.lines[-1].get_ydata()[0] == pytest.approx(baseline)
-        assert axes.lines[-1].get_linestyle() == "--"
+        assert axes.lines[-1].get_linestyle() == ":"
     assert keys(figure)[:2] == ["tied: mean, 95% band", "untied: mean, 95% band"]
 
 

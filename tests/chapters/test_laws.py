@@ -193,12 +193,12 @@ def test_gaps_beside_the_log_odds(make: Make) -> None:
         assert one.learned.tolist() == [True] * 5 + [False]
     frame = _frame(odds_claims(made, []), result)
     untied, tied = (
-        _row(frame, f"made-up, {tie}: 1 over 0, distance") for tie in ("untied", "tied")
+        _row(frame, f"made-up, {tie}: B over A, distance") for tie in ("untied", "tied")
     )
     assert (untied.verdict, tied.verdict) == ("as predicted", "not as predicted")
     assert untied.estimate == pytest.approx(0.05 - 0.0035)
-    assert _row(frame, "made-up, tied: 3 over 2, distance").verdict == "as predicted"
-    assert _row(frame, "made-up, untied: 1 over 0, the same of trials that learned").seeds == 5
+    assert _row(frame, "made-up, tied: D over C, distance").verdict == "as predicted"
+    assert _row(frame, "made-up, untied: B over A, the same of trials that learned").seeds == 5
     bound = frame[frame.claim.str.contains("log-odds law for")]
     assert bound.margin.tolist() == pytest.approx([np.log(9)] * 2)
     assert bound.estimate.tolist() == pytest.approx([1, 1])  # distance 1, least norm 1

@@ -63,11 +63,11 @@ def test_accuracies_are_drawn_by_protocol_under_their_ceilings(make: Make, fits:
         for line, mean in zip(curves, expected, strict=True):
             np.testing.assert_array_equal(line.get_xdata(), mean.index)
             np.testing.assert_allclose(line.get_ydata(), mean)
-        solid, dashed = [line for line in axes.lines if len(line.get_xdata()) == 2]
-        for line, split in ((solid, "train"), (dashed, "validation")):
+        ceilings = [line for line in axes.lines if line.get_linestyle() == ":"]
+        for line, split in zip(ceilings, ("train", "validation"), strict=True):
             assert line.get_ydata()[0] == xor_task(result.settings).ceiling(split)[0]
-        styles = [line.get_linestyle() for line in (*curves, solid, dashed)]
-        assert styles == ["-", "-", "--", "--", "-", "--"]
+        assert [line.get_linestyle() for line in curves] == ["-", "--", "-", "--"]
+        assert [line.get_fillstyle() for line in curves] == ["full", "full", "none", "none"]
         assert curves[0].get_color() == curves[2].get_color() != curves[1].get_color()
     assert fits(figure)
 
@@ -179,14 +179,14 @@ def test_trials_over_the_drawn_line_are_counted(make: Make) -> None:
 
 def test_swings_are_told_by_pair_and_table(make: Make) -> None:
     result = make(seeds=[1, 2, 3])
-    told = cells(original.swings([result]), "made", "2 and 3, DH holds")
+    told = cells(original.swings([result]), "made", "C and D, DH holds")
     table = result.output_embedding[~result.tied][:, -4:].astype(float)
     gap = np.linalg.norm(table[:, :, 2] - table[:, :, 3], axis=-1)
     spread = np.median((gap.max(1) - gap.min(1)) / gap.mean(1))
     ratio = np.exp(np.log(gap[:, 3] / gap[:, 1]).mean())  # steps 100 and 80
     assert told[4] == f"{spread:.0%}; {ratio:#.3g}"
     assert told[5] == f"{analysis.decay_swing(result):#.3g}".rstrip(".")
-    assert cells(original.swings([make("short", steps=20)]), "made", "2 and 3")[2:] == ["–"] * 4
+    assert cells(original.swings([make("short", steps=20)]), "made", "C and D")[2:] == ["–"] * 4
 
 
 def test_decay_is_told_of_every_pair(make: Make) -> None:
@@ -194,7 +194,7 @@ def test_decay_is_told_of_every_pair(make: Make) -> None:
     told = cells(original.tables.beside([result], all_rows([result]), original.CLOCK), "made")
     frame = verdicts(result)
     for cell, tie in zip(told[1:], ("untied input", "untied output", "tied"), strict=True):
-        for pair in ("0 and 1", "2 and 3"):
+        for pair in ("A and B", "C and D"):
             (row,) = frame[
                 frame.claim.str.contains(f"{tie}: {pair}") & frame.claim.str.contains("clock's")
             ].itertuples()

@@ -205,7 +205,7 @@ def test_a_run_without_a_full_period_is_told_by_its_last_record(tmp_path: Path) 
     own = result.settings
     found = [Point({"weight_decay": 0.1}, own, result)]
     frame = ends(found)
-    own_ratio = frame[(frame.pair == "0 and 1") & ~frame.tied & (frame.table == "input")].ratio
+    own_ratio = frame[(frame.pair == "A and B") & ~frame.tied & (frame.table == "input")].ratio
     assert own_ratio.tolist() == pytest.approx(by_hand(found[0], False, "input", (0, 1)).tolist())
     assert attained(found).accuracy.tolist() == pytest.approx([0.5] * 6)
     assert axis(found) == "" and png(drawn.distances(found)) and png(drawn.attainment(found))
@@ -218,7 +218,7 @@ def test_the_table_has_every_number(tmp_path: Path) -> None:
     cells = dict(zip(head.split(" | "), row.split(" | "), strict=True))
     assert cells["| point"] == "| weight decay 0.1"
     ratio = geometric_interval(by_hand(found[1], False, "output", (2, 3)))
-    assert cells["untied output, 2 and 3"] == with_interval(ratio)
+    assert cells["untied output, C and D"] == with_interval(ratio)
     assert cells["learn, tied"] == "1 of 3"
     accuracy = mean_interval(np.array([0.1, 0.2, 0.3]))
     assert cells["accuracy, untied"] == with_interval(accuracy)

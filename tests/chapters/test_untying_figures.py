@@ -90,7 +90,7 @@ def test_curves_are_of_the_three_ways(tmp_path: Path) -> None:
     found = [point(tmp_path, None), point(tmp_path, 100)]
     (axes, *_) = figures.curves(found).axes
     means = [line for line in axes.lines if line.get_linewidth() == 2.2]
-    assert [line.get_linestyle() for line in means] == ["-", "--", "-."]
+    assert [line.get_linestyle() for line in means] == ["--", "-", "-."]
     assert all(np.allclose(line.get_ydata(), (4 * 0.6 + 2 * 1.2) / 6) for line in means)
     assert sum(line.get_linewidth() == 0.5 for line in axes.lines) == len(SEEDS)
 
@@ -107,10 +107,10 @@ def test_tables_tell_what_was_measured(tmp_path: Path) -> None:
     assert cells(told, "always untied")[3] == cells(told, "always tied")[4] == "–"
     heads = cells(figures.tables_end(found), "")
     row = cells(figures.tables_end(found), "tied until 100")
-    assert row[heads.index("input 0 and 1, over the clock")] == "0.500 [0.500, 0.500]"
+    assert row[heads.index("input A and B, over the clock")] == "0.500 [0.500, 0.500]"
     assert row[-2:] == ["0.00 [0.00, 0.00]", "0.00"]
     always = cells(figures.tables_end(found), "always tied")
-    assert always[heads.index("input 0 and 1, over the clock")] == "–"
+    assert always[heads.index("input A and B, over the clock")] == "–"
     speeds = figures.speeds(found)
     assert 0.5 * 0.99**160 > 0.1 > 0.5 * 0.99**180
     assert cells(speeds, "tied until 100")[1:] == ["0 (4 of 6)", "280 (6 of 6)"]

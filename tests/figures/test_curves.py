@@ -8,12 +8,13 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.distances import control_distance, of_pairs
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.chapters.task.figures import sequence
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.figures import curves
-from semantica_lib.figures.style import DOTS, png, show
+from semantica_lib.figures.style import DOTS, panels, png, show
 from semantica_lib.store.results import Result
 
 Make = Callable[..., Result]
@@ -27,15 +28,16 @@ def words(figure: Figure) -> list[str]:
 def test_distances_draws_every_seed_the_mean_the_control_pairs_and_the_clock(make: Make) -> None:
     result = make()
     figure = curves.distances(result, tied=False, table="output")
-    assert [axes.get_title() for axes in figure.axes] == ["0 and 1: DH fails", "2 and 3: DH holds"]
+    assert [axes.get_title() for axes in figure.axes] == ["A and B: DH fails", "C and D: DH holds"]
     tables = result.output_embedding[~result.tied]
     for axes, pair in zip(figure.axes, [(0, 1), (2, 3)], strict=True):
         expected = of_pairs(tables, [pair])[..., 0]
-        *seeds, mean, control, clock = (line.get_ydata() for line in axes.lines)
+        *seeds, mean, control, margin, clock = (line.get_ydata() for line in axes.lines)
         np.testing.assert_allclose(seeds, expected)
         np.testing.assert_allclose(mean, expected.mean(0))
         medians = control_distance(tables, xor_task(result.settings))
         np.testing.assert_allclose(control, medians.mean(0))
+        np.testing.assert_allclose(margin, MERGE_MARGIN * medians.mean(0))
         alone = expected[:, 0].mean() * decay_factor(result.settings, result.steps)
         np.testing.assert_allclose(clock, alone)
         np.testing.assert_array_equal(axes.lines[0].get_xdata(), result.steps)
@@ -54,9 +56,9 @@ def test_distances_begin_at_0_and_end_at_4_where_that_holds_all(
 @pytest.mark.parametrize(
     ("values", "titles"),
     [
-        ({"zero_dst": [1, 0]}, ["2 and 3: DH holds"]),
-        ({"zero_dst": [1.0], "one_dst": [0.1, 0.9]}, ["1 and 2: DH fails"]),
-        ({"one_dst": [0.2, 0.4, 0.4]}, ["0 and 1", "2 and 3", "2 and 4", "3 and 4: DH holds"]),
+        ({"zero_dst": [1, 0]}, ["C and D: DH holds"]),
+        ({"zero_dst": [1.0], "one_dst": [0.1, 0.9]}, ["B and C: DH fails"]),
+        ({"one_dst": [0.2, 0.4, 0.4]}, ["A and B", "C and D", "C and E", "D and E: DH holds"]),
         ({"zero_dst": [1.0], "one_dst": [1.0]}, []),
     ],
 )
@@ -111,6 +113,12 @@ def test_endings_are_ratios_of_means_over_the_last_period(make: Make) -> None:
     np.testing.assert_allclose(first.get_offsets()[:, 0], pair / control)
     assert len(second.get_offsets()) == 2
     assert axes.get_xscale() == "log"
+    crosses = [line for line in axes.lines if line.get_marker() == "x"]
+    left = decay_factor(result.settings, result.steps)[inside].mean()
+    start = of_pairs(result.input_embedding[~result.tied][:, 0], [(0, 1)])[..., 0]
+    alone = np.exp(np.log(left * start / control).mean())
+    assert crosses[0].get_xdata() == pytest.approx([alone])
+    assert len(crosses) == 2 * 6
 
 
 def test_the_sequence_shows_bits_symbols_and_what_the_mask_leaves(make: Make) -> None:
@@ -125,9 +133,20 @@ def test_the_sequence_shows_bits_symbols_and_what_the_mask_leaves(make: Make) ->
 
 
 def test_pictures_are_opaque_white_and_of_twice_the_page_s_resolution(make: Make) -> None:
-    figure = curves.accuracies(make())
+    result = make()
+    figure = curves.accuracies(result)
     picture = imread(io.BytesIO(png(figure)))
     assert picture.shape[1] == round(2 * DOTS * figure.get_figwidth())
     assert (picture[0, 0] == 1).all()
     assert (picture[..., 3] == 1).all()
-    assert show(figure).width == picture.shape[1] // 2
+    shown = show(curves.accuracies(result)).data
+    assert f'width="{picture.shape[1] // 2}" height="{picture.shape[0] // 2}"' in shown
+    assert "fill: #ffffff" in shown.partition('<g id="patch_2">')[0]
+    assert show(curves.accuracies(result)).data == shown
+
+
+def test_what_is_drawn_in_many_marks_is_shown_in_dots() -> None:
+    figure, ((axes,),) = panels(height=2.0)
+    axes.scatter(*np.random.default_rng(0).random((2, 30_000)), s=1)
+    assert show(figure).data.startswith(b"\x89PNG")
+    assert show(figure).width == round(DOTS * figure.get_figwidth())

@@ -28,7 +28,7 @@ def test_facts_are_the_analysis_s_numbers(make: Make) -> None:
     row = frame[frame.claim.str.startswith("claim 3, tied: 0 and 1")].iloc[0]
     ends = f"{distance:.3g} apart, {row.estimate:.3g} of a control pair's distance"
     told = facts.ending(result, frame, True, "input")
-    assert f"- **0 and 1** end {ends}" in told and f"*{row.verdict}*" in told
+    assert f"- **A and B** end {ends}" in told and f"*{row.verdict}*" in told
 
 
 def test_where_all_trials_are_at_the_ceiling_no_cost_can_show(make: Make) -> None:
@@ -59,18 +59,18 @@ def test_a_partial_result_says_so_and_how_to_complete_it(make: Make) -> None:
     assert "partial" not in facts.shown(result)
     for one, words in ((partial, "are so far"), (result, "end")):
         frame = verdicts(one)
-        assert facts.ending(one, frame, True, "input").startswith(f"- **0 and 1** {words} ")
+        assert facts.ending(one, frame, True, "input").startswith(f"- **A and B** {words} ")
         assert f"tied trials {words} at" in facts.learning(one, frame)
 
 
 def test_what_is_asked_is_told_of_any_model_and_task() -> None:
     own = settings({"experiment": "some", "question": "Why?", "zero_dst": [1, 0]})
     assert facts.asked(own) == (
-        "**some.** Why? The model: transformer, 1 layer, d 4. A bit 0 is written as symbol 0, "
-        "always, a bit 1 is written as symbol 2 or 3 (probabilities 0.5, 0.5)."
+        "**some.** Why? The model: transformer, 1 layer, d 4. A bit 0 is written as symbol A, "
+        "always, a bit 1 is written as symbol C or D (probabilities 0.5, 0.5)."
     )
     own = settings({"architecture": "lstm", "layers": 2, "zero_dst": [0.25, 0.25, 0.5]})
-    assert "LSTM, 2 layers, d 4. A bit 0 is written as symbol 0 or 1 or 2 (" in facts.asked(own)
+    assert "LSTM, 2 layers, d 4. A bit 0 is written as symbol A or B or C (" in facts.asked(own)
 
 
 def test_tables_become_html_that_scrolls_by_itself() -> None:

@@ -76,7 +76,7 @@ def cells(axes: Axes) -> np.ndarray:
 def test_every_seed_of_every_pair_is_a_point_at_its_share(make: Make, fits: Fits) -> None:
     first, second = make(), make("two", seeds=[1, 2], scale=3.0, experiment="other")
     figure = overview.overview([first, second])
-    assert rows(figure) == ["made", "0 and 1", "2 and 3", "other", "0 and 1", "2 and 3"]
+    assert rows(figure) == ["made", "A and B", "C and D", "other", "A and B", "C and D"]
     assert [axes.get_title() for axes in figure.axes] == ["tied", "untied, input", "untied, output"]
     for number, axes in enumerate(figure.axes):
         assert axes.get_xscale() == "log"
@@ -93,7 +93,7 @@ def test_every_seed_of_every_pair_is_a_point_at_its_share(make: Make, fits: Fits
             assert len(set(places[:, 1])) == len(shares)
             np.testing.assert_allclose(bar.get_xdata(), np.exp(np.log(shares).mean()), rtol=1e-6)
             assert np.mean(bar.get_ydata()) == row
-        margin = [line for line in axes.lines if line.get_linestyle() == "--"]
+        margin = [line for line in axes.lines if line.get_linestyle() == ":"]
         assert [line.get_xdata()[0] for line in margin] == [MERGE_MARGIN]
         low, high = axes.get_xlim()
         assert all(low < x < high for drawn in points(axes) for x in drawn.get_offsets()[:, 0])
@@ -132,7 +132,7 @@ def test_what_cannot_be_drawn_is_named(make: Make) -> None:
     spoilt = like(make("seeds"), **seeds)
     spoilt.input_embedding[5, 3] = np.nan  # the first untied trial
     figure = overview.overview([short, single, spoilt])
-    assert rows(figure) == ["short", "0 and 1", "2 and 3", "single", "seeds", "0 and 1", "2 and 3"]
+    assert rows(figure) == ["short", "A and B", "C and D", "single", "seeds", "A and B", "C and D"]
     tied, *untied = figure.axes
     general = {0: "no full period yet", 3: "no pair of synonyms"}
     assert notes(tied) == general | {4: "2 missing"}
@@ -181,7 +181,7 @@ def test_a_result_without_a_record_is_named(make: Make) -> None:
 
 def test_three_synonyms_are_three_rows_and_no_result_is_a_note(make: Make) -> None:
     result = make(zero_dst=[0.2, 0.4, 0.4])
-    assert rows(overview.overview([result])) == ["made", "0 and 1", "0 and 2", "1 and 2", "3 and 4"]
+    assert rows(overview.overview([result])) == ["made", "A and B", "A and C", "B and C", "D and E"]
     assert cells(overview.heat_map(result).axes[0]).shape == (8, 8)
     empty = overview.overview([])
     assert [notes(axes).popitem()[1] for axes in empty.axes] == ["no results"] * 3

@@ -53,12 +53,12 @@ def test_sentences_say_what_the_rows_say(frame: pd.DataFrame) -> None:
     for words in (
         "**In this task (transformer-small) of the paper's 6 claims 3 are reproduced, 1 is not "
         "reproduced and 2 are undecided, and of this book's 1 claim 1 is not as predicted**, by 20",
-        "Untied, the input rows of 0/1 and 2/3 end within 1.25 times the distance that decay alone "
+        "Untied, the input rows of A/B and C/D end within 1.25 times the distance that decay alone "
         "leaves (90 and 80 of 100 trials).",
-        "By the loss itself the input rows of 0/1 do not end nearer than decay alone leaves them "
+        "By the loss itself the input rows of A/B do not end nearer than decay alone leaves them "
         "(20 of 100 trials).",
-        "Untied, the output rows of 0/1 do not stay apart by the log of their odds (10 of 100",
-        "Tied, the rows of 2/3 may or may not (undecided) merge (55 of 100 trials).",
+        "Untied, the output rows of A/B do not stay apart by the log of their odds (10 of 100",
+        "Tied, the rows of C/D may or may not (undecided) merge (55 of 100 trials).",
         "Whether tying costs under a tenth of the bit is undecided: 0.150 [0.0500, 0.250].",
         "Of the 40 seeds of which just one trial learns it is the untied one in 30.",
     ):
@@ -70,7 +70,7 @@ def test_sentences_say_what_the_rows_say(frame: pd.DataFrame) -> None:
 
 def test_undecided_rows_are_named_with_the_seeds_that_they_would_take(frame: pd.DataFrame) -> None:
     merge, cost = told.undecided(frame).splitlines()
-    assert merge.startswith("- any, claim 3, tied: 2 and 3 merge (DH holds): *undecided*. Close.")
+    assert merge.startswith("- any, claim 3, tied: C and D merge (DH holds): *undecided*. Close.")
     assert merge.endswith("it takes about 400 seeds to decide it.")  # 0.1 wide, 0.05 off
     assert "tying costs no knowledge" in cost and "about 400" in cost
 

@@ -128,14 +128,14 @@ def test_side_by_side_each_cell_holds_its_experiment_s_rows(three: list[Result])
     assert cells(tables.beside(three, frame, columns)) == [
         [
             "transformer-small",
-            "2 and 3: 1.00 [0.500, 2.00], *partly*; never: 1 of 2<br>"
-            "0 and 1: 1.00 [0.500, 2.00], *partly*; never: 0 of 2",
+            "C and D: 1.00 [0.500, 2.00], *partly*; never: 1 of 2<br>"
+            "A and B: 1.00 [0.500, 2.00], *partly*; never: 0 of 2",
             "–",
         ],
         ["lstm-small", "–", "4 and 5: 1.00 [–, 2.00]"],
         [
             "mlp-medium (partial: 100 of 500,000)",
-            "0 and 1: 1.00 [0.500, 2.00], *open*; never: 2 of 2",
+            "A and B: 1.00 [0.500, 2.00], *open*; never: 2 of 2",
             "–",
         ],
     ]

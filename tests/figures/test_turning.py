@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import ipywidgets
 import pytest
-from IPython.display import Image
+from IPython.display import SVG
 
 from semantica_lib.figures import curves, explorer, pairs, style
 from semantica_lib.figures.turning import Turning, turned
@@ -36,14 +36,14 @@ def test_a_figure_is_turned_where_a_person_is_and_else_as_it_was(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = make()
-    figure = style.show(curves.distances(result, tied=False, table="output"))
+    figure = curves.distances(result, tied=False, table="output")
     still = turned(result, tied=False, table="output")
-    assert isinstance(still, Image) and (still.data, still.width) == (figure.data, figure.width)
+    assert isinstance(still, SVG) and still.data == style.show(figure).data
     assert "<script>" not in explorer.explorer(result).data
     monkeypatch.setattr(style, "in_jupyter", lambda: True)
     view = turned(result, tied=False, table="output")
     assert isinstance(view, ipywidgets.VBox)
-    assert view.children[1].value == figure.data
+    assert view.children[1].value == style.png(figure)
     html = explorer.explorer(result).data
     assert "semantica-explorer:not(.ready)" in html and "<style>" in html
     assert html.count("</script>") == 2  # its data and its code: neither ends before its end
@@ -60,7 +60,7 @@ def test_other_pairs_tables_and_seeds_are_drawn(make: Make) -> None:
     assert turning.picture.value == style.png(curves.distances(some, True, "input"))
     turning.table.value = (False, "output")
     assert turning.picture.value == style.png(curves.distances(some, False, "output"))
-    turning.pairs.value = dict(turning.pairs.options)["1 and 2"]
+    turning.pairs.value = dict(turning.pairs.options)["B and C"]
     expected = style.png(pairs.plot(some, "output", False, [(1, 2)]))
     assert turning.picture.value == expected and turning.said.value == ""
     turning.seeds.value = ()

@@ -1,20 +1,20 @@
 """What moves on the book's pages, in Chromium, the pages opened as files: `make test-book`."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import nbformat
 import numpy as np
 import pytest
+import sites
+from sites import DESK, PHONE
 from test_train_here import SETTINGS, TRIALS, asked, node, stack_of
 
 from semantica_lib.figures import facts, second_round
@@ -25,13 +25,10 @@ from semantica_lib.store import results
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: `make test-book` installs it"
 )
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-if not CHROMIUM:
+if not sites.CHROMIUM:
     pytest.skip("no Chromium is found", allow_module_level=True)
 
 MAIN = "transformer-small"
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 FIGURE = ".semantica-explorer.ready"
 
 
@@ -40,7 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A book of two pages that show the published main result, its own and one that quotes it, and
     of the page on which one trains."""
     book = tmp_path_factory.mktemp("book")
-    for name in ("_config.yml", "references.bib", "_static", "vendored", "extra"):
+    for name in ("_config.yml", "references.bib", "_static", "extra"):
         copy = shutil.copytree if (ROOT / "book" / name).is_dir() else shutil.copy
         copy(ROOT / "book" / name, book / name)
     contents = f"format: jb-book\nroot: intro\nchapters:\n- file: {MAIN}\n- file: train\n"
@@ -72,7 +69,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        found = started.chromium.launch(executable_path=sites.CHROMIUM, args=["--no-sandbox"])
         yield found
         found.close()
 
@@ -80,26 +77,17 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def turn(browser: Any, site: Path) -> Iterator[Any]:
     """Opens a page offline; it must ask for nothing outside, and tell no error."""
-    wrong, contexts = [], []
+    wrong: list[list[str]] = []
+    with ExitStack() as stack:
 
-    def is_here(url: str) -> bool:
-        file = Path(url2pathname(urlsplit(url).path))
-        return url.startswith(("data:", "blob:")) or (site in file.parents and file.is_file())
+        def turned(page: str = MAIN, **options: Any) -> Any:
+            to = sites.opened(browser, site, site / f"{page}.html", **options)
+            found = stack.enter_context(to)
+            wrong.append(found.wrong)
+            return found.page
 
-    def turned(page: str = MAIN, **options: Any) -> Any:
-        context = browser.new_context(offline=True, **({"viewport": DESK} | options))
-        contexts.append(context)
-        opened = context.new_page()
-        opened.on("console", lambda m: m.type in ("error", "warning") and wrong.append(m.text))
-        opened.on("pageerror", lambda error: wrong.append(str(error)))
-        opened.on("request", lambda request: is_here(request.url) or wrong.append(request.url))
-        opened.goto((site / f"{page}.html").as_uri())
-        return opened
-
-    yield turned
-    for context in contexts:
-        context.close()
-    assert not wrong
+        yield turned
+    assert not any(wrong)
 
 
 def stored(page: Any) -> dict[str, Any]:
@@ -465,3 +453,31 @@ def test_every_control_of_the_trainer_has_a_name(turn: Any) -> None:
         ".map((one) => one.outerHTML)"
     )
     assert unnamed == []
+
+
+def test_pages_are_sound_whatever_they_show(turn: Any, site: Path) -> None:
+    assert not sites.dead(site)
+    for scheme in ("light", "dark"):
+        assert not sites.barriers(turn(color_scheme=scheme))
+    assert not sites.lost_on_paper(turn(viewport=sites.PAPER))
+    for name in ("intro", MAIN):
+        links = sites.Links((site / f"{name}.html").read_text("utf-8"))
+        assert links.meta["og:title"] == links.title.partition(" — ")[0]
+    assert not [*site.rglob("fontawesome.js")]
+
+
+def test_what_is_wrong_is_found(turn: Any, site: Path, tmp_path: Path) -> None:
+    text = (site / "intro.html").read_text("utf-8")
+    wide = '<p style="width: 2000px">wide</p><img src="none.png" style="break-inside: auto">'
+    added = f'<a href="none.html">a</a><a href="#none">b</a>{wide}<select></select>'
+    bad = re.sub("(<article[^>]*>)", rf"\1{added}", text)
+    shutil.copytree(site, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "intro.html").write_text(bad, "utf-8")
+    targets = [line.partition(": ")[2] for line in sites.dead(tmp_path)]
+    assert targets == ["none.html", "#none", "none.png"]
+    page, added = turn(), wide.replace("none.png", "data:,") + "<select></select>"
+    put = "(one, added) => one.insertAdjacentHTML('afterbegin', added)"
+    page.locator("article").evaluate(put, added)
+    assert any("select-name" in line for line in sites.barriers(page))
+    lost = sites.lost_on_paper(page)
+    assert any("wide" in line for line in lost) and any("data:," in line for line in lost)

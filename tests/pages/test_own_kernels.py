@@ -36,7 +36,7 @@ told = {
     "filters": sorted(str(one[:1] + one[2:3]) for one in warnings.filters if one[0] != "default"),
     "threads": torch.get_num_threads(),
     "pandas": pd.get_option("display.max_rows"),
-    "library": [style.BLUE == "red", style.__file__],
+    "library": [style.GREY == "red", style.__file__],
     "session": os.getsid(0) == os.getpid(),
 }
 print(json.dumps([warm, [np.random.random(), random.random(), torch.rand(1).item()], told]))
@@ -48,7 +48,7 @@ matplotlib.rcParams["font.size"] = 99
 warnings.filterwarnings("error", "of another page")
 np.random.seed(1), random.seed(1), torch.manual_seed(1), torch.set_num_threads(2)
 pd.set_option("display.max_rows", 7)
-style.BLUE = "red"
+style.GREY = "red"
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 """
 

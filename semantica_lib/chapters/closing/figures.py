@@ -17,6 +17,7 @@ from semantica_lib.analysis.markdown import (
     geometric,
     markdown_table,
     mean,
+    pair_name,
     table_of,
     with_interval,
 )
@@ -26,8 +27,9 @@ from semantica_lib.analysis.verdicts import judged
 from semantica_lib.chapters.closing.claims import KEPT_MARGIN, OPTIMIZERS, label
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import made_from
-from semantica_lib.figures.overview import LOOKS, pair_keys
+from semantica_lib.figures.overview import pair_keys
 from semantica_lib.figures.second_round import short
+from semantica_lib.figures.style import DH
 
 WAYS = {"sampled": ("-", "full", -0.08), "exact": ("--", "none", 0.08)}
 LEAST = 1e-7  # of the upright axis of distances that begin at 0
@@ -37,7 +39,7 @@ def decays(found: Sequence[Point]) -> Figure:
     """How near pairs end against weight decay: a row a table, a column an optimizer.
 
     The geometric mean over seeds of the distance as a share of the median control pair's, with its
-    95% interval, for the sampled and the exact loss; the margin of a merge dashed. Without decay
+    95% interval, for the sampled and the exact loss; the margin of a merge dotted. Without decay
     Adam is AdamW, whose points stand there.
     """
     values = sorted({point.settings.weight_decay for point in found})
@@ -100,7 +102,7 @@ def _against_decay(
         values.index(point.settings.weight_decay) + aside: _ends(Measured(point.result), place)
         for point in points
     }
-    for holds, (colour, marker) in LOOKS.items():
+    for holds, (colour, marker) in DH.items():
         drawn = [(x, end) for x, pairs in ends.items() for _, own, end in pairs if own == holds]
         if drawn:
             look = {"color": colour, "marker": marker, "linestyle": dash, "fillstyle": fill}
@@ -122,7 +124,7 @@ def parting(found: Sequence[Point]) -> Figure:
                 continue
             trials = Trials.of(point.result, tied, None)
             for pair in synonym_pairs(trials.task):
-                colour, marker = LOOKS[pair.conditionally_equivalent]
+                colour, marker = DH[pair.conditionally_equivalent]
                 share = (trials.distance(table, pair[:2]) / trials.control(table)).clip(LEAST)
                 axes.plot(trials.steps, share.T, color=colour, linewidth=0.7, alpha=0.5)
                 middle = np.exp(np.log(share).mean(0)) if len(share) else share.sum(0)
@@ -137,7 +139,7 @@ def parting(found: Sequence[Point]) -> Figure:
     for axes in grid[-1]:
         style.step_axis(axes)
         axes.set_xticks([0, 100_000], ["0", "100,000"])
-    style.legend(figure, *pair_keys(), style.key("margin", linestyle="--"), columns=3)
+    style.legend(figure, *pair_keys(), style.key("margin", **style.MARGIN_LINE), columns=3)
     return figure
 
 
@@ -147,7 +149,7 @@ def endings(found: Sequence[Point]) -> str:
     for point in (point for point in found if point.result):
         measured = Measured(point.result)
         ends = [(name_of(place), *end) for place in PLACES for end in _ends(measured, place)]
-        heads = [f"{where}, {a} and {b}" for where, (a, b), *_ in ends]
+        heads = [f"{where}, {pair_name(pair)}" for where, pair, *_ in ends]
         learned = [counted(measured.learned[tied]) for tied in BOTH]
         lines.append([label(point), *(with_interval(interval) for *_, interval in ends), *learned])
     return markdown_table(["point", *heads, "learn, untied", "learn, tied"], lines)
@@ -173,7 +175,7 @@ def unaided(found: Sequence[Point]) -> str:
             lines.append(
                 {
                     "point": label(point),
-                    "untied rows": f"{table}, {pair.first} and {pair.second}",
+                    "untied rows": f"{table}, {pair_name(pair[:2])}",
                     "distance over the clock's": geometric(trials.ended(table, pair[:2]) / clock),
                     "a control pair's": geometric(trials.ended(table) / clock),
                     "merged": counted(ratio < MERGE_MARGIN),
@@ -221,8 +223,8 @@ def answer(found: Sequence[Point]) -> str:
 
 def _told(point: Point) -> str:
     parts, measured = [], Measured(point.result)
-    for (_, table), (a, b, holds) in product((INPUT, OUTPUT), synonym_pairs(measured.task)):
-        merged = counted(measured.trials[False].ratio(table, (a, b))[0] < MERGE_MARGIN)
+    for (_, table), (*pair, holds) in product((INPUT, OUTPUT), synonym_pairs(measured.task)):
+        merged = counted(measured.trials[False].ratio(table, tuple(pair))[0] < MERGE_MARGIN)
         dh = "holds" if holds else "fails"
-        parts.append(f"{table} rows {a} and {b} (DH {dh}) merged in {merged}")
+        parts.append(f"{table} rows {pair_name(pair)} (DH {dh}) merged in {merged}")
     return ", ".join(parts)

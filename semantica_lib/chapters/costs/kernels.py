@@ -9,15 +9,15 @@ from matplotlib.patches import Patch
 from semantica_lib.analysis.markdown import number, table_of
 from semantica_lib.chapters.costs import processor
 from semantica_lib.chapters.costs.processor import Bench, Row
-from semantica_lib.figures.style import BLUE, GREEN, ORANGE
+from semantica_lib.figures.style import BLACK, GREY
 
 FILES = {"cpu": "profile.json", "cuda": "profile-gpu.json"}
 BENCH = "tests/benchmarks/kernels.py"
 # What the bench calls it -> what it is here, and its look.
 PARTS = {
-    "products": ("matrix products", {"facecolor": BLUE, "hatch": ""}),
-    "fused": ("elementwise, fused", {"facecolor": ORANGE, "hatch": "////"}),
-    "optimizer": ("optimizer", {"facecolor": GREEN, "hatch": "...."}),
+    "products": ("matrix products", {"facecolor": BLACK, "hatch": ""}),
+    "fused": ("elementwise, fused", {"facecolor": GREY, "hatch": "////"}),
+    "optimizer": ("optimizer", {"facecolor": "0.65", "hatch": "...."}),
     "between": ("between kernels", {"facecolor": "0.8", "hatch": ""}),
 }
 

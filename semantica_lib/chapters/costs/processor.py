@@ -26,8 +26,8 @@ from semantica_lib.store.results import Result
 TRIALS = 10  # of a step, in what the bench compares
 UNMEASURED = "The speed was not measured yet: `make bench` does, and writes `bench.json`."
 LOOKS = {
-    "here, one stack": {"color": style.BLUE, "marker": "o", "markersize": 7},
-    f"{TRIALS} plain PyTorch runs": {"color": style.ORANGE, "marker": "D", "markersize": 6},
+    "here, one stack": {"color": style.BLACK, "marker": "o", "markersize": 7},
+    f"{TRIALS} plain PyTorch runs": {"color": style.GREY, "marker": "D", "markersize": 6},
     "bound: arithmetic or memory": {"marker": "|", "markersize": 12, "markeredgewidth": 1.8},
 }
 PROCESSOR = (  # what is told of a measurement

@@ -34,8 +34,8 @@ VARIED = {  # what the bench varies -> its axis
 }
 STEPS = 10_000  # between which a step's expected time is taken
 LOOKS = {
-    "measured": {"color": style.BLUE, "marker": "o", "markersize": 7, "linestyle": "none"},
-    "expected": {"color": style.ORANGE, "linestyle": "--", "linewidth": 1.8, "zorder": 1},
+    "measured": {"color": style.BLACK, "marker": "o", "markersize": 7, "linestyle": "none"},
+    "expected": {"color": style.GREY, "linestyle": "--", "linewidth": 1.8, "zorder": 1},
 }
 Scaling = Mapping[str, Any]
 

@@ -14,19 +14,28 @@ from semantica_lib.analysis.language import BROKEN, HOLDS, TABLES, UNRELATED, La
 from semantica_lib.analysis.language_claims import NEARER
 from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
 from semantica_lib.figures import style
-from semantica_lib.figures.style import BLACK, BLUE, GREY, ORANGE, draw_seeds, key, legend, note
+from semantica_lib.figures.style import (
+    BLACK,
+    DH,
+    GREY,
+    MARGIN_LINE,
+    TIES,
+    draw_seeds,
+    key,
+    legend,
+    note,
+)
 from semantica_lib.store.results import Result
 
 Measure = Literal["distance", "ratio", "cosine"]
 AXES = {"distance": "Euclidean distance", "ratio": "ratio to unrelated words", "cosine": "cosine"}
 PANELS = "tied", "untied input", "untied output"  # in which order tables are shown
 LOOKS = {  # of a class
-    HOLDS: ("synonyms, DH holds", {"color": BLUE, "marker": "o", "linestyle": "-"}),
-    BROKEN: ("synonyms, DH broken", {"color": ORANGE, "marker": "D", "linestyle": "--"}),
+    HOLDS: ("synonyms, DH holds", {"color": DH[True][0], "marker": "o", "linestyle": "-"}),
+    BROKEN: ("synonyms, DH broken", {"color": DH[False][0], "marker": "D", "linestyle": "-"}),
     UNRELATED: ("two unrelated words", {"color": GREY, "marker": "^", "linestyle": "-."}),
 }
-TIE_LOOKS = {True: {"color": BLUE, "marker": "o"}, False: {"color": ORANGE, "marker": "s"}}
-ONE, MARGIN = {"linewidth": 1.1}, {"linestyle": "--", "linewidth": 1.3}  # of black lines
+ONE = {"linewidth": 1.1}  # of black lines
 SEED = key("one seed", color=GREY, linewidth=0.7)
 
 
@@ -48,6 +57,7 @@ def distances(result: Result, measure: Measure = "distance") -> Figure:
         trials = measured.trials[tied]
         if ratio:
             axes.axhline(1, color=BLACK, **ONE)
+            axes.axhline(NEARER, **MARGIN_LINE)
         if not len(trials.seeds):
             note(axes, f"no {tie_of(tied)} trials" + ", all diverged" * bool(trials.diverged))
             continue
@@ -59,7 +69,9 @@ def distances(result: Result, measure: Measure = "distance") -> Figure:
         row[0].set_ylim(bottom=0)
     row[0].set_ylabel(AXES[measure])
     keys = [key(label, **look) for label, look in looks.values()]
-    keys += [key("as far as unrelated words", **ONE)] if ratio else []
+    if ratio:
+        keys += [key("as far as unrelated words", **ONE)]
+        keys += [key(f"margin of nearer: {NEARER:.2f}", **MARGIN_LINE)]
     legend(figure, *keys, SEED)
     return figure
 
@@ -67,28 +79,28 @@ def distances(result: Result, measure: Measure = "distance") -> Figure:
 def losses(result: Result) -> Figure:
     """Loss and accuracy at masked places of the validation sample over training, two panels.
 
-    The dashed line knows how often each piece occurs and no more (mean over seeds).
+    The dotted line knows how often each piece occurs and no more (mean over seeds).
     """
     measured = Language(result)
     titles = "loss (nats)", "accuracy (share)"
     figure, row = style.over_steps(titles, 2, 3.4, sharex=True)
     for axes, quantity in zip(row, ("loss", "accuracy"), strict=True):
-        for tied, look in TIE_LOOKS.items():
+        for tied, look in TIES.items():
             steps, curves = measured.trials[tied].measured("validation", quantity)
             curves = curves[np.isfinite(curves).all(1)]
             if curves.size:
                 draw_seeds(axes, steps, curves, "both", **look)
-        axes.axhline(measured.unigram[quantity].mean(), color=BLACK, **MARGIN)
+        axes.axhline(measured.unigram[quantity].mean(), **MARGIN_LINE)
     row[1].set_ylim(bottom=0)
-    ties = [key(f"{tie_of(tied)}: mean, 95% band", **look) for tied, look in TIE_LOOKS.items()]
-    legend(figure, *ties, SEED, key("knows frequencies only", linestyle="--"))
+    ties = [key(f"{tie_of(tied)}: mean, 95% band", **look) for tied, look in TIES.items()]
+    legend(figure, *ties, SEED, key("knows frequencies only", **MARGIN_LINE))
     return figure
 
 
 def variants(results: Mapping[str, Result]) -> Figure:
     """Where the synonyms for which DH holds end in each variant, and what it learned; a row each.
 
-    Left their mean distance over the unrelated words', by table, with the margin dashed. Right the
+    Left their mean distance over the unrelated words', by table, with the margin dotted. Right the
     loss on the validation sample less that of the baseline that knows frequencies only: where it
     is 0, nothing was learned of any context. A dot is a seed, a bar the mean (of ratios the
     geometric one).
@@ -115,7 +127,7 @@ def variants(results: Mapping[str, Result]) -> Figure:
     if not any(HOLDS in language.kinds(result.settings) for result in results.values()):
         note(ratios, "no synonyms for which DH holds" if results else "nothing is stored")
     ratios.axvline(1, color=BLACK, **ONE)
-    ratios.axvline(NEARER, color=BLACK, **MARGIN)
+    ratios.axvline(NEARER, **MARGIN_LINE)
     learned.axvline(0, color=BLACK, **ONE)
     ratios.set(xlim=(0, max(1.1, ratios.get_xlim()[1])), ylim=(rows - 0.5, -0.5))
     ratios.set_yticks(range(len(results)), results)
@@ -125,13 +137,13 @@ def variants(results: Mapping[str, Result]) -> Figure:
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_locator(MaxNLocator(ticks))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    untied = {"linestyle": "none", **TIE_LOOKS[False]}
+    untied = TIES[False] | {"linestyle": "none"}
     legend(
         figure,
-        key("tied", linestyle="none", **TIE_LOOKS[True]),
+        key("tied", **TIES[True] | {"linestyle": "none"}),
         key("untied; left: input table", **untied),
         key("untied output table", fillstyle="none", **untied),
-        key(f"margin: {NEARER:.2f}", linestyle="--"),
+        key(f"margin: {NEARER:.2f}", **MARGIN_LINE),
     )
     return figure
 
@@ -142,7 +154,7 @@ def _dots(
     """A dot a seed, and their mean as a bar; nothing without values."""
     if not len(values):
         return
-    colour, marker = TIE_LOOKS[tied].values()
+    colour, marker = TIES[tied]["color"], TIES[tied]["marker"]
     look = {"edgecolor": colour, "facecolor": fill or colour, "marker": marker}
     axes.scatter(values, np.full(len(values), y), s=24, alpha=0.75, zorder=3, **look)
     axes.plot([mean, mean], [y - 0.11, y + 0.11], color=BLACK, linewidth=2, zorder=4)

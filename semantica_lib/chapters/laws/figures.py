@@ -16,8 +16,8 @@ from semantica_lib.analysis.sweep_points import PLACES, name_of
 from semantica_lib.chapters.laws.measures import CLASSES, SLOWER, SWEEP, Course, Swept, point_of
 from semantica_lib.figures import style, tables
 from semantica_lib.figures.facts import facts_of_run
-from semantica_lib.figures.overview import LOOKS, pair_keys
-from semantica_lib.figures.style import BLACK, GREY
+from semantica_lib.figures.overview import pair_keys
+from semantica_lib.figures.style import BLACK, DH, GREY
 
 WHERES = tuple(map(name_of, PLACES))
 OLDER = "stored before the gap of logits was measured"
@@ -32,7 +32,7 @@ def clock(made: Sequence[Course]) -> Figure:
     """
     figure, grid = style.panels(2, len(WHERES), 5.6, sharex=True, sharey=True)
     least = 1.0
-    for holds, row in zip(LOOKS, grid, strict=True):
+    for holds, row in zip(DH, grid, strict=True):
         for where, axes in zip(WHERES, row, strict=True):
             axes.set_title(f"{where}\nDH {'holds' if holds else 'fails'}", fontsize=10)
             drawn = [_course(axes, one) for one in made if (one.where, one.holds) == (where, holds)]
@@ -64,7 +64,7 @@ def clock(made: Sequence[Course]) -> Figure:
 
 def _course(axes: Axes, one: Course) -> float:
     """Draw one pair; the least that decay would leave, or 0 if there is nothing to draw."""
-    colour, marker = LOOKS[one.holds]
+    colour, marker = DH[one.holds]
     factor, shrunk = one.measured.factor, one.shrunk[np.isfinite(one.shrunk).all(1)]
     if not len(shrunk) or not np.isfinite(factor).all():
         return 0.0
@@ -91,7 +91,7 @@ def classes(made: Sequence[Course]) -> str:
 def counted(made: Sequence[Course]) -> str:
     """How many pairs of complete results are of which class, by table and DH."""
     whole, lines = [one for one in made if one.measured.complete], []
-    for where, holds in product(WHERES, LOOKS):
+    for where, holds in product(WHERES, DH):
         own = [one.class_ for one in whole if (one.where, one.holds) == (where, holds)]
         counts = [str(own.count(word)) for word in CLASSES]
         lines.append([where, "holds" if holds else "fails", str(len(own)), *counts])
@@ -147,7 +147,7 @@ def _gap(axes: Axes, y: int, one: Odds) -> None:
         look = {"va": "center", "ha": "center", "fontsize": 8.5, "style": "italic", "color": GREY}
         axes.text(0.6, y, why, transform=axes.get_yaxis_transform(), **look)
         return
-    colour, marker = LOOKS[one.odds == 0]
+    colour, marker = DH[one.odds == 0]
     axes.plot(end[:, 1:].mean(0), [y, y], color=GREY, linewidth=1, marker="|")
     spread = np.linspace(-0.25, 0.25, len(end)) if len(end) > 1 else np.zeros(1)
     axes.scatter(end[:, 0], y + spread, s=14, marker=marker, color=colour, alpha=0.7, zorder=3)
@@ -172,7 +172,7 @@ def gap_course(made: Sequence[Odds]) -> Figure:
             style.note(axes, OLDER.replace("before ", "before\n") if old else "no trials")
             axes.set_xticks([])
         for one in there:
-            colour, marker = LOOKS[one.odds == 0]
+            colour, marker = DH[one.odds == 0]
             style.draw_seeds(axes, one.steps, one.gaps[..., 0], "both", marker, color=colour)
             axes.plot(one.steps, one.gaps[..., 1:].mean(0), color=colour, linestyle=":")
             axes.axhline(one.odds, color=BLACK, linestyle="--", linewidth=1.3)

@@ -10,6 +10,7 @@ from scipy.integrate import trapezoid
 from semantica_lib.analysis.claims import ON_CLOCK, Measured
 from semantica_lib.analysis.distances import Pair, Table, synonym_pairs
 from semantica_lib.analysis.log_odds import Source
+from semantica_lib.analysis.markdown import pair_name
 from semantica_lib.analysis.statistics import finite, geometric_interval
 from semantica_lib.analysis.sweep_points import PLACES, name_of, stored
 from semantica_lib.settings.catalogue import Settings
@@ -40,7 +41,7 @@ class Course:
 
     @property
     def words(self) -> str:
-        return f"{self.pair[0]} and {self.pair[1]}"
+        return pair_name(self.pair)
 
     @property
     def dh(self) -> str:

@@ -12,10 +12,8 @@ from semantica_lib.checkpoints.measures.rows import CLEANINGS
 from semantica_lib.checkpoints.measures.sides import MARGIN
 from semantica_lib.figures.style import (
     BLACK,
-    BLUE,
     GREY,
     MARGIN_LINE,
-    ORANGE,
     WIDTH,
     key,
     legend,
@@ -24,11 +22,11 @@ from semantica_lib.figures.style import (
 )  # fmt: skip
 
 LOOKS = {
-    "+": ("over 0", {"color": BLUE, "marker": "o"}),
-    "0": ("nothing", {"color": GREY, "marker": "s"}),
-    "-": ("under 0", {"color": ORANGE, "marker": "D"}),
+    "+": ("over 0", {"color": BLACK, "marker": "o"}),
+    "0": ("nothing", {"color": GREY, "marker": "s", "markerfacecolor": "white"}),
+    "-": ("under 0", {"color": GREY, "marker": "D"}),
 }
-SIDES = {"before": {"color": ORANGE, "marker": "D"}, "after": {"color": BLUE, "marker": "o"}}
+SIDES = {"before": {"color": GREY, "marker": "D"}, "after": {"color": BLACK, "marker": "o"}}
 
 
 def validated(rows: Sequence[Row]) -> Figure:

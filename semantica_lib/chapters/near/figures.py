@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import BOTH, LEARNED_NATS, MERGE_MARGIN, tie_of
 from semantica_lib.analysis.distances import Pair
-from semantica_lib.analysis.markdown import NONE, number, table_of
+from semantica_lib.analysis.markdown import NONE, number, pair_name, table_of
 from semantica_lib.analysis.statistics import Interval, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import OUTPUT, PLACES, TIED, Place, name_of
 from semantica_lib.chapters.near import theory
@@ -18,29 +18,28 @@ from semantica_lib.chapters.near.theory import CONTROL, LAWS, LIARS, MIRROR, NEA
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import made_from
-from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
+from semantica_lib.figures.style import BLACK, GREY, TIES, key, note, panels
 
+PAIRS = style.scale(3)  # whether the DH holds for them changes with q
 LOOKS = {
-    NEAR: {"color": BLUE, "marker": "o"},
-    MIRROR: {"color": GREEN, "marker": "s"},
-    LIARS: {"color": ORANGE, "marker": "D"},
+    NEAR: {"color": PAIRS[0], "marker": "o"},
+    MIRROR: {"color": PAIRS[1], "marker": "s"},
+    LIARS: {"color": PAIRS[2], "marker": "D"},
     CONTROL: {"color": BLACK, "marker": "^"},
 }
 ASIDE = {NEAR: 0.93, MIRROR: 1.0, LIARS: 1.07}  # where a pair stands beside its q, as a factor
-TIES = {False: LOOKS[NEAR], True: LOOKS[LIARS]}
 TICKS = (0.0, 0.01, 0.05, 0.2, 0.5)
 CURVE = np.concatenate([np.linspace(0, 0.01, 25), np.geomspace(0.01, 0.5, 150)[1:]])
 LEAST, MOST = 3e-3, 5.0  # of the upright axis of distances
 DASHES = (0, (4, 2))
 OF_LAW = dict(zip(LAWS, ("-", DASHES), strict=True))
-MARGIN = {"color": BLACK, "linestyle": (0, (1, 1.5)), "linewidth": 1}
 
 
 def meanings(near: Near) -> Figure:
     """What theory says before anything is trained, against q: three panels.
 
     How far meanings are apart (total variation; curves are the closed form, marks the enumeration);
-    by how much the log-odds of 1 and 0 must move, given the bit that a context suggests; and both
+    by how much the log-odds of B and A must move, given the bit that a context suggests; and both
     tables' laws, as shares of the control pair's.
     """
     figure, ((far, odds, laws),) = panels(1, 3, height=3.1)
@@ -53,7 +52,7 @@ def meanings(near: Near) -> Figure:
         for name, law in LAWS.items() if pair != CONTROL else ():
             laws.plot(CURVE, [law(q, pair) for q in CURVE], linestyle=OF_LAW[name], **line)
     told = [theory.company(task, NEAR).suggested for task in tasks.values()]
-    full = {"color": BLUE, "marker": "o", "markersize": 4}
+    full = {"color": BLACK, "marker": "o", "markersize": 4}
     hollow = full | {"marker": "s", "linestyle": DASHES, "fillstyle": "none"}
     for bit, look in enumerate((full, hollow)):
         values = [one[bit] for one in told]
@@ -61,8 +60,8 @@ def meanings(near: Near) -> Figure:
     odds.axhline(0, color=BLACK, linewidth=0.8)
     odds.legend(frameon=False, fontsize=8, handlelength=2.6)
     odds.set_ylim(-0.12, 0.5)
-    laws.axhline(MERGE_MARGIN, **MARGIN)
-    titles = "meaning (total variation)", "log p(1)/p(0) (nats)", "share of the control's"
+    laws.axhline(MERGE_MARGIN, **style.MARGIN_LINE)
+    titles = "meaning (total variation)", "log p(B)/p(A) (nats)", "share of the control's"
     for axes, title in zip((far, odds, laws), titles, strict=True):
         axes.set_title(title, fontsize=10)
         _rates(axes)
@@ -73,7 +72,7 @@ def meanings(near: Near) -> Figure:
 def distances(near: Near) -> Figure:
     """Where pairs end against q: a row a weight decay, a column a table.
 
-    The distance over that of 0 and 2, every seed a dot, the geometric mean with its 95% interval;
+    The distance over that of A and C, every seed a dot, the geometric mean with its 95% interval;
     the laws as curves, in a tied table both.
     """
     decays = near.decays or [0.1]
@@ -86,8 +85,8 @@ def distances(near: Near) -> Figure:
                 _ends(axes, near, decay, place, pair)
             if not axes.containers:
                 note(axes, "not trained")
-            axes.axhline(MERGE_MARGIN, **MARGIN)
-        row[0].set_ylabel(f"decay {decay:g}\ndistance / that of 0 and 2")
+            axes.axhline(MERGE_MARGIN, **style.MARGIN_LINE)
+        row[0].set_ylabel(f"decay {decay:g}\ndistance / that of A and C")
     for axes, below, place in zip(grid[0], grid[-1], PLACES, strict=True):
         axes.set_title(name_of(place))
         _rates(below)
@@ -144,7 +143,7 @@ def losses(near: Near) -> Figure:
     for axes, below, decay in zip(*grid, decays, strict=True):
         axes.set_title(f"decay {decay:g}")
         _rates(below)
-    keys = [key(tie_of(tied), linestyle="", **look) for tied, look in TIES.items()]
+    keys = [key(tie_of(tied), **look | {"linestyle": ""}) for tied, look in TIES.items()]
     keys.append(key("best attainable"))
     keys.append(key("without the context", color=GREY, linestyle=DASHES))
     style.legend(figure, *keys, columns=4)
@@ -174,15 +173,15 @@ def _rates(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(lambda q, _: f"{q:g}".removeprefix("0") or "0")
     axes.set_xlim(-0.002, 0.62)
     axes.tick_params(axis="x", labelsize=9)
-    axes.set_xlabel("q, how often 1 and 3 lie")
+    axes.set_xlabel("q, how often B and D lie")
 
 
 def _keys(*pairs: Pair) -> list[Line2D]:
     """Of pairs, the laws and the margin."""
-    keys = [key(f"{a} and {b}", **LOOKS[a, b]) for a, b in pairs]
+    keys = [key(pair_name(pair), **LOOKS[pair]) for pair in pairs]
     for name, dash in OF_LAW.items():
         keys.append(key(name, color=GREY, linestyle=dash, linewidth=1.2))
-    return [*keys, key("margin of a merge", **MARGIN)]
+    return [*keys, key("margin of a merge", **style.MARGIN_LINE)]
 
 
 def _marks(axes: Axes, x: float, values: np.ndarray, interval: Interval, look: dict) -> None:
@@ -200,11 +199,11 @@ def enumerated(near: Near) -> str:
         row, kept = {"q": f"{q:g}"}, theory.company(task, NEAR)
         for a, b in pairs:
             apart = theory.semantic_distance(task, (a, b))
-            row[f"{a} and {b}: TV"], row[f"{a} and {b}: JS"] = map(number, apart)
+            row[f"{pair_name((a, b))}: TV"], row[f"{pair_name((a, b))}: JS"] = map(number, apart)
         least, greatest, *told = map(_signed, (kept.least, kept.greatest, *kept.suggested))
-        row["log p(1)/p(0), least to greatest"] = f"{least} to {greatest}"
-        row["if 0 / 1 is suggested"] = " / ".join(told)
-        rows.append(row | {"company of 0 and 1: TV": number(kept.variation)})
+        row["log p(B)/p(A), least to greatest"] = f"{least} to {greatest}"
+        row["if bit 0 / 1 is suggested"] = " / ".join(told)
+        rows.append(row | {"company of A and B: TV": number(kept.variation)})
     return table_of(rows)
 
 
@@ -251,21 +250,21 @@ def endings(near: Near) -> str:
                 {
                     "point": words(*at),
                     "table": name_of(place),
-                    "law of 0 and 1": number(law(at[1], NEAR)),
-                    "0 and 1": near_by,
-                    "2 and 3": mirror,
-                    "0 and 1, usual control": markdown.geometric(usual),
-                    "law of 1 and 3": number(law(at[1], LIARS)),
-                    "1 and 3": liars,
-                    "place of 1 from 0 to 2": markdown.mean(near.position(at, place)),
-                    "distance of 0 and 2": markdown.geometric(control),
+                    "law of A and B": number(law(at[1], NEAR)),
+                    "A and B": near_by,
+                    "C and D": mirror,
+                    "A and B, usual control": markdown.geometric(usual),
+                    "law of B and D": number(law(at[1], LIARS)),
+                    "B and D": liars,
+                    "place of B from A to C": markdown.mean(near.position(at, place)),
+                    "distance of A and C": markdown.geometric(control),
                 }
             )
     return table_of(rows, "Nothing is trained yet.")
 
 
 def thresholds(near: Near) -> str:
-    """Where in q symbols 0 and 1 part: a row a weight decay and table, of what is trained."""
+    """Where in q symbols A and B part: a row a weight decay and table, of what is trained."""
     heads = (
         f"under {MERGE_MARGIN:g} up to q",
         f"over {MERGE_MARGIN:g} from q",
@@ -287,7 +286,7 @@ def crossings() -> str:
         for law in LAWS.values()
     )
     return (
-        f"By the laws 0 and 1 pass the margin of a merge at q = {inputs:.2g} in an input table and "
+        f"By the laws A and B pass the margin of a merge at q = {inputs:.2g} in an input table and "
         f"at q = {outputs:.2g} in an output table."
     )
 

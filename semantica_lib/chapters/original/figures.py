@@ -12,15 +12,18 @@ from semantica_lib.chapters.original import measures
 from semantica_lib.datasets.xor import XorTask, xor_task
 from semantica_lib.figures import style
 from semantica_lib.figures.curves import measured_accuracy
-from semantica_lib.figures.overview import LOOKS, TABLES, pair_keys
-from semantica_lib.figures.style import BLACK, BLUE, ORANGE, key
+from semantica_lib.figures.overview import TABLES, pair_keys
+from semantica_lib.figures.style import BLACK, DH, GREY, TIES, key
 from semantica_lib.figures.tables import titled
 from semantica_lib.store.results import Result
 
-TIES = (True, BLUE), (False, ORANGE)
 WAYS = {
-    "as published": {"linestyle": "-", "marker": "o", "fillstyle": "full"},
-    "held out": {"linestyle": "--", "marker": "s", "fillstyle": "none"},
+    "as published": {"fillstyle": "full"},
+    "held out": {"fillstyle": "none"},
+}
+CEILINGS = {
+    "as published": {"linestyle": ":", "linewidth": 2},
+    "held out": {"linestyle": ":", "linewidth": 1},
 }
 TURNS = {"highest": "--", "lowest": ":"}  # learning rate -> dashes of its line
 
@@ -36,24 +39,23 @@ def accuracies(found: Sequence[Result]) -> Figure:
     for axes, result in zip(panels, found, strict=False):
         axes.title.set_fontsize(10)
         for way, split in measures.PROTOCOLS.items():
-            for tied, colour in TIES:
+            for tied, look in TIES.items():
                 steps, curves, _ = measured_accuracy(result, tied, split)
                 if curves.size:
-                    style.draw_seeds(axes, steps, curves, "band", color=colour, **WAYS[way])
-            ceiling, dashes = xor_task(result.settings).ceiling(split)[0], WAYS[way]["linestyle"]
-            axes.axhline(ceiling, color=BLACK, linestyle=dashes, linewidth=1)
+                    style.draw_seeds(axes, steps, curves, "band", **look, **WAYS[way])
+            ceiling = xor_task(result.settings).ceiling(split)[0]
+            axes.axhline(ceiling, color=BLACK, **CEILINGS[way])
     if not found:
         style.note(panels[0], "no results")
     panels[0].set_ylim(0, 1)
     for axes in panels[::2]:
         axes.set_ylabel("accuracy (share)")
     keys = [
-        key(f"{tie_of(tied)}, {way}", color=colour, **look)
-        for tied, colour in TIES
-        for way, look in WAYS.items()
+        key(f"{tie_of(tied)}, {way}", **look, **fill)
+        for tied, look in TIES.items()
+        for way, fill in WAYS.items()
     ]
-    for way, look in WAYS.items():
-        keys.append(key(f"ceiling, {way}", linestyle=look["linestyle"], linewidth=1))
+    keys += [key(f"ceiling, {way}", **look) for way, look in CEILINGS.items()]
     style.legend(figure, *keys, columns=3)
     return figure
 
@@ -67,14 +69,14 @@ def sampled(task: XorTask, splits: Sequence[str]) -> Figure:
     figure, (panels,) = style.panels(1, len(splits), height=2.9, sharex=True)
     for axes, split in zip(panels, splits, strict=True):
         sample, count = measures.sampled_accuracy(task, split), len(task.splits[split])
-        axes.bar(sample.xk, sample.pk, width=0.8 / count, color=BLUE)
-        axes.axvline(task.ceiling(split)[0], color=BLACK, linestyle="--", linewidth=1.3)
+        axes.bar(sample.xk, sample.pk, width=0.8 / count, color=GREY)
+        axes.axvline(task.ceiling(split)[0], **style.MARGIN_LINE)
         axes.set_title(f"{split} split, {count} string{'s' * (count != 1)}")
         axes.set_xlabel("accuracy in one sample (share)")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     panels[0].set_xlim(0, 1.04)
     panels[0].set_ylabel("how often")
-    style.legend(figure, key("expectation: the ceiling", linestyle="--"))
+    style.legend(figure, key("expectation: the ceiling", **style.MARGIN_LINE))
     return figure
 
 
@@ -105,7 +107,7 @@ def _swing(axes: Axes, result: Result, tied: bool, table: Table) -> None:
         style.note(axes, "no full period yet" if window is None else f"no {tie_of(tied)} trials")
         return
     for pair in synonym_pairs(trials.task):
-        colour, marker = LOOKS[pair.conditionally_equivalent]
+        colour, marker = DH[pair.conditionally_equivalent]
         curve = trials.distance(table, pair[:2])[:, window]
         shares = curve / curve.mean(1, keepdims=True)
         style.draw_seeds(axes, result.steps[window], shares, "both", marker, color=colour)

@@ -12,7 +12,7 @@ from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Trials, end_of, synonym_pairs
 from semantica_lib.analysis.exploratory import HELD_OUT_MARGIN
-from semantica_lib.analysis.markdown import NONE, number, table_of
+from semantica_lib.analysis.markdown import NONE, number, pair_name, table_of
 from semantica_lib.analysis.statistics import geometric_interval
 from semantica_lib.analysis.sweep_points import PLACES, Point, name_of
 from semantica_lib.analysis.theory import paper_predictions
@@ -70,7 +70,7 @@ def own_runs(found: Sequence[Result]) -> str:
                 rows.append(
                     {
                         "table": name_of((tied, table)),
-                        "pair": f"{pair.first} and {pair.second}",
+                        "pair": pair_name(pair[:2]),
                         f"public code, seed {seed}": number(theirs),
                         f"here, seed {seed}": number(same[0]) if len(same) else NONE,
                         f"here, {len(ends)} seeds": markdown.geometric(ends),
@@ -142,7 +142,7 @@ def swings(found: Sequence[Result]) -> str:
         task = xor_task(result.settings)
         of = {(p.pair, p.tied, p.table): p for p in paper_predictions(task)}
         for *pair, holds in synonym_pairs(task):
-            told = f"{pair[0]} and {pair[1]}, DH {'holds' if holds else 'fails'}"
+            told = f"{pair_name(pair)}, DH {'holds' if holds else 'fails'}"
             row = {"experiment": titled(result), "pair": told}
             for head, place in TABLES.items():
                 spread, ratio = measures.swing(result, of[tuple(pair), *place])

@@ -17,6 +17,7 @@ from semantica_lib.analysis.markdown import (
     geometric,
     markdown_table,
     number,
+    pair_name,
     share,
     with_interval,
 )
@@ -28,7 +29,7 @@ from semantica_lib.store.results import Result
 PERMUTATIONS = 10_000
 NOTHING = 0.05  # of the masked bit: a trial that knows less has learned frequencies only
 LOOKS = {  # whether a trial learns: how it is drawn
-    True: {"fillstyle": "full", "color": style.BLUE},
+    True: {"fillstyle": "full", "color": style.BLACK},
     False: {"fillstyle": "none", "color": style.GREY},
 }
 Named = Sequence[tuple[str, Result]]  # labels and results
@@ -188,7 +189,7 @@ def by_learning(named: Named) -> str:
                 cells = [f"{middle} ({len(v)})" for middle, v in zip(middles, either, strict=True)]
                 some = min(map(len, either)) > 1 and min(np.ptp(v) for v in either) > 0
                 over = with_interval(farther(*either)) if some else NONE
-                lines.append([label, name_of(place), f"{a} and {b}", *cells, over])
+                lines.append([label, name_of(place), pair_name((a, b)), *cells, over])
     heads = ["result", "table", "pair", "learn", "do not", "do not, over learn"]
     return markdown_table(heads, lines or [[NONE] * len(heads)])
 

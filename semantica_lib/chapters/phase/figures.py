@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-from matplotlib import colormaps, colors, patheffects, ticker
+from matplotlib import colors, patheffects, ticker
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -17,7 +17,17 @@ from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, ON_LAW, tie_of
 from semantica_lib.analysis.statistics import Interval, finite
 from semantica_lib.analysis.sweep_points import PLACES, name_of
 from semantica_lib.chapters.phase.measures import MARGINS, Onset, Spot, by_decay, costs_of, rising
-from semantica_lib.figures.style import BLACK, GREY, MARGIN_LINE, bars, key, legend, note, panels
+from semantica_lib.figures.style import (
+    BLACK,
+    GREY,
+    MARGIN_LINE,
+    bars,
+    key,
+    legend,
+    note,
+    panels,
+    scale,
+)
 
 MARKERS = "osD^v"  # of the decays, from the least
 TICKS = 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99
@@ -59,7 +69,7 @@ def diagram(spots: Sequence[Spot]) -> Figure:
     axes, margin = grid[1, 1], MARGINS["loss"]
     ends = [_mean(spot.cost("loss")) for spot in spots]
     largest = finite([abs(end.estimate) for end in ends]).max(initial=margin)
-    image = _heat(axes, spots, ends, "PuOr_r", colors.CenteredNorm(0, largest))
+    image = _heat(axes, spots, ends, "RdGy_r", colors.CenteredNorm(0, largest))
     _marks(axes, spots, ends, margin, [end.low > margin for end in ends])
     axes.set_title("what tying costs")
     figure.colorbar(image, ax=grid[1], label="tied minus untied (nats)")
@@ -153,7 +163,7 @@ def gaps(spots: Sequence[Spot]) -> Figure:
         above.plot(odds, odds, color=BLACK, linestyle="--", linewidth=1.3)
         for margin in (-ON_LAW, ON_LAW):
             below.axhline(margin, **MARGIN_LINE)
-    _legend(figure, spots, key("log-odds; margin", linestyle="--"))
+    _legend(figure, spots, key("log-odds", linestyle="--"), key("margin", **MARGIN_LINE))
     return figure
 
 
@@ -197,7 +207,7 @@ def _by_tie(
 def costs(spots: Sequence[Spot], onsets: Mapping[tuple, Onset]) -> Figure:
     """What tying costs against p: a column a decay, above in cross-entropy, below in accuracy.
 
-    Thin: a seed each; points: their mean with its 95% interval; line: the rising fit; dashed: the
+    Thin: a seed each; points: their mean with its 95% interval; line: the rising fit; dotted: the
     margin; shaded: the 95% interval of where the fit passes it.
 
     Args:
@@ -253,7 +263,7 @@ def _grid(spots: Sequence[Spot], values: Sequence[float]) -> np.ndarray:
 def _lines(spots: Sequence[Spot]) -> Iterator[tuple[list[Spot], np.ndarray, dict]]:
     """The spots of each decay by p, where they stand (none hides another), what they look like."""
     lines = by_decay(spots).values()
-    colours = colormaps["viridis"](np.linspace(0, 0.85, max(1, len(lines))))
+    colours = scale(len(lines))
     for index, own in enumerate(lines):
         x = np.array([spot.log_odds for spot in own]) + 0.03 * (index - (len(lines) - 1) / 2)
         yield own, x, {"color": colours[index], "marker": MARKERS[index % len(MARKERS)]}

@@ -9,7 +9,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import tie_of
-from semantica_lib.analysis.distances import Table
 from semantica_lib.analysis.markdown import markdown_table, number
 from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point
@@ -17,23 +16,15 @@ from semantica_lib.chapters.shaping import measures
 from semantica_lib.chapters.shaping.measures import EXPERIMENTS, TABLES, Nearness, pulls, ratios
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import facts_of_run
-from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
+from semantica_lib.figures.style import BLACK, GREY, TIES, key, note, panels
 from semantica_lib.store.results import Result
 
-TIES = {
-    True: {"color": BLUE, "marker": "o", "linestyle": "-"},
-    False: {"color": ORANGE, "marker": "s", "linestyle": "--"},
-}
 LEVELS = [
     {"color": colour, "marker": marker, "linestyle": dash}
     for colour, marker, dash in zip(
-        (BLUE, ORANGE, GREEN, GREY, BLACK), "oDs^v", ("-", "--", "-.", ":", "-"), strict=True
+        style.scale(5), "oDs^v", ("-", "--", "-.", ":", "-"), strict=True
     )
 ]
-LOOKS: dict[Table, dict] = {
-    "output": {"color": BLUE, "marker": "o"},
-    "input": {"color": ORANGE, "marker": "D"},
-}
 WHOSE = {  # tables of other seeds, or of the same
     False: {"color": BLACK, "marker": "o"},
     True: {"color": BLACK, "marker": "s", "fillstyle": "none"},
@@ -129,7 +120,7 @@ def alignment(found: Sequence[Nearness]) -> Figure:
             left.plot([low, high], [row + at] * 2, color=BLACK, linewidth=1.2)
             left.plot(middle, row + at, **look)
         for at, table in zip(ASIDE, TABLES, strict=True):
-            look, dot = LOOKS[table], {"linestyle": "", "marker": ".", "markersize": 3}
+            look, dot = style.TABLES[table], {"linestyle": "", "marker": ".", "markersize": 3}
             values, chance = near.others(near.end(table)), near.others(near.chance[table])
             right.plot(values, [row + at] * len(values), alpha=0.6, **look | dot)
             right.plot(values.mean(), row + at, **look)
@@ -146,7 +137,7 @@ def alignment(found: Sequence[Nearness]) -> Figure:
     for axes in (left, right):
         axes.grid(axis="y", visible=False)
     keys = [key("other seeds" if others else "same seed", **look) for others, look in WHOSE.items()]
-    keys += [key(f"untied {table}", linestyle="", **look) for table, look in LOOKS.items()]
+    keys += [key(f"untied {table}", linestyle="", **look) for table, look in style.TABLES.items()]
     keys.append(key("random order", color=GREY, linestyle="", **BAR))
     style.legend(figure, *keys, columns=3)
     return figure
@@ -165,7 +156,7 @@ def alignment_over_steps(found: Sequence[Nearness]) -> Figure:
             note(axes, "no result")
             continue
         sparse = {"markersize": 4, "markevery": max(1, len(near.steps) // 5)}
-        for table, look in LOOKS.items():
+        for table, look in style.TABLES.items():
             same, others = near.same(near.apart[table]), near.others(near.apart[table])
             axes.plot(near.steps, same.T, color=look["color"], linewidth=0.5, alpha=0.3)
             axes.plot(near.steps, same.mean(0), **look, **sparse)
@@ -177,7 +168,7 @@ def alignment_over_steps(found: Sequence[Nearness]) -> Figure:
     for axes in grid[:, 0]:
         axes.set_ylabel("residual")
     ways = {"same seed": "-", "other seeds": "--", "random order": ":"}
-    keys = [key(f"untied {table}", **look) for table, look in LOOKS.items()]
+    keys = [key(f"untied {table}", **look) for table, look in style.TABLES.items()]
     keys += [key(label, linestyle=dash) for label, dash in ways.items()]
     style.legend(figure, *keys, columns=3)
     return figure

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,13 +12,13 @@ from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, tie_of
 from semantica_lib.analysis.sweep_points import PLACES, Point, name_of
 from semantica_lib.chapters.sweep import measures
 from semantica_lib.chapters.sweep.measures import Line
-from semantica_lib.figures.style import GREY, MARGIN_LINE, key, legend, note, panels
+from semantica_lib.figures.style import GREY, MARGIN_LINE, key, legend, note, panels, scale
 
 MOST_LINES, MOST_PAIRS = 6, 4  # that a panel and a figure can hold
 MARKS, DASHES = "oDs^vP", ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)))
 LOOKS = [
     {"color": colour, "marker": mark, "linestyle": dash}
-    for colour, mark, dash in zip(sns.color_palette("colorblind", 6), MARKS, DASHES, strict=True)
+    for colour, mark, dash in zip(scale(6), MARKS, DASHES, strict=True)
 ]
 CROSS = {"marker": "x", "markersize": 5, "linestyle": "none"}
 APART = 0.5  # between the outermost lines at one value

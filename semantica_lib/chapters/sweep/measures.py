@@ -9,6 +9,7 @@ import pandas as pd
 
 from semantica_lib.analysis.claims import BOTH, LEARNED_NATS
 from semantica_lib.analysis.distances import Table, Trials, end_of, synonym_pairs, tie_of
+from semantica_lib.analysis.markdown import pair_name
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.settings.catalogue import Settings
@@ -99,7 +100,7 @@ def ends(found: Sequence[Point]) -> pd.DataFrame:
         for a, b, holds in synonym_pairs(trials.task):
             bit = int(a >= zeros)
             ranks = (a - bit * zeros, b - bit * zeros)
-            about = (index, tied, table, bit, ranks, f"{a} and {b}", holds)
+            about = (index, tied, table, bit, ranks, pair_name((a, b)), holds)
             ratio = trials.ratio(table, (a, b))[0]
             rows += [(*about, *one) for one in zip(trials.seeds, ratio, strict=True)]
     return pd.DataFrame(rows, columns=END).astype({"tied": bool, "ratio": float})

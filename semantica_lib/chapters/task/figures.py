@@ -6,7 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from semantica_lib.datasets.xor import XorTask
-from semantica_lib.figures.style import BLACK, BLUE, GREEN, ORANGE, panels
+from semantica_lib.figures.style import BLACK, panels
+
+DISC = "round,pad=0,rounding_size=0.38"
 
 
 def sequence(task: XorTask, bits: Iterable[int], tokens: Iterable[int], target: int) -> Figure:
@@ -22,8 +24,8 @@ def sequence(task: XorTask, bits: Iterable[int], tokens: Iterable[int], target: 
     parity = "odd" if sum(bits) % 2 else "even"
     rows = {
         "bits, parity": [*map(str, bits), parity],
-        "as written": list(map(str, written)),
-        "as seen": ["?" if token == task.mask else str(token) for token in tokens],
+        "as written": [task.names[symbol] for symbol in written],
+        "as seen": ["?" if token == task.mask else task.names[token] for token in tokens],
     }
     figure, ((axes,),) = panels(height=0.62 * 3.1, width=0.62 * (2.2 + len(tokens)))
     for row, (label, cells) in enumerate(rows.items()):
@@ -31,10 +33,10 @@ def sequence(task: XorTask, bits: Iterable[int], tokens: Iterable[int], target: 
         for place, text in enumerate(cells):
             masked = tokens[place] == task.mask
             asked = row == 1 and masked
-            colour = "0.85" if row == 2 and masked else _meaning(task, written[place])
+            grey, shape = _meaning(task, tokens[place] if row == 2 else written[place])
             edge = {"edgecolor": BLACK if asked else "0.6", "linewidth": 2.5 if asked else 0.8}
-            corner, shape = (place - 0.38, row - 0.38), "round,pad=0,rounding_size=0.1"
-            axes.add_patch(FancyBboxPatch(corner, 0.76, 0.76, shape, facecolor=colour, **edge))
+            corner = place - 0.38, row - 0.38
+            axes.add_patch(FancyBboxPatch(corner, 0.76, 0.76, shape, facecolor=grey, **edge))
             size = 13 if len(text) < 3 else 9
             axes.text(place, row, text, ha="center", va="center", color=BLACK, fontsize=size)
     axes.set(xlim=(-2.6, len(tokens) - 0.4), ylim=(2.5, -0.5), aspect="equal")
@@ -42,7 +44,8 @@ def sequence(task: XorTask, bits: Iterable[int], tokens: Iterable[int], target: 
     return figure
 
 
-def _meaning(task: XorTask, symbol: int) -> tuple:
-    """A light colour for what a symbol means: bit 0, bit 1, or a parity."""
-    colour = BLUE if symbol < len(task.zero_dst) else ORANGE if symbol < task.symbols else GREEN
-    return tuple(1 - 0.35 * (1 - part) for part in colour)
+def _meaning(task: XorTask, symbol: int) -> tuple[str, str]:
+    """Grey and shape for what a symbol means: bit 0 a square, bit 1 a disc, a parity, the mask."""
+    if symbol < task.symbols:
+        return ("1", "square,pad=0") if symbol < len(task.zero_dst) else ("0.88", DISC)
+    return ("0.8" if symbol == task.mask else "0.95"), "round,pad=0,rounding_size=0.15"

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from semantica_lib.analysis import markdown, statistics
-from semantica_lib.analysis.distances import Table, synonym_pairs
-from semantica_lib.analysis.markdown import NONE, markdown_table, number
+from semantica_lib.analysis.distances import synonym_pairs
+from semantica_lib.analysis.markdown import NONE, markdown_table, number, pair_name
 from semantica_lib.analysis.statistics import finite, mean_interval, share_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.theory import decay_factor
@@ -18,15 +18,14 @@ from semantica_lib.chapters.untying import measures
 from semantica_lib.chapters.untying.measures import ALWAYS, NEVER, TABLES, Way, untied_at, ways_of
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import made_from
-from semantica_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, key, note, panels
+from semantica_lib.figures.style import BLACK, GREY, TIES, key, note, panels
 
 LATE = "tied, then untied"
 LOOKS = {
-    NEVER: {"color": BLUE, "marker": "s", "linestyle": "-"},
-    ALWAYS: {"color": ORANGE, "marker": "D", "linestyle": "--"},
-    LATE: {"color": GREEN, "marker": "o", "linestyle": "-."},
+    NEVER: TIES[False],
+    ALWAYS: TIES[True],
+    LATE: {"color": style.scale(2)[1], "marker": "D", "linestyle": "-."},
 }
-ROWS: dict[Table, dict] = {"input": LOOKS[NEVER] | {"marker": "o"}, "output": LOOKS[ALWAYS]}
 ASIDE = 4.0  # how far beside the steps of untying the two ends stand, as a factor
 QUANTITIES = {
     "share": "share of trials that\nlearn the parity",
@@ -152,7 +151,7 @@ def gaps(found: Sequence[Point]) -> Figure:
             note(axes, "the step of untying is not recorded")
             continue
         (pair, *_) = [(a, b) for a, b, dh in synonym_pairs(way.measured.task) if not dh] or [(0, 1)]
-        for table, look in ROWS.items():
+        for table, look in style.TABLES.items():
             curve = way.trials.distance(table, pair)
             share = curve / curve[:, at]
             axes.plot(steps, share.T, color=look["color"], linewidth=0.5, alpha=0.35)
@@ -163,7 +162,7 @@ def gaps(found: Sequence[Point]) -> Figure:
         axes.plot(steps[at[0] :], (factor / factor[at])[at[0] :], color=BLACK, linewidth=1.4)
     chosen[0][0].set_yscale("log")
     chosen[0][0].yaxis.set_minor_locator(NullLocator())
-    keys = [key(f"{table} rows", **look) for table, look in ROWS.items()]
+    keys = [key(f"{table} rows", **look) for table, look in style.TABLES.items()]
     style.legend(figure, *keys, key("decay clock"), key("untied", linestyle=":"), columns=4)
     return figure
 
@@ -223,8 +222,8 @@ def tables_end(found: Sequence[Point]) -> str:
     for way in ways:
         pairs = [pair[:2] for pair in synonym_pairs(way.measured.task)]
         places = [(table, pair) for table in TABLES for pair in pairs]
-        heads = [f"{table} {a} and {b}" for table, (a, b) in places]
-        heads += [f"input {a} and {b}, over the clock" for a, b in pairs]
+        heads = [f"{table} {pair_name(pair)}" for table, pair in places]
+        heads += [f"input {pair_name(pair)}, over the clock" for pair in pairs]
         cells = [markdown.geometric(way.trials.ratio(*place)[0]) for place in places]
         for pair in pairs:  # a tied table has gradients of both kinds, and no clock
             left = measures.left_of(way, "input", pair) / way.clock
@@ -243,7 +242,7 @@ def speeds(found: Sequence[Point]) -> str:
     lines, heads = [], []
     for way in ways_of(found):
         pairs = [pair[:2] for pair in synonym_pairs(way.measured.task) if pair[2]]
-        heads = [f"output {a} and {b} close, step" for a, b in pairs]
+        heads = [f"output {pair_name(pair)} close, step" for pair in pairs]
         firsts = [measures.first_close(way, pair) for pair in pairs]
         lines.append([way.label, *map(_median, [measures.first_learned(way), *firsts])])
     return _table(["", "parity learned, step", *heads], lines)

@@ -1,0 +1,99 @@
+"""Every page of the book that was built last, in Chromium: `make test-book`."""
+
+import io
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import sites
+from PIL import Image
+
+from semantica_lib.pages.book import BOOK
+
+pytestmark = pytest.mark.long
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright is not installed: `make test-book` installs it"
+)
+if not sites.CHROMIUM:
+    pytest.skip("no Chromium is found", allow_module_level=True)
+
+SITE = BOOK / "_build" / "html"
+PAGES = [file.relative_to(SITE).as_posix() for file in sites.pages(SITE)]
+if not PAGES:
+    pytest.skip("there is no book: `make book` builds it", allow_module_level=True)
+WRITTEN = [name for name in PAGES if name not in ("genindex.html", "search.html", "index.html")]
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=sites.CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+def test_no_link_is_dead() -> None:
+    assert not sites.dead(SITE)
+
+
+def test_the_folder_is_light() -> None:
+    files = [file for file in SITE.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < 25 * MEGABYTE
+
+
+def test_pages_can_be_told_apart_by_title_and_description() -> None:
+    told = [sites.Links((SITE / name).read_text("utf-8")) for name in WRITTEN]
+    for one, name in zip(told, WRITTEN, strict=True):
+        assert len(one.meta["description"]) > 50, name
+        assert one.meta["og:title"] and one.meta["og:image"], name
+    for what in ([one.title for one in told], [one.meta["og:title"] for one in told]):
+        assert [title for title, count in Counter(what).items() if count > 1] == []
+
+
+def test_search_tells_pages_apart_and_fetches_nothing(browser: Any) -> None:
+    with sites.opened(browser, SITE, SITE / "search.html") as (page, _, wrong):
+        page.goto(f"{(SITE / 'search.html').as_uri()}?q=tied+embeddings")
+        page.wait_for_selector("#search-results li a")
+        page.wait_for_function(
+            "document.querySelector('#search-results h2').textContent.includes('Results')"
+        )
+        found = page.locator("#search-results li > a").all_text_contents()
+        assert not wrong
+    assert len(found) > 5 and len(set(found)) == len(found)
+
+
+def test_the_first_page_loads_little(browser: Any) -> None:
+    with sites.opened(browser, SITE, SITE / "intro.html") as (page, asked, wrong):
+        page.wait_for_load_state()
+        assert not wrong
+    assert sum(file.stat().st_size for file in set(asked)) < 1.5 * MEGABYTE
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_sound(browser: Any, name: str) -> None:
+    for scheme in ("light", "dark"):
+        with sites.opened(browser, SITE, SITE / name, color_scheme=scheme) as (page, _, wrong):
+            page.wait_for_load_state()
+            assert not wrong
+            assert page.locator("html").get_attribute("data-theme") == scheme
+            assert not sites.barriers(page), scheme
+            if page.locator(".math").count():
+                page.wait_for_selector("mjx-container")
+            assert not page.evaluate(
+                "[...document.images].filter(one => one.complete && !one.naturalWidth).length"
+            )
+            _figures_are(scheme, page)
+    with sites.opened(browser, SITE, SITE / name, viewport=sites.PHONE) as (page, *_):
+        assert page.evaluate("document.documentElement.scrollWidth") <= sites.PHONE["width"]
+    with sites.opened(browser, SITE, SITE / name, viewport=sites.PAPER) as (page, *_):
+        assert not sites.lost_on_paper(page)
+
+
+def _figures_are(scheme: str, page: Any) -> None:
+    """Figures have the page's ground: most of what one sees of them is light, or dark."""
+    for figure in page.locator(".bd-article figure img:visible").all()[:3]:
+        seen = np.asarray(Image.open(io.BytesIO(figure.screenshot())).convert("L"))
+        assert (np.median(seen) > 128) == (scheme == "light")
