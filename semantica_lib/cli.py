@@ -16,9 +16,9 @@ import click
 
 from semantica_lib.checkpoints.jobs import JOBS, job, training
 from semantica_lib.errors import RequestError, nearest
+from semantica_lib.running.shards import shard
 from semantica_lib.running.stopping import stopped_by
 from semantica_lib.settings.catalogue import AnySettings, experiments, find, parse_override
-from semantica_lib.settings.spelling import shard
 from semantica_lib.settings.sweeps import file_of, points, read
 from semantica_lib.store import results
 

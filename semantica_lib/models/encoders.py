@@ -6,13 +6,16 @@ for a stack of trials what they would for each; ``widest`` tells how large its t
 
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from semantica_lib.models.dropout import Dropout
 from semantica_lib.models.stack import INPUT, OUTPUT, plain_parameters
 from semantica_lib.settings.xor import Settings
+
+if TYPE_CHECKING:
+    from semantica_lib.models.dropout import Dropout
 
 LOADED: dict[str, ModuleType] = {}  # by architecture; others are not imported
 
@@ -39,7 +42,7 @@ def initial(own: Settings, vocabulary: int, seed: int) -> dict[str, Tensor]:
 
 
 def masked_hidden(
-    own: Settings, parameters: dict[str, Tensor], tokens: Tensor, drop: Dropout | None = None
+    own: Settings, parameters: dict[str, Tensor], tokens: Tensor, drop: "Dropout | None" = None
 ) -> Tensor:
     """The encoder's output at the masked place, ``(trial, feature, batch)``.
 
@@ -62,10 +65,14 @@ def widest(own: Settings, symbols: int, batch: int) -> int:
     return _module(own).widest(own, symbols, batch)
 
 
-def most_dropped(own: Settings, batch: int) -> int:
-    """Of how many numbers of a trial the encoder drops some at once, at most."""
+def dropping(own: Settings, batch: int) -> "tuple[type[Dropout], int]":
+    """What drops numbers, and of how many of a trial the encoder drops some at once, at most."""
+    from semantica_lib.models.dropout import Dropout  # most need none
+
     places = own.bits + 1
-    return places * batch * max(own.heads * places, own.embedding_size, own.feedforward_size)
+    return Dropout, places * batch * max(
+        own.heads * places, own.embedding_size, own.feedforward_size
+    )
 
 
 def sees_order(own: Settings) -> bool:

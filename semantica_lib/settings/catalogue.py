@@ -63,15 +63,6 @@ def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> AnySett
     return checked(kind_of(values), {**values, **(overrides or {})})
 
 
-def file_text(own: Settings) -> str:
-    """What differs from the defaults, as the text of a file, which :func:`read_file` reads."""
-    mine, usual = (one.model_dump(mode="json") for one in (own, Settings()))
-    told = {"experiment": own.experiment}
-    told |= {name: value for name, value in mine.items() if value not in (None, usual[name])}
-    lines = (f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in told.items())
-    return "".join(lines)  # JSON is YAML
-
-
 def parse_override(text: str) -> tuple[str, Any]:
     """``key=value`` of the command line, the value written as in YAML; a corpus's path is whole."""
     name, equals, value = text.partition("=")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -9,12 +10,14 @@ from torch import Tensor
 from semantica_lib.datasets.contexts import SPLITS, Expectation, Population
 from semantica_lib.datasets.xor import Batch, xor_task
 from semantica_lib.models import encoders
-from semantica_lib.models.dropout import Dropout
 from semantica_lib.models.stack import BIAS, INPUT, OUTPUT, Layout, product
 from semantica_lib.settings.schema import BOTH
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers import schedule
 from semantica_lib.trainers.compiling import compiled
+
+if TYPE_CHECKING:
+    from semantica_lib.models.dropout import Dropout
 
 EAGER_BELOW = 300  # runs of fewer steps end sooner than the compiler does
 IN_CACHE = 600_000  # numbers of a tensor that a processor's level-2 cache holds beside others
@@ -123,7 +126,7 @@ class Stack:
             untie_at=torch.tensor(apart, device=device),
         )
         if own.dropout:
-            most = encoders.most_dropped(own, self.batch_size)
+            self.dropped, most = encoders.dropping(own, self.batch_size)
             self.dropout_rows = torch.arange(-(-most // 4), device=device)
 
     def _weights(self, trial: int) -> dict[str, Tensor]:
@@ -155,7 +158,7 @@ class Stack:
         return views[INPUT], views[OUTPUT]
 
     def predict(
-        self, views: dict[str, Tensor], tokens: Tensor, drop: Dropout | None = None
+        self, views: dict[str, Tensor], tokens: Tensor, drop: "Dropout | None" = None
     ) -> tuple[Tensor, Tensor]:
         """The encoder's output ``h`` at the masked place, ``(trial, feature, batch)``, and the
         log-probability of each symbol there, ``(trial, symbol, batch)``, by ``h @ O.T``, plus the
@@ -173,7 +176,7 @@ class Stack:
         return hidden, logits.log_softmax(1)
 
     def loss(
-        self, views: dict[str, Tensor], batch: Batch | Expectation, drop: Dropout | None = None
+        self, views: dict[str, Tensor], batch: Batch | Expectation, drop: "Dropout | None" = None
     ) -> Tensor:
         """Cross-entropy at the masked place of each trial, nats, ``(trial,)``."""
         _, log_probability = self.predict(views, batch.tokens, drop)
@@ -193,11 +196,11 @@ class Stack:
         thresholds = traits.thresholds if len(self.contexts.joint) > 1 else None
         return self.task.draw(strings, state.seeds, state.step, thresholds)
 
-    def dropout(self, state: State) -> Dropout | None:
+    def dropout(self, state: State) -> "Dropout | None":
         """That of the next step, where the settings have any."""
         if not self.settings.dropout:
             return None
-        return Dropout(self.settings.dropout, state.seeds, state.step, self.dropout_rows)
+        return self.dropped(self.settings.dropout, state.seeds, state.step, self.dropout_rows)
 
     def update(
         self, state: State, batch: Batch | Expectation, traits: Traits

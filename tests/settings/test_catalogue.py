@@ -19,7 +19,6 @@ from semantica_lib.errors import RequestError
 from semantica_lib.settings import catalogue as catalogue_
 from semantica_lib.settings.catalogue import (
     catalogue,
-    file_text,
     find,
     parse_override,
     read_file,
@@ -28,6 +27,7 @@ from semantica_lib.settings.catalogue import (
 )
 from semantica_lib.settings.namespace import from_namespace, only
 from semantica_lib.settings.schema import NOT_IDENTITY
+from semantica_lib.settings.writing import file_text
 from semantica_lib.settings.xor import Settings
 
 values = st.recursive(

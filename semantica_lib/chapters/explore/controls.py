@@ -14,8 +14,9 @@ from semantica_lib.errors import RequestError, short
 from semantica_lib.figures.explorer import data, explorer, still
 from semantica_lib.figures.style import png
 from semantica_lib.files import write_whole
-from semantica_lib.settings.catalogue import experiments, file_text, settings
+from semantica_lib.settings.catalogue import experiments, settings
 from semantica_lib.settings.schema import NAMES, is_name
+from semantica_lib.settings.writing import file_text
 from semantica_lib.settings.xor import Settings
 from semantica_lib.store import results
 

@@ -27,8 +27,7 @@ class Trial:
 
     def __init__(self, own: Settings, tell: Callable[["Trial"], None]) -> None:
         self.own, self.tell, self.failure = own, tell, ""
-        ties = [tie == "tied" for tie in own.ties]
-        self.stack = Stack([own] * len(ties), own.seeds * len(ties), ties)
+        self.stack = Stack([own] * len(own.ties), own.seeds * len(own.ties), own.ties)
         self.state, self.history, self.step = self.stack.initial(), History({}), 0
         self.engine: Engine | None = None
         self.thread, self.halt = Thread(), Event()
@@ -84,7 +83,7 @@ class Trial:
             manifest=manifest,
             steps=series["record_steps"].numpy(),
             seed=self.stack.seeds.numpy(),
-            tied=np.array(self.stack.ties),
+            tied=np.array(self.stack.ties) == "tied",
             input_embedding=tables[:, :, 0],
             output_embedding=tables[:, :, 1],
             metrics=pd.DataFrame(columns=["seed", "tied", "step", "split", "accuracy", "loss"]),
