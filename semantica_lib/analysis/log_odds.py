@@ -11,8 +11,8 @@ import numpy as np
 
 from semantica_lib.analysis.claims import Measured
 from semantica_lib.analysis.distances import Pair, synonym_pairs
+from semantica_lib.analysis.markdown import letter
 from semantica_lib.analysis.theory import log_odds
-from semantica_lib.datasets.xor import letter
 from semantica_lib.store.results import Result
 
 

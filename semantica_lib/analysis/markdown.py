@@ -1,18 +1,43 @@
-"""Numbers, intervals and tables as the pages show them: Markdown."""
+"""Names, numbers, intervals and tables as the pages show them: Markdown."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from semantica_lib.analysis import statistics
 from semantica_lib.analysis.statistics import Interval, finite
-from semantica_lib.datasets.xor import letter
+from semantica_lib.datasets.xor import XorTask
+from semantica_lib.files import ROOT
+from semantica_lib.settings.catalogue import first_of
 
 NONE = "–"  # stands for a number that there is not
 PAIR = re.compile(r"(?<![\d.])(\d+) and (\d+)(?!\.?\d)")  # of symbols, in a claim's fixed words
 ALONE = re.compile(r"(?<=o_)\d+|\d+(?= lies half way)")
+
+
+def title(name: str) -> str:
+    """What the book's contents call an experiment, of either round; else its own name."""
+    return _titles().get(f"experiments/{first_of(name)}", name)
+
+
+@cache
+def _titles() -> dict[str, str]:
+    parts = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text("utf-8"))["parts"]
+    return {one["file"]: one["title"] for part in parts for one in part["chapters"]}
+
+
+def letter(symbol: int) -> str:
+    """What pages call a symbol that stands for a bit: A, B and so on, since bits are numbers."""
+    return chr(ord("A") + symbol) if symbol < 26 else f"S{symbol}"
+
+
+def names(task: XorTask) -> tuple[str, ...]:
+    """What pages call all symbols of a task, by id."""
+    return *map(letter, range(task.symbols)), "even", "odd", "mask"
 
 
 def pair_name(pair: Iterable[int]) -> str:

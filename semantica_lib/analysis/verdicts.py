@@ -80,7 +80,7 @@ from semantica_lib.analysis import language_claims, second_round, statistics
 from semantica_lib.analysis.claims import EXPLORATORY, Measured, primary_claims
 from semantica_lib.analysis.exploratory import exploratory_claims
 from semantica_lib.analysis.language import Language
-from semantica_lib.analysis.markdown import NONE, PAIR, lettered, markdown_table
+from semantica_lib.analysis.markdown import NONE, PAIR, lettered, markdown_table, title
 from semantica_lib.analysis.statistics import Claim, Interval
 from semantica_lib.settings.catalogue import MlmSettings, first_of, round_of
 from semantica_lib.store.results import Result
@@ -215,7 +215,7 @@ def summary(frame: pd.DataFrame) -> str:
     for experiment, rows in primary_rows(frame).groupby("experiment", sort=False):
         counts = rows.verdict.value_counts()
         words = ", ".join(f"{counts[v]} {v}" for v in ORDER if v in counts)
-        lines.append(f"{experiment}: of {len(rows)} primary claims {words}")
+        lines.append(f"{title(experiment)}: of {len(rows)} primary claims {words}")
     return "; ".join(lines)
 
 
@@ -246,7 +246,7 @@ def across(frame: pd.DataFrame, short: Callable[[Any], str] = _short) -> str:
         [kind, *(_cell(cells.get((kind, experiment), {})) for experiment in experiments)]
         for kind in sorted(set(kinds(rows)))
     ]
-    return markdown_table(["claim", *experiments], lines)
+    return markdown_table(["claim", *map(title, experiments)], lines)
 
 
 def kinds(rows: pd.DataFrame) -> pd.Series:

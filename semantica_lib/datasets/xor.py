@@ -27,11 +27,6 @@ from semantica_lib.datasets.contexts import SPLITS, Population, in_order, withou
 from semantica_lib.settings.xor import Settings, training_strings
 
 
-def letter(symbol: int) -> str:
-    """What pages call a symbol that stands for a bit: A, B and so on, since bits are numbers."""
-    return chr(ord("A") + symbol) if symbol < 26 else f"S{symbol}"
-
-
 @dataclass(frozen=True)
 class Batch:
     """Masked sequences: ``tokens`` ``(trial, token, batch)`` and ``target`` ``(trial, batch)``."""
@@ -72,11 +67,6 @@ class XorTask:
     @property
     def vocabulary(self) -> int:
         return self.symbols + 3
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What pages call the symbols, by id."""
-        return *map(letter, range(self.symbols)), "even", "odd", "mask"
 
     @property
     def probability(self) -> tuple[float, ...]:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from semantica_lib.analysis.claims import MERGE_MARGIN, tie_of
 from semantica_lib.analysis.distances import Trials, synonym_pairs
+from semantica_lib.analysis.markdown import names
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Place
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.datasets.xor import XorTask, xor_task
@@ -126,7 +127,7 @@ def _symbols(task: XorTask) -> list[dict[str, str]]:
     kinds += ["even", "odd", "mask"]
     return [
         {"name": name, "kind": kind, "dh": {True: "holds", False: "fails"}.get(holds.get(i), "")}
-        for i, (name, kind) in enumerate(zip(task.names, kinds, strict=True))
+        for i, (name, kind) in enumerate(zip(names(task), kinds, strict=True))
     ]
 
 

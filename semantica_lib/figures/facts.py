@@ -9,9 +9,9 @@ from markdown_it import MarkdownIt
 
 from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN
 from semantica_lib.analysis.distances import Table, Trials, end_of
-from semantica_lib.analysis.markdown import NONE, number, pair_name
+from semantica_lib.analysis.markdown import NONE, letter, number, pair_name
 from semantica_lib.analysis.theory import paper_predictions
-from semantica_lib.datasets.xor import letter, xor_task
+from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import literal
 from semantica_lib.settings.catalogue import AnySettings, Settings, run_command
 from semantica_lib.store import results
@@ -30,13 +30,17 @@ BIASES = {
     "learned": " Each symbol's logit has a bias, which is learned.",
     "log-frequency": " Each symbol's logit has a fixed bias, the logarithm of how frequent it is.",
 }
+SHAPES = {  # marks of verdicts that need no font of coloured signs
+    mark: f'<span class="{name}">{shape}</span>'
+    for mark, name, shape in (("🟩", "met", "■"), ("🟥", "unmet", "▲"), ("🟨", "undecided", "◆"))
+}
 NO_PERIOD = "The records hold no full period of the schedule, so nothing is said about the end."
 
 
 def asked(own: Settings) -> str:
     """What an experiment asks, and of which model and task, a paragraph of Markdown."""
     return (
-        f"**{own.experiment}.** {literal(own.question)} The model: {model(own)}. "
+        f"**{literal(own.question)}** (`{own.experiment}`) The model: {model(own)}. "
         f"A bit 0 is written {_written(own.zero_dst, 0)}, a bit 1 is written "
         f"{_written(own.one_dst, len(own.zero_dst))}{ODDS[own.odds]}.{BIASES[own.output_bias]}"
     )
@@ -193,6 +197,8 @@ def made_from(sweep: str, found: Mapping[str, Result | None]) -> str:
 def html(markdown: str) -> str:
     """Markdown as HTML, for pages that show another page's table."""
     page = MarkdownIt().enable("table").render(markdown)
+    for mark, shown in SHAPES.items():
+        page = page.replace(mark, shown)
     table = '<div class="pst-scrollable-table-container"><table class="table">'
     return page.replace("<table>", table).replace("</table>", "</table></div>")
 

@@ -14,6 +14,7 @@ from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 from semantica_lib.analysis import distances
 from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.distances import SynonymPair, Table, Trials, end_of, synonym_pairs
+from semantica_lib.analysis.markdown import names, pair_name, title
 from semantica_lib.analysis.statistics import geometric_interval
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED
 from semantica_lib.datasets.xor import XorTask, xor_task
@@ -42,7 +43,7 @@ def overview(results: Sequence[Result]) -> Figure:
     rows: list[str] = []
     for index, (result, own) in enumerate(zip(results, pairs, strict=True)):
         top, ground = len(rows), ("0.96", "white")[index % 2]
-        rows += [*heads[index], *(f"{pair.first} and {pair.second}" for pair in own)]
+        rows += [*heads[index], *(pair_name(pair[:2]) for pair in own)]
         for axes, (name, (tied, table)) in zip(panels, TABLES.items(), strict=True):
             trials = Trials.of(result, tied, end_of(result))
             axes.axhspan(top - 0.5, len(rows) - 0.5, color=ground, linewidth=0, zorder=0)
@@ -102,13 +103,13 @@ def heat_map(result: Result) -> Figure:
     bar = grid[1].inset_axes((0.05, 0.5, 0.9, 0.06))
     figure.colorbar(colours, cax=bar, orientation="horizontal", label="Euclidean distance")
     steps = [f"{step:,}" for step in result.steps[used]] or ["none"]
-    title = (
+    whole = (
         f"no full period of the schedule yet,\nso the last record (step {steps[-1]}), mean"
         if window is None
         else "mean over the last full period of the schedule\n"
         f"(records of steps {steps[0]} to {steps[-1]}) and"
     )
-    figure.suptitle(f"{result.settings.experiment}: {title} over seeds", fontsize=11)
+    figure.suptitle(f"{title(result.settings.experiment)}: {whole} over seeds", fontsize=11)
     return figure
 
 
@@ -116,7 +117,7 @@ def _head(result: Result, beside: Sequence[Result]) -> list[str]:
     """A result's name, with whose it is if another has the same, and how far it is if partial."""
     own = result.settings
     twice = [other.settings.experiment for other in beside].count(own.experiment) > 1
-    name = f"{own.experiment}, {source(result)}" if twice else own.experiment
+    name = title(own.experiment) + f", {source(result)}" * twice
     if result.complete:
         return [name]
     return [name, f"partial, {result.manifest['steps_done']:,} of {full_steps(own):,} steps"]
@@ -188,7 +189,7 @@ def _matrix(axes: Axes, mean: np.ndarray, colours: ScalarMappable) -> None:
 
 
 def _symbol(task: XorTask, symbol: int) -> str:
-    name = task.names[symbol]
+    name = names(task)[symbol]
     if symbol >= task.symbols:
         return name
     never = "\nnever shown" if task.probability[symbol] == 0 else ""

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Pair, Table, Trials, control_pairs, synonym_pairs
+from semantica_lib.analysis.markdown import names
 from semantica_lib.datasets.xor import SPLITS, XorTask, xor_task
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.figures import style
@@ -252,7 +253,7 @@ def _meant(pair: Pair, task: XorTask) -> tuple[str, Any]:
     holds = {one[:2]: one.conditionally_equivalent for one in synonym_pairs(task)}
     dh = holds.get((min(pair), max(pair)))
     words = {True: ", DH holds", False: ", DH fails", None: ""}[dh]
-    name = " and ".join(task.names[one] for one in pair)
+    name = " and ".join(names(task)[one] for one in pair)
     return f"{name}{words}", GREY if dh is None else DH[dh][0]
 
 

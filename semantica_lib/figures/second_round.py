@@ -9,12 +9,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.markdown import PAIR, lettered, markdown_table, with_interval
+from semantica_lib.analysis.markdown import (
+    PAIR,
+    letter,
+    lettered,
+    markdown_table,
+    title,
+    with_interval,
+)
 from semantica_lib.analysis.second_round import CONSISTENT, OURS, PAPERS, UNDECIDED
 from semantica_lib.analysis.statistics import FEW_SEEDS, Interval
 from semantica_lib.analysis.verdicts import across, primary_rows, to_markdown, verdicts
-from semantica_lib.datasets.xor import letter
-from semantica_lib.settings.catalogue import SECOND, AnySettings, find, first_of, second_rounds
+from semantica_lib.settings.catalogue import (
+    SECOND,
+    AnySettings,
+    find,
+    first_of,
+    second_rounds,
+)
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
@@ -33,7 +45,6 @@ LEGEND = (
     "(Holm's procedure at 5%). In the main experiment the symbols A and B write a bit 0, C and D "
     "a bit 1. The DH *holds* for two that are equally likely."
 )
-WORDS = "A *control pair* is a symbol of a bit 0 and one of a bit 1; *nats* are natural logarithms."
 GRID = {  # heads of the table that fits a screen: whose rows
     "1: inputs": "claim 1, .* not kept apart", "2: outputs": "claim 2", "3: tied": "claim 3, tied",
     "3: cost": "claim 3: ", "ours": "pulled together",
@@ -72,34 +83,59 @@ def told(own: AnySettings) -> str:
     """What the second round says of an experiment; that it is to come, or that it has none."""
     result, name = of(own), first_of(own.experiment)
     if result is None:
-        to_come = f"is to come: `semantica run {name}{SECOND}` trains it."
+        to_come = f"is to come: `semantica run {name}{SECOND}` trains it. Below is the first."
         is_one = name + SECOND in second_rounds()
-        return f"The second round of {name} {to_come}" if is_one else f"{name} has no second round."
+        return f"The second round {to_come}" if is_one else "There is no second round of it."
     frame = verdicts(result)
     table = f"{across(frame, short)}\n\n{COLOURS} {LEGEND} {_fixed([result])}"
     return f"{sentences(result, frame)}\n\n{table}\n\n{undecided(frame)}"
 
 
+def in_short(own: AnySettings | None = None) -> str:
+    """What came out of the claims about one experiment or all; empty if none has a second round."""
+    there = [of(own)] if own else _there(results.best)
+    frames = [verdicts(result) for result in there if result]
+    if not frames:
+        return ""
+    marks = pd.concat(map(primary_rows, frames)).verdict.map(MARKS).value_counts()
+    words = {MET: "came out as stated", UNMET: "did not", OPEN: "undecided"}
+    told = _listed(f"{marks[mark]} {words[mark]}" for mark in COLOURED if mark in marks)
+    return f"Of {marks.sum()} claims of the second round {told}. {cost(frames)}"
+
+
 def whole(load: Load = results.best) -> str:
     """The second rounds of all experiments: sentences, a table that fits a screen, what is open."""
-    found = {name: of(find(name), load) for name in second_rounds()}
-    there = [result for result in found.values() if result]
-    missing = ", ".join(first_of(name) for name, result in found.items() if not result)
+    there = _there(load)
+    if not there:
+        return coloured(load)
     frames = [verdicts(result) for result in there]
+    lines = [f"- {headline(*one)}" for one in zip(there, frames, strict=True)]
+    says = sentences(there[0], frames[0]), "\n".join(lines[1:]), cost(frames), coloured(load)
+    return "\n\n".join(filter(None, (*says, _fixed(there), *map(undecided, frames))))
+
+
+def coloured(load: Load = results.best) -> str:
+    """The table that fits a screen, what its colours mean, and which experiments are to come."""
+    there = _there(load)
+    have = [one.settings.experiment for one in there]
+    missing = ", ".join(f"*{title(name)}*" for name in second_rounds() if name not in have)
     parts = [f"To come, by the same rules: {missing}."] if missing else []
     if there:
-        lines = [f"- {headline(*one)}" for one in zip(there, frames, strict=True)]
         ours = "*Ours*: that the loss itself brings input rows nearer. The numbers count claims."
-        says = sentences(there[0], frames[0]), "\n".join(lines[1:]), cost(frames), grid(frames)
-        parts = [*says, f"{COLOURS} {ours} {_fixed(there)}", *map(undecided, frames), *parts]
-    return "\n\n".join(filter(None, parts))
+        parts = [grid([verdicts(result) for result in there]), f"{COLOURS} {ours}", *parts]
+    return "\n\n".join(parts)
+
+
+def _there(load: Load) -> list[Result]:
+    """The second rounds that have a result, the main experiment's first."""
+    return [one for one in (of(find(name), load) for name in second_rounds()) if one]
 
 
 def grid(frames: Sequence[pd.DataFrame]) -> str:
     """How many claims came out how, in colours: a row an experiment, few and narrow columns."""
     lines = []
     for rows in map(primary_rows, frames):
-        cells, left = [rows.experiment.iloc[0]], rows.assign(mark=rows.verdict.map(MARKS))
+        cells, left = [title(rows.experiment.iloc[0])], rows.assign(mark=rows.verdict.map(MARKS))
         for pattern in GRID.values():
             counts = left[left.claim.str.contains(pattern)].mark.value_counts()
             cells.append(" ".join(f"{mark} {counts[mark]}" for mark in COLOURED if mark in counts))
@@ -109,8 +145,7 @@ def grid(frames: Sequence[pd.DataFrame]) -> str:
 
 def counts(claims: str = "", load: Load = results.best) -> str:
     """Those primary rows of all experiments whose claim matches, in colours, with their numbers."""
-    there = filter(None, (of(find(name), load) for name in second_rounds()))
-    frames = [frame[frame.claim.str.contains(claims)] for frame in map(verdicts, there)]
+    frames = [frame[frame.claim.str.contains(claims)] for frame in map(verdicts, _there(load))]
     return f"{across(pd.concat(frames), short)}\n\n{LEGEND}" if frames else ""
 
 
@@ -118,7 +153,9 @@ def cost(frames: Sequence[pd.DataFrame]) -> str:
     """In which tasks tying costs knowledge of the bit, whatever was predicted of them."""
     rows = pd.concat([frame[frame.claim.str.contains("tying costs")] for frame in frames])
     rows = rows[rows.low > 0]
-    some = [f"{row.experiment} ({short(row).partition(' ')[2]})" for row in rows.itertuples()]
+    some = [
+        f"*{title(row.experiment)}* ({short(row).partition(' ')[2]})" for row in rows.itertuples()
+    ]
     where = f"It does in {_listed(some)}" if some else "It does in no task so far"
     also = ", also where the DH holds for all synonyms" * bool((rows.margin > 0).any())
     return f"Does tying cost knowledge of the bit? {where}{also}."
@@ -127,8 +164,8 @@ def cost(frames: Sequence[pd.DataFrame]) -> str:
 def numbers(wanted: Iterable[AnySettings] = ()) -> str:
     """Every primary row of the second round of some experiments, else of all, a table each."""
     found = (of(own) for own in wanted or map(find, second_rounds()))
-    tables = {one.name: to_markdown(primary_rows(verdicts(one))) for one in found if one}
-    return "\n\n".join([*(f"**{name}**\n\n{table}" for name, table in tables.items()), WORDS])
+    tables = {title(one.name): to_markdown(primary_rows(verdicts(one))) for one in found if one}
+    return "\n\n".join(f"**{name}**\n\n{table}" for name, table in tables.items())
 
 
 def sentences(result: Result, frame: pd.DataFrame) -> str:
@@ -160,7 +197,7 @@ def headline(result: Result, frame: pd.DataFrame) -> str:
         words = _listed(f"{count} {'is' if count == 1 else 'are'} {word}" for count, word in each)
         told.append(f"of {whose} {len(some)} claim{'s' * (len(some) != 1)} {words}")
     return (
-        f"**In this task ({first_of(result.settings.experiment)}) {', and '.join(told)}**, by "
+        f"**{title(result.settings.experiment)}: {', and '.join(told)}**, by "
         f"{len(seeds)} fresh seeds, {seeds[0]} to {seeds[-1]}."
     )
 
@@ -193,9 +230,11 @@ def undecided(frame: pd.DataFrame) -> str:
     if rows.seeds.max() <= FEW_SEEDS:
         met = f"{(rows.verdict == CONSISTENT).sum()} of its {len(rows)} claims"
         few = f"{FEW_SEEDS} seeds or fewer decide nothing; each of them meets {met}"
-        return f"- {rows.experiment.iloc[0]}: *undecided*. By these rules {few}."
+        return f"- {title(rows.experiment.iloc[0])}: *undecided*. By these rules {few}."
     for row in rows[rows.verdict.map(MARKS) == OPEN].itertuples():
-        lines.append(f"- {row.experiment}, {lettered(row.claim)}: *{row.verdict}*. {row.deviation}")
+        lines.append(
+            f"- {title(row.experiment)}, {lettered(row.claim)}: *{row.verdict}*. {row.deviation}"
+        )
         reach, off = (row.high - row.low) / 2, abs(row.estimate - row.margin)
         if reach > off > 0:
             count = row.seeds * (reach / off) ** 2

@@ -18,6 +18,7 @@ from semantica_lib.analysis.markdown import (
     markdown_table,
     number,
     table_of,
+    title,
     with_interval,
 )
 from semantica_lib.analysis.statistics import INCONCLUSIVE, Interval
@@ -25,7 +26,13 @@ from semantica_lib.analysis.verdicts import primary_rows
 from semantica_lib.errors import literal
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import facts_of_run, model, seeds_of, shown, whose
-from semantica_lib.settings.catalogue import Settings, catalogue, find, first_of, xor_experiments
+from semantica_lib.settings.catalogue import (
+    Settings,
+    catalogue,
+    find,
+    first_of,
+    xor_experiments,
+)
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
@@ -93,7 +100,9 @@ def compared(columns: Mapping[str, Result]) -> str:
     for head, result in columns.items():
         frame = primary_rows(verdicts.verdicts(result))
         for row in frame.itertuples():
-            cells = lines.setdefault(row.claim, {"claim": row.claim} | dict.fromkeys(columns, ""))
+            cells = lines.setdefault(
+                row.claim, {"claim": lettered(row.claim)} | dict.fromkeys(columns, "")
+            )
             cells[head] = f"**{row.verdict}**: {_measured(row)}"
         lacks = frame[(frame.verdict == INCONCLUSIVE) & ~frame.deviation.str.startswith("Measured")]
         told = dict.fromkeys(text.partition(";")[0] for text in lacks.deviation)  # no command
@@ -170,13 +179,13 @@ def overviewed(found: Sequence[Result], names: Sequence[str] | None = None) -> s
     """
     rows, there = [], {one.settings.experiment: facts_of_run(one) for one in found}
     for one, (name, made) in zip(found, there.items(), strict=True):
-        about = {"experiment": f"[{name}]({name}.ipynb)", "model": model(one.settings)}
+        about = {"experiment": f"[{title(name)}]({name}.ipynb)", "model": model(one.settings)}
         about |= {"seeds": made["seeds"], "steps": steps(one)}
         about["result"] = source(one) + (f", stale: {literal(one.stale)}" if one.stale else "")
         about |= {"commit": made["commit"], "computing": made["duration"]}
         rows.append(about | {"trained on": made["device"]})
     missing = [
-        f"- {name} has no result, here or published; `semantica run {name}` makes one."
+        f"- {title(name)} has no result, here or published; `semantica run {name}` makes one."
         for name in names or named()
         if name not in there
     ]
@@ -185,7 +194,7 @@ def overviewed(found: Sequence[Result], names: Sequence[str] | None = None) -> s
 
 def titled(result: Result) -> str:
     """The experiment, and how far its result is where that is not the whole way."""
-    name = result.settings.experiment
+    name = title(result.settings.experiment)
     return name if result.complete else f"{name} ({steps(result)})"
 
 
@@ -231,7 +240,10 @@ def everything(frame: pd.DataFrame) -> str:
             rows[name] = rows[name].map(lettered)
         rows = rows.map(lambda value: number(value) if isinstance(value, float) else str(value))
         lines = rows.to_numpy().tolist()
-        parts += [f"**{experiment}** (manifest sha256 {sha[:12]})", markdown_table(rows, lines)]
+        parts += [
+            f"**{title(experiment)}** (`{experiment}`, manifest sha256 {sha[:12]})",
+            markdown_table(rows, lines),
+        ]
     return "\n\n".join(parts)
 
 

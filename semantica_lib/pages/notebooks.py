@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 
 import nbformat
 import papermill
-import yaml
 from papermill.exceptions import PapermillException
 
+from semantica_lib.analysis.markdown import title
 from semantica_lib.checkpoints.jobs import JOBS
 from semantica_lib.errors import literal
 from semantica_lib.files import ROOT, digest, write_whole
 from semantica_lib.pages.kernels import KERNEL, SHOWN, own_kernel
 from semantica_lib.settings.catalogue import (
+    MAIN,
     SECOND,
     AnySettings,
     MlmSettings,
@@ -29,7 +30,8 @@ from semantica_lib.settings.sweeps import file_of, read, sweeps
 from semantica_lib.store import results
 
 NOTEBOOKS = ROOT / "notebooks"
-CONTENTS = ROOT / "book" / "_toc.yml"
+EXPLAINS = "explains"  # tag of cells that stand on one page only: that of the notebook's experiment
+EXPLAINED = {"xor": MAIN, "mlm": "mlm"}
 CHECK = "check"  # of the cell that is put behind a notebook's own
 # What the notebooks that are not of one experiment show: their own cells say the same, which are
 # there to be changed by hand.
@@ -129,10 +131,15 @@ def execute(
 
 
 def _checking(source: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
-    """A notebook that ends with a check of the result that it shows, if it shows one."""
+    """A notebook that ends with a check of the result that it shows, if it shows one.
+
+    That of an experiment has its explanations only on the page of the one that they are about.
+    """
     notebook, asked = nbformat.read(source, as_version=4), None
     if "experiment" in parameters:
-        asked = dict(parameters)
+        asked, whole = dict(parameters), EXPLAINED[source.stem]
+        if parameters["experiment"] not in (whole, whole + SECOND):
+            _shorten(notebook, whole)
     elif "name" in parameters:
         asked = parameters_of(find(parameters["name"]))
     if asked:
@@ -141,15 +148,26 @@ def _checking(source: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookN
     return notebook
 
 
-def titled(experiment: str, heading: str) -> str:
-    """A page's heading that begins with what the book's contents call the experiment.
+def _shorten(notebook: nbformat.NotebookNode, whole: str) -> None:
+    """Leave what explains to the page of ``whole``; of a text before code the heading stays."""
+    first, kept = notebook.cells[0], []
+    for cell, behind in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
+        head = cell.source.partition("\n")[0]
+        if EXPLAINS in cell.metadata.get("tags", []) and cell is not first:
+            leads = behind is not None and behind.cell_type == "code"
+            if cell.cell_type == "code" or not (leads and head.startswith("#")):
+                continue
+            cell.source = head
+        kept.append(cell)
+    notebook.cells = kept
+    about = f"What the figures show and how to read them is on the page of [{title(whole)}]"
+    first.source = f"{first.source.partition(chr(10))[0]}\n\n{about}({whole}.ipynb)."
 
-    An experiment that is not in the book keeps its own name.
-    """
-    parts = yaml.safe_load(CONTENTS.read_text("utf-8"))["parts"]
-    names = {one["file"]: one.get("title") for part in parts for one in part["chapters"]}
-    name, words = names.get(f"experiments/{experiment}") or experiment, heading.removeprefix("# ")
-    return f"# {name}: {words[:1].lower()}{words[1:]}"
+
+def titled(experiment: str, heading: str) -> str:
+    """A page's heading that begins with what the book's contents call the experiment."""
+    words = heading.removeprefix("# ")
+    return f"# {title(experiment)}: {words[:1].lower()}{words[1:]}"
 
 
 def page_of(name: str, wanted: Sequence[AnySettings]) -> Page:

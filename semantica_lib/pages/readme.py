@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from semantica_lib.analysis.markdown import markdown_table
+from semantica_lib.analysis.markdown import markdown_table, title
 from semantica_lib.analysis.statistics import VERDICTS
 from semantica_lib.analysis.verdicts import primary_rows, verdicts
 from semantica_lib.errors import RequestError
-from semantica_lib.figures import second_round
+from semantica_lib.figures import explorer, second_round
 from semantica_lib.figures.curves import endings
 from semantica_lib.figures.facts import model
 from semantica_lib.figures.style import png
@@ -18,7 +18,8 @@ from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
 README = ROOT / "README.md"
-FIGURE = results.PUBLISHED / MAIN / "endings.png"
+FIGURE, STILL = (results.PUBLISHED / MAIN / f"{name}.png" for name in ("endings", "explorer"))
+FOUND = "**What was found**"  # on the book's first page
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
 
 
@@ -32,7 +33,11 @@ def published() -> list[Result]:
 def block(found: Sequence[Result]) -> str:
     """The second round, with a figure of its main experiment; a row a result of the first."""
     return (
-        f"{second_round.whole(_published)}\n\n**In numbers:**\n\n"
+        f"![The symbols of one trial as points in the plane, tied and untied, each with the way it "
+        f"has come; below, how far synonyms are apart]({STILL.relative_to(ROOT).as_posix()})\n\n"
+        "(The last frame of the book's moving figure. Blue: synonyms for which the DH holds; "
+        "orange: those for which it fails.)\n\n"
+        f"{findings()}\n\n{second_round.whole(_published)}\n\n**In numbers:**\n\n"
         f"{second_round.counts(load=_published)}\n\n"
         f"![Distance of each pair of synonyms at the end of training, by table, every seed a dot]"
         f"({FIGURE.relative_to(ROOT).as_posix()})\n\n(Where input rows end "
@@ -41,6 +46,13 @@ def block(found: Sequence[Result]) -> str:
         "**The first round**, of other seeds and by other rules, has a page of its own in the book "
         f"(of partial results nothing is decided yet):\n\n{experiments(found)}"
     )
+
+
+def findings() -> str:
+    """What the book's first page says was found, without its links into the book."""
+    text = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
+    told = text.partition(FOUND)[2].partition("::::")[0].strip()
+    return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", told)
 
 
 def _published(own: AnySettings) -> Result | None:
@@ -55,7 +67,7 @@ def experiments(found: Sequence[Result]) -> str:
         told = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts]
         own, seeds = one.settings, str(len(set(one.seed.tolist())))
         decided = ", ".join(told) if one.complete else f"{counts.sum()} open"
-        lines.append([own.experiment, model(own), seeds, steps(one), decided])
+        lines.append([title(own.experiment), model(own), seeds, steps(one), decided])
     return markdown_table(["experiment", "model", "seeds", "steps", "primary claims"], lines)
 
 
@@ -73,6 +85,7 @@ def write() -> None:
     whole = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
     if not whole.search(text):
         raise RequestError(f"README.md lacks the lines {BEGIN} and {END}: put them in")
+    write_whole(STILL, png(explorer.still(explorer.data(found[0]))))
     write_whole(FIGURE, png(endings([second_round.of(found[0].settings, _published) or found[0]])))
     content = f"{BEGIN}\n\n{block(found)}\n{END}"
     write_whole(README, whole.sub(lambda _: content, text).encode())

@@ -16,6 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"  # all of MathJax that a page loads
+GLOSSARY = "glossary"  # the page that holds it
 MOST = 11  # characters of a table's first column, over which it wraps
 # What nothing loads: icons are drawn from the theme's font, and the book is in English.
 UNUSED = "scripts/fontawesome.js*", "**/*.map", "**/*.ttf", "locales", "images/logo_*"
@@ -49,6 +50,38 @@ def mend_tree(app: Sphinx, tree: nodes.document, name: str) -> None:
         cells = [row[0].astext() for row in table.findall(nodes.row) if len(row)]
         if any(len(cell) > MOST for cell in cells):
             table["classes"].append("wordy")
+
+
+def explain(app: Sphinx, tree: nodes.document, name: str) -> None:
+    """Have a word of the glossary, where a page first uses it, tell by a hover what it means."""
+    if name == GLOSSARY or GLOSSARY not in app.env.found_docs:
+        return
+    told = {}
+    for one in app.env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
+        *terms, definition = one
+        told |= {term.astext(): (term["ids"][0], definition.astext()) for term in terms}
+    to = app.builder.get_relative_uri(name, GLOSSARY)
+    for text in [one for one in tree.findall(nodes.Text) if _is_prose(one)]:
+        parts, rest = [], str(text)
+        while told and (found := re.search(rf"\b({'|'.join(map(re.escape, told))})s?\b", rest)):
+            mark, words = told.pop(found[1])
+            about = {"refuri": f"{to}#{mark}", "reftitle": words, "classes": ["explained"]}
+            link = nodes.reference("", found[0], internal=True, **about)
+            parts += [nodes.Text(rest[: found.start()]), link]
+            rest = rest[found.end() :]
+        if parts:
+            text.parent.replace(text, [*parts, nodes.Text(rest)])
+
+
+def _is_prose(text: nodes.Text) -> bool:
+    """Whether it stands in a paragraph, and in nothing that is a link, a heading or code."""
+    above, node = [], text.parent
+    while node is not None:
+        above.append(node)
+        node = node.parent
+    other = nodes.reference, nodes.title, nodes.literal, nodes.math, nodes.caption, nodes.table
+    within = any(isinstance(one, nodes.paragraph) for one in above)
+    return within and not any(isinstance(one, other) for one in above)
 
 
 def load_less(
@@ -87,6 +120,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Have Sphinx call what is here."""
     app.connect("config-inited", use_mathjax)
     app.connect("doctree-resolved", mend_tree)
+    app.connect("doctree-resolved", explain)
     app.connect("html-page-context", load_less, priority=900)
     app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,7 +11,7 @@ from scipy import stats
 
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, ON_CLOCK, STRONG, Measured
 from semantica_lib.analysis.distances import synonym_pairs
-from semantica_lib.analysis.statistics import geometric_interval, mean_interval
+from semantica_lib.analysis.statistics import FEW_SEEDS, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point, stored
 from semantica_lib.analysis.verdicts import judged, primary_rows, verdicts
 from semantica_lib.chapters.closing.figures import along_ones
@@ -329,3 +329,38 @@ def test_who_closes_the_gap_opens_with_it() -> None:
             if point.settings.optimizer == "adamw":
                 apart = Measured(point.result).trials[UNTIED].ratio("output", (0, 1))[0]
                 assert geometric_interval(apart).low > MERGE_MARGIN
+
+
+def test_the_first_page_s_findings() -> None:
+    text = (ROOT / "book" / "intro.md").read_text("utf-8")
+    listed = text.partition("**What was found**")[2].partition("::::")[0]
+    told = " ".join(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", listed).split())
+    assert len(re.findall(r" \d\. \*", f" {told}")) == 6
+    there = [result for name in catalogue.second_rounds() if (result := published(name))]
+    assert len(there) >= 4
+    rows = pd.concat([primary_rows(verdicts(result)) for result in there])
+    rows = rows[rows.seeds > FEW_SEEDS]
+
+    def all_met(pattern: str) -> bool:
+        some = rows[rows.claim.str.contains(pattern)]
+        return len(some) > 3 and some.verdict.isin(["reproduced", "as predicted"]).all()
+
+    assert "no pair is kept farther apart than weight decay alone would leave it" in told
+    assert "and the loss pulls it nearer" in told
+    assert all_met("claim 1, untied input: .* not kept apart")
+    assert all_met("claim 1, untied input: .* pulled together")
+    assert "equally likely synonyms merge; others stay apart by the log of their odds" in told
+    assert all_met("claim 2, untied output: .* merge")
+    assert all_met("claim 2, untied output: .* keep their odds")
+    assert "*A tied table does as the writer asks*, in every task tried so far" in told
+    assert all_met("claim 3, tied: .* merge") and all_met("claim 3, tied: .* keep their odds")
+    assert "knowing less of the bit, even where the DH holds for all synonyms" in told
+    costs = rows[rows.claim.str.contains("tying costs")]
+    assert (costs.low > 0).all() and (costs.margin > 0).any()  # a margin: no cost is predicted
+    assert (
+        "Without it the loss brings them nearer, but far from together" in told
+    )  # as tested above
+    assert "the same is seen of distances, but not of the cost: on prose tying even helps" in told
+    words = primary_rows(verdicts(published("mlm")))
+    cost = words.claim.str.contains("tying costs")
+    assert (words[~cost].verdict == "reproduced").all() and (words[cost].high < 0).all()

@@ -250,7 +250,7 @@ def test_a_phone_shows_all_without_a_sideways_scroll(turn: Any, name: str) -> No
 def test_the_coloured_table_of_all_experiments_fits_the_screen(turn: Any, size: Any) -> None:
     page = turn("intro", viewport=size)
     table = page.locator(".pst-scrollable-table-container").first
-    assert second_round.MET in table.text_content()
+    assert table.locator(".met").count() > 3
     assert table.evaluate("one => one.scrollWidth <= one.clientWidth")
 
 

@@ -39,7 +39,7 @@ def asked(own: MlmSettings) -> str:
     """What an experiment asks, and of which model, text and words, a paragraph."""
     source = CORPORA.get(own.corpus, "files of one's own")
     return (
-        f"**{own.experiment}.** {literal(own.question)} The model: {model(own)}. "
+        f"**{literal(own.question)}** (`{own.experiment}`) The model: {model(own)}. "
         f"The text: {source}. Words with a synonym: {own.synonyms} for which the DH holds, "
         f"{own.broken_synonyms} for which it is broken."
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from semantica_lib.analysis.markdown import names
 from semantica_lib.datasets.xor import XorTask
 from semantica_lib.figures.style import BLACK, panels
 
@@ -24,8 +25,8 @@ def sequence(task: XorTask, bits: Iterable[int], tokens: Iterable[int], target: 
     parity = "odd" if sum(bits) % 2 else "even"
     rows = {
         "bits, parity": [*map(str, bits), parity],
-        "as written": [task.names[symbol] for symbol in written],
-        "as seen": ["?" if token == task.mask else task.names[token] for token in tokens],
+        "as written": [names(task)[symbol] for symbol in written],
+        "as seen": ["?" if token == task.mask else names(task)[token] for token in tokens],
     }
     figure, ((axes,),) = panels(height=0.62 * 3.1, width=0.62 * (2.2 + len(tokens)))
     for row, (label, cells) in enumerate(rows.items()):
