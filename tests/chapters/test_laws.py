@@ -116,12 +116,12 @@ def test_rows_under_torch_s_decay_alone_are_on_the_clock(make: Make) -> None:
         np.testing.assert_allclose(one.largest, 1, rtol=1e-6)
         assert one.class_ == "on the clock"
     frame = _frame(clock_claims(made), result)
-    assert _row(frame, "untied input: 0 and 1", "clock or faster").verdict == "as predicted"
+    assert _row(frame, "untied input: A and B", "clock or faster").verdict == "as predicted"
     each = frame[frame.claim.str.contains("each seed on the clock")]
     assert set(each.verdict) == {"as predicted"}
     assert len(each) == 6
     for one in made:
-        pair = f"{one.where}: {one.pair[0]} and {one.pair[1]}"
+        pair = f"{one.where}: {one.words}"
         assert _row(frame, pair, LEARNERS).seeds == 2  # of six
 
 
@@ -149,10 +149,10 @@ def test_faster_and_slower_than_the_clock(make: Make, seed_spread: float, judgem
         else:
             assert one.class_ == "undecided"
     frame = _frame(clock_claims(made), make())
-    for words in ("untied output: 0 and 1", "tied: 0 and 1", "untied output: 2 and 3"):
+    for words in ("untied output: A and B", "tied: A and B", "untied output: C and D"):
         row = _row(frame[~frame.claim.str.startswith("exploratory")], f", {words}")
         assert (row.verdict, row.margin) == (judgement, 1)
-    row = _row(frame, "untied input: 0 and 1", "clock or faster")
+    row = _row(frame, "untied input: A and B", "clock or faster")
     assert row.verdict == ("not as predicted" if seed_spread == 0.01 else "inconclusive")
 
 
@@ -250,7 +250,7 @@ def test_t_intervals_are_of_seeds(make: Make) -> None:
     left = decayed(Settings(**OWN), STEPS)
     result = make(lambda seed, *_: left * np.where(STEPS, np.exp(0.1 * seed), 1))
     frame = _frame(clock_claims(laws.courses([result])), result)
-    row = _row(frame, "exploratory", ", tied: 0 and 1", "largest")
+    row = _row(frame, "exploratory", ", tied: A and B", "largest")
     logs = 0.1 * np.array(SEEDS)
     low, high = stats.t.interval(0.95, 5, logs.mean(), stats.sem(logs))
     assert (row.low, row.high) == pytest.approx((np.exp(low), np.exp(high)), rel=1e-5)

@@ -278,7 +278,7 @@ def test_only_the_paper_s_experiments_are_shown(make: Make, stored: Path) -> Non
         result = make(name, **{**values, "steps": 100, "seeds": [1, 2], "record_every": 10})
         result.folder.rename(stored / name)
     (one,) = original.stored()
-    assert titled(one) == "lstm-small"
+    assert titled(one) == "An LSTM"
     listed = [line for line in overviewed([one], analysis.DRAWN).splitlines()[2:] if line]
     assert len(listed) == len(analysis.DRAWN)
     assert sum("has no result, here or published" in line for line in listed) == len(listed) - 1

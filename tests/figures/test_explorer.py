@@ -126,7 +126,7 @@ def test_the_output_holds_its_data_and_a_still_figure_and_asks_for_nothing(make:
     (packed,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
     assert json.loads(packed) == json.loads(json.dumps(data(result)))
     assert re.search(r'<img src="data:image/svg\+xml;base64,[^"]+" alt="[^"]{20,}"', html)
-    assert "A (0), B (1)" in html and "C (2), D (3)" in html
+    assert "bit 0: A, B;" in html and "bit 1: C, D;" in html
     assert not re.search(r'(src|href)="(?!data:)', html)
     assert html == explorer(result).data  # the same bytes again
 

@@ -66,7 +66,7 @@ def test_a_partial_result_says_so_and_how_to_complete_it(make: Make) -> None:
 def test_what_is_asked_is_told_of_any_model_and_task() -> None:
     own = settings({"experiment": "some", "question": "Why?", "zero_dst": [1, 0]})
     assert facts.asked(own) == (
-        "**some.** Why? The model: transformer, 1 layer, d 4. A bit 0 is written as symbol A, "
+        "**Why?** (`some`) The model: transformer, 1 layer, d 4. A bit 0 is written as symbol A, "
         "always, a bit 1 is written as symbol C or D (probabilities 0.5, 0.5)."
     )
     own = settings({"architecture": "lstm", "layers": 2, "zero_dst": [0.25, 0.25, 0.5]})

@@ -114,7 +114,7 @@ def test_a_partial_result_is_hollow_and_says_how_far_it_is(make: Make) -> None:
     whole, begun = make(), like(make("two"), "partial", 80, experiment="transformer-medium")
     figure = overview.overview([whole, begun])
     wanted = find("transformer-medium").steps
-    assert rows(figure)[3:5] == ["transformer-medium", f"partial, 80 of {wanted:,} steps"]
+    assert rows(figure)[3:5] == ["A larger transformer", f"partial, 80 of {wanted:,} steps"]
     for axes in figure.axes:
         faces = [len(drawn.get_facecolor()) for drawn in points(axes)]
         assert faces == [1, 1, 0, 0]
@@ -198,8 +198,8 @@ def test_a_heat_map_writes_every_distance_of_every_table(make: Make, fits: Fits)
     for axes, table, name in zip(panels, tables(result), overview.TABLES, strict=True):
         assert axes.get_title() == f"{name}: 5 seeds"
         labels = [label.get_text() for label in axes.get_xticklabels()]
-        assert labels[:4] == ["0 (bit 0)", "1 (bit 0)", "2 (bit 1)", "3 (bit 1)"]
-        assert labels[4:] == ["4 (even)", "5 (odd)", "6 (mask)"]
+        assert labels[:4] == ["A (bit 0)", "B (bit 0)", "C (bit 1)", "D (bit 1)"]
+        assert labels[4:] == ["even", "odd", "mask"]
         expected = np.array(
             [[at_the_end(result, gap(table, a, b)).mean() for b in range(7)] for a in range(7)]
         )
@@ -243,7 +243,7 @@ def test_a_heat_map_marks_symbols_never_shown_and_trials_that_diverged(make: Mak
     result.output_embedding[5, 0] = np.inf  # the first untied trial
     figure = overview.heat_map(result)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert [label for label in labels if "never shown" in label] == ["1 (bit 0)\nnever shown"]
+    assert [label for label in labels if "never shown" in label] == ["B (bit 0)\nnever shown"]
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles[1:] == [f"untied, {table}: 4 seeds, 1 diverged" for table in ("input", "output")]
     kept = tables(result)[1][1:]

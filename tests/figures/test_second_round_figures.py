@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from semantica_lib.analysis.markdown import lettered, title
 from semantica_lib.analysis.statistics import FEW_SEEDS
 from semantica_lib.analysis.verdicts import primary_rows, verdicts
 from semantica_lib.figures import curves
@@ -51,7 +52,7 @@ def test_sentences_say_what_the_rows_say(frame: pd.DataFrame) -> None:
     result = results.load_of(results.PUBLISHED, find("transformer-small"))
     text = told.sentences(result, frame)
     for words in (
-        "**In this task (transformer-small) of the paper's 6 claims 3 are reproduced, 1 is not "
+        "**The main experiment: of the paper's 6 claims 3 are reproduced, 1 is not "
         "reproduced and 2 are undecided, and of this book's 1 claim 1 is not as predicted**, by 20",
         "Untied, the input rows of A/B and C/D end within 1.25 times the distance that decay alone "
         "leaves (90 and 80 of 100 trials).",
@@ -64,7 +65,7 @@ def test_sentences_say_what_the_rows_say(frame: pd.DataFrame) -> None:
     ):
         assert words in text, words
     assert told.cost([frame]).endswith(
-        "It does in any (0.150 [0.0500, 0.250]), also where the DH holds for all synonyms."
+        "It does in *any* (0.150 [0.0500, 0.250]), also where the DH holds for all synonyms."
     )
 
 
@@ -100,10 +101,11 @@ def test_every_primary_row_is_decided_or_its_reason_is_told(published: None) -> 
     for name in PUBLISHED:
         rows = primary_rows(verdicts(told.of(find(name))))
         if rows.seeds.max() <= FEW_SEEDS:
-            assert f"- {first_of(name)}: *undecided*. By these rules" in text
+            assert f"- {title(name)}: *undecided*. By these rules" in text
             continue
         for row in rows.itertuples():
-            reason = f"- {row.experiment}, {row.claim}: *{row.verdict}*. {row.deviation}"
+            about = f"{title(row.experiment)}, {lettered(row.claim)}"
+            reason = f"- {about}: *{row.verdict}*. {row.deviation}"
             assert (reason in text) == (told.MARKS[row.verdict] == told.OPEN)
             assert row.deviation or told.MARKS[row.verdict] != told.OPEN
 
@@ -132,11 +134,12 @@ def test_every_primary_row_is_coloured_and_in_its_table(name: str, published: No
 
 def test_what_has_no_result_is_to_come(published: None) -> None:
     missing = [first_of(name) for name in second_rounds() if name not in PUBLISHED]
+    named = ", ".join(f"*{title(name)}*" for name in missing)
     text = told.whole()
-    assert not missing or f"To come, by the same rules: {', '.join(missing)}." in text
+    assert not missing or f"To come, by the same rules: {named}." in text
     for name in missing:
         assert f"`semantica run {name}-round-2` trains it" in told.told(find(name))
-    assert told.told(find("lstm-medium")) == "lstm-medium has no second round."
+    assert told.told(find("lstm-medium")) == "There is no second round of it."
 
 
 def test_a_row_without_values_has_a_colour_only(frame: pd.DataFrame) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from semantica_lib.analysis.markdown import lettered, title
 from semantica_lib.analysis.verdicts import COLUMNS, verdicts
 from semantica_lib.figures import facts, tables
 from semantica_lib.settings.catalogue import find, xor_experiments
@@ -77,7 +78,9 @@ def test_experiments_come_in_reading_order_wherever_they_are_stored(
     assert found[0].folder == mine.folder
     assert tables.all_rows(found).experiment.unique().tolist() == names
     text = tables.overviewed(found)
-    assert "- mlp-small has no result, here or published; `semantica run mlp-small` makes" in text
+    assert (
+        "- An MLP-Mixer has no result, here or published; `semantica run mlp-small` makes" in text
+    )
     assert text.count("has no result") == len(xor_experiments()) - 3
 
 
@@ -87,7 +90,7 @@ def test_the_list_of_results_tells_source_commit_and_what_is_partial(
     published = [replace(one, published=True) for one in three]
     rows = cells(tables.overviewed(published).partition("\n\n")[0].partition("\n- ")[0])
     assert [row[0].partition("]")[0] for row in rows] == [
-        "[transformer-small", "[lstm-small", "[mlp-medium",
+        "[The main experiment", "[An LSTM", "[A larger MLP-Mixer",
     ]  # fmt: skip
     stale = "published, stale: made by other settings: schedule\\_period 40, now 20000"
     assert rows[0][2:6] == ["1, 2", "100", stale, "c" * 10]
@@ -127,14 +130,14 @@ def test_side_by_side_each_cell_holds_its_experiment_s_rows(three: list[Result])
     columns = {"come": r"seen: .* \((never: .*)\)", "other": "other"}
     assert cells(tables.beside(three, frame, columns)) == [
         [
-            "transformer-small",
+            "The main experiment",
             "C and D: 1.00 [0.500, 2.00], *partly*; never: 1 of 2<br>"
             "A and B: 1.00 [0.500, 2.00], *partly*; never: 0 of 2",
             "–",
         ],
-        ["lstm-small", "–", "4 and 5: 1.00 [–, 2.00]"],
+        ["An LSTM", "–", "E and F: 1.00 [–, 2.00]"],
         [
-            "mlp-medium (partial: 100 of 500,000)",
+            "A larger MLP-Mixer (partial: 100 of 500,000)",
             "A and B: 1.00 [0.500, 2.00], *open*; never: 2 of 2",
             "–",
         ],
@@ -161,12 +164,12 @@ def test_every_row_is_there_with_every_column(three: list[Result]) -> None:
     parts = tables.everything(frame).split("\n\n")
     for one, head, table in zip(three, parts[::2], parts[1::2], strict=True):
         rows = frame[frame.experiment == one.settings.experiment]
-        assert head.strip().startswith(f"**{one.settings.experiment}** (manifest sha256 ")
+        assert head.strip().startswith(f"**{title(one.settings.experiment)}** (`")
         assert rows.manifest_sha256.iloc[0][:12] in head
         assert len(cells(table)) == len(rows)
         shown = re.findall(r"<tr>(.*?)</tr>", facts.html(table), re.DOTALL)[1:]
         text = [re.findall(r"<td>(.*?)</td>", row)[0] for row in shown]
-        assert [html.unescape(claim) for claim in text] == rows.claim.tolist()
+        assert [html.unescape(claim) for claim in text] == [*map(lettered, rows.claim)]
         assert cells(table)[0][-2:] == [rows.verdict.iloc[0], rows.deviation.iloc[0]]
         heads = table.splitlines()[0][2:-2].split(" | ")
         assert heads == [c for c in COLUMNS if c in heads]

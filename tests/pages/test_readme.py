@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from semantica_lib import cli
+from semantica_lib.analysis.markdown import title
 from semantica_lib.analysis.verdicts import verdicts
 from semantica_lib.errors import RequestError
 from semantica_lib.pages import readme
@@ -24,7 +25,7 @@ def test_the_readme_shows_the_published_results() -> None:
     assert rows in block
     for folder in results.PUBLISHED.glob("*/"):
         if folder.name in catalogue():
-            assert rows.count(f"\n| {folder.name} | ") == 1
+            assert rows.count(f"\n| {title(folder.name)} | ") == 1
 
 
 def test_a_row_tells_how_far_a_result_is_and_what_is_decided() -> None:
@@ -32,7 +33,9 @@ def test_a_row_tells_how_far_a_result_is_and_what_is_decided() -> None:
     manifest = {**whole.manifest, "status": "partial", "steps_done": 2_000}
     *_, row, open_row = readme.experiments([whole, replace(whole, manifest=manifest)]).splitlines()
     seeds = len(set(whole.seed.tolist()))
-    assert row.startswith(f"| {readme.MAIN} | transformer, 1 layer, d 4 | {seeds} | 150,000 | ")
+    assert row.startswith(
+        f"| {title(readme.MAIN)} | transformer, 1 layer, d 4 | {seeds} | 150,000 | "
+    )
     counts = [int(number) for number in re.findall(r"(\d+) [a-z]", row.rpartition("150,000")[2])]
     frame = verdicts(whole)
     assert sum(counts) == (~frame.claim.str.startswith("exploratory")).sum()
