@@ -194,9 +194,9 @@ def test_decay_is_told_of_every_pair(make: Make) -> None:
     told = cells(original.tables.beside([result], all_rows([result]), original.CLOCK), "made")
     frame = verdicts(result)
     for cell, tie in zip(told[1:], ("untied input", "untied output", "tied"), strict=True):
-        for pair in ("A and B", "C and D"):
+        for pair, ids in (("A and B", "0 and 1"), ("C and D", "2 and 3")):
             (row,) = frame[
-                frame.claim.str.contains(f"{tie}: {pair}") & frame.claim.str.contains("clock's")
+                frame.claim.str.contains(f"{tie}: {ids}") & frame.claim.str.contains("clock's")
             ].itertuples()
             assert f"{pair}: {row.estimate:#.3g}".rstrip(".") in cell
 
