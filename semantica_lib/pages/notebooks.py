@@ -151,10 +151,11 @@ def _checking(source: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookN
 def _shorten(notebook: nbformat.NotebookNode, whole: str) -> None:
     """Leave what explains to the page of ``whole``; of a text before code the heading stays."""
     first, kept = notebook.cells[0], []
-    for cell, behind in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
-        head = cell.source.partition("\n")[0]
-        if EXPLAINS in cell.metadata.get("tags", []) and cell is not first:
-            leads = behind is not None and behind.cell_type == "code"
+    explains = [EXPLAINS in cell.metadata.get("tags", []) for cell in notebook.cells]
+    for i, cell in enumerate(notebook.cells):
+        if explains[i]:
+            behind, head = notebook.cells[i + 1], cell.source.partition("\n")[0]
+            leads = behind.cell_type == "code" and not explains[i + 1]
             if cell.cell_type == "code" or not (leads and head.startswith("#")):
                 continue
             cell.source = head

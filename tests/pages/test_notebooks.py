@@ -168,3 +168,25 @@ def test_the_main_experiment_is_the_paper_s() -> None:
         "schedule_period": 20_000, "learning_rate_min": 1e-5, "data_seed": 14,
     }  # fmt: skip
     assert {name: getattr(own, name) for name in row} == row
+
+
+@pytest.mark.parametrize(("name", "whole"), [("lstm-small", "transformer-small"),
+                                             ("mlm-grammar", "mlm")])  # fmt: skip
+def test_what_is_explained_stands_on_one_page(name: str, whole: str) -> None:
+    source = notebooks.source_of(find(name))
+    short, full = (
+        notebooks._checking(source, notebooks.parameters_of(find(one))) for one in (name, whole)
+    )
+    explains = [cell for cell in full.cells if "explains" in cell.metadata.get("tags", [])]
+    text = "\n".join(cell.source for cell in short.cells)
+    assert len(explains) > 10 and len(full.cells) - 1 == len(nbformat.read(source, 4).cells)
+    for cell in explains:
+        body = cell.source.partition("\n")[2] if cell.source.startswith("#") else cell.source
+        assert not body or body not in text
+    assert f"({whole}.ipynb)" in short.cells[0].source
+    kept = {cell.id for cell in short.cells if cell.cell_type == "code"}
+    tagged = {cell.id for cell in explains}
+    assert kept - {"check"} == {cell.id for cell in cells(source.name)} - tagged
+    for cell, behind in zip(short.cells, short.cells[1:], strict=False):
+        if cell.id in tagged:  # a heading that was left has something below it
+            assert behind.cell_type == "code" and cell.source.count("\n") == 0
