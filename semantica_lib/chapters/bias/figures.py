@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, Measured
 from semantica_lib.analysis.distances import SynonymPair, synonym_pairs, tie_of
-from semantica_lib.analysis.markdown import NONE, counted, mean, number, table_of
+from semantica_lib.analysis.markdown import NONE, counted, geometric, mean, number, table_of
 from semantica_lib.analysis.second_round import HALF
 from semantica_lib.analysis.statistics import Interval, mean_interval
 from semantica_lib.analysis.sweep_points import OUTPUT, TIED, Place, Point, name_of
@@ -20,6 +21,7 @@ from semantica_lib.figures.facts import made_from
 from semantica_lib.figures.overview import LOOKS, pair_keys
 
 FIXED = "35c1cc0dd6"  # the commit in which the predictions were fixed
+ROWS = OUTPUT, TIED  # tables that a bias is to relieve
 ASIDE, REACH = 0.19, 0.15  # of a bias's place: where a pair stands, and how far its trials go
 TIES = {False: (style.BLUE, "s", -0.08), True: (style.ORANGE, "o", 0.08)}
 
@@ -45,7 +47,7 @@ def apart(found: Sequence[Point]) -> Figure:
     figure, grid = style.panels(2, len(ODDS), 5.2, sharex=True, sharey=True)
     for axes, odds in zip(grid.T, ODDS, strict=True):
         axes[0].set_title(ODDS[odds])
-        for one, place in zip(axes, (OUTPUT, TIED), strict=True):
+        for one, place in zip(axes, ROWS, strict=True):
             one.axhline(MERGE_MARGIN, **style.MARGIN_LINE)
             _biases(one)
             if not any(at(found, bias, odds) for bias in BIASES):
@@ -53,7 +55,7 @@ def apart(found: Sequence[Point]) -> Figure:
             for x, bias in enumerate(BIASES):
                 if point := at(found, bias, odds):
                     _trials(one, x, Measured(point.result), place)
-    for axes, place in zip(grid[:, 0], (OUTPUT, TIED), strict=True):
+    for axes, place in zip(grid[:, 0], ROWS, strict=True):
         axes.set_ylabel(f"{name_of(place)}\ndistance / control")
     grid[0, 0].set_yscale("log")
     grid[0, 0].yaxis.set_minor_locator(NullLocator())
@@ -121,13 +123,24 @@ def costs(found: Sequence[Point]) -> str:
 
 
 def changes(found: list[Point]) -> str:
-    """What a bias adds to what is known and to the cost, paired by seed, a row a point."""
+    """What a bias adds to what is known and to the cost, paired by seed, a row a point.
+
+    And how many times as far the rows of 0 and 1 are apart with it, over a control pair.
+    """
     rows = []
     for point, before, after in measures.against_none(found):
-        more = measures.known(after) - measures.known(before)
+        more, pair = measures.known(after) - measures.known(before), synonym_pairs(after.task)[0]
+        farther = {}
+        for place in ROWS:
+            ends = [
+                pd.Series(ratios(one, place, pair), one.trials[place[0]].seeds)
+                for one in (before, after)
+            ]
+            farther[f"0 and 1, {name_of(place)}: times as far"] = geometric(ends[1] / ends[0])
         rows.append(
             {
                 "point": label(point),
+                **farther,
                 **{f"known more, {tie_of(tied)}": mean(more[tied]) for tied in BOTH},
                 "tying costs more": mean(measures.cost(after) - measures.cost(before)),
             }
@@ -146,14 +159,15 @@ def uses(found: Sequence[Point]) -> str:
             least, most = own.end[:, 1], own.end[:, 2]
             asked = number(odds[0]) if len(odds) == 1 else f"{number(odds[0])} to {number(odds[1])}"
             place = TIED if tied else OUTPUT
-            merged = ratios(measured, place, pair) < MERGE_MARGIN
+            ends = ratios(measured, place, pair)
             rows.append(
                 {
                     "point": f"{label(point)}, {tie_of(tied)}",
                     "log-odds": asked,
                     "least gap": mean(least),
                     "greatest gap": mean(most),
-                    "rows merged": counted(merged),
+                    "distance / control": geometric(ends),
+                    "merged": counted(ends < MERGE_MARGIN),
                 }
             )
     return table_of(rows)
@@ -165,21 +179,24 @@ def listed(sweep: str, found: Sequence[Point]) -> str:
 
 
 def answer(found: Sequence[Point]) -> str:
-    """What a bias does to the rows of 0 and 1 and to what tying costs, a sentence or two."""
-    asked = [at(found, bias, odds) for bias in list(BIASES)[:2] for odds in ("constant", "turning")]
-    if not all(asked):
+    """What biases do to the rows of 0 and 1 and to what tying costs, in Markdown."""
+    ends = {odds: [at(found, bias, odds) for bias in BIASES] for odds in ("constant", "turning")}
+    if not all(map(all, ends.values())):
         return f"Whether it is company or frequency is to come: {NONE}."
-    plain, _, carried, company = (Measured(point.result) for point in asked)
-    told = [
-        " and ".join(
-            counted(ratios(one, place, synonym_pairs(one.task)[0]) < MERGE_MARGIN)
-            for place in (OUTPUT, TIED)
-        )
-        for one in (plain, carried, company)
-    ]
+    constant, turning = ([Measured(one.result) for one in own] for own in ends.values())
+    merged = [" and ".join(counted(_merged(one, place)) for place in ROWS) for one in constant]
+    none = counted(np.concatenate([_merged(one, place) for one in turning for place in ROWS]))
+    costs = [mean(measures.cost(one)) for one in constant]
     return (
-        f"Without an output bias the rows of 0 and 1 merge in {told[0]} output and tied tables, "
-        f"with a learned one in {told[1]}; where their odds turn with the context, which no bias "
-        f"carries, in {told[2]}. Tying costs {mean(measures.cost(plain))} of the bit without the "
-        f"bias, and {mean(measures.cost(carried))} with it."
+        f"- **Frequency**: where the odds are constant the rows of 0 and 1 merge in {merged[0]} "
+        f"output and tied tables without an output bias, in {merged[1]} with a learned one, in "
+        f"{merged[2]} with the fixed one.\n"
+        f"- **Company**: where the odds turn with the context they merge in {none} tables.\n"
+        f"- **Tying** costs {costs[0]} of the bit without a bias, {costs[1]} with a learned one, "
+        f"{costs[2]} with the fixed one, under constant odds."
     )
+
+
+def _merged(measured: Measured, place: Place) -> np.ndarray:
+    """Whether the rows of 0 and 1 did, ``(trial,)``."""
+    return ratios(measured, place, synonym_pairs(measured.task)[0]) < MERGE_MARGIN
