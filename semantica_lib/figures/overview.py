@@ -50,7 +50,7 @@ def overview(results: Sequence[Result]) -> Figure:
             _missing(axes, top, _lacks(trials, own, name), ground)
             _group(axes, top + len(heads[index]), trials, own, table, not result.complete)
     for axes, name in zip(panels, TABLES, strict=True):
-        axes.set(title=name, xlabel="share of the control\npairs' distance")
+        axes.set(title=name, xlabel="share of\nthe control\npairs' distance")
         axes.axvline(MERGE_MARGIN, **style.MARGIN_LINE)
         axes.grid(axis="y", visible=False)
         if not results:
@@ -162,7 +162,7 @@ def _shares(axes: Axes) -> None:
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, MERGE_MARGIN / 4) / 1.3, max(high, 2) * 1.3)
-    axes.xaxis.set_major_locator(LogLocator(numticks=5))
+    axes.xaxis.set_major_locator(LogLocator(numticks=3))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(LogFormatterMathtext())  # short: 0.001 would touch 0.01
 

@@ -137,7 +137,7 @@ def test_trials_that_do_not_learn_merge_no_inputs_for_a_trivial_reason() -> None
 
 
 def test_some_know_nothing_and_others_a_part() -> None:
-    said("parity", "who knows only how frequent symbols are, others know a part of it")
+    said("parity", "that knows only how frequent symbols are, others know a part of it")
     known = np.concatenate(
         [share for name in SMALL for share in parity.known_shares(published(name)).values()]
     )

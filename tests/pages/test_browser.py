@@ -43,8 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     contents = f"format: jb-book\nroot: intro\nchapters:\n- file: {MAIN}\n- file: train\n"
     (book / "_toc.yml").write_text(contents)
     _, fence, rest = (ROOT / "book" / "train.md").read_text().partition("```{raw} html\n")
-    trainer = fence + rest.partition("\n```")[0]
-    trainer = trainer.replace(f"experiments/{MAIN}", MAIN)  # there is no folder for it here
+    trainer = fence + rest.partition("\n```")[0].replace('href="experiments/', 'href="')
     (book / "train.md").write_text(f"# Train it here\n\n{trainer}\n```\n")
     quoted = f"```{{glue}} explorer\n:doc: {MAIN}.ipynb\n```"
     told = f"```{{raw}} html\n{facts.html(second_round.whole())}\n```"

@@ -18,12 +18,12 @@ from semantica_lib.chapters.bias import measures
 from semantica_lib.chapters.bias.measures import BIASES, ODDS, label
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import made_from
-from semantica_lib.figures.overview import LOOKS, pair_keys
+from semantica_lib.figures.overview import pair_keys
 
 FIXED = "35c1cc0dd6"  # the commit in which the predictions were fixed
 ROWS = OUTPUT, TIED  # tables that a bias is to relieve
 ASIDE, REACH = 0.19, 0.15  # of a bias's place: where a pair stands, and how far its trials go
-TIES = {False: (style.BLUE, "s", -0.08), True: (style.ORANGE, "o", 0.08)}
+TIES = {False: -0.08, True: 0.08}  # how far beside a bias's place a tie stands
 
 
 def at(found: Sequence[Point], bias: str, odds: str) -> Point | None:
@@ -71,7 +71,7 @@ def _biases(axes: Axes) -> None:
 def _trials(axes: Axes, x: int, measured: Measured, place: Place) -> None:
     """The trials of both pairs at a bias, sorted."""
     for pair, aside in zip(synonym_pairs(measured.task), (-ASIDE, ASIDE), strict=False):
-        colour, marker = LOOKS[pair.conditionally_equivalent]
+        colour, marker = style.DH[pair.conditionally_equivalent]
         values = np.sort(ratios(measured, place, pair))
         across = x + aside + np.linspace(-REACH, REACH, len(values))
         axes.plot(across, values, marker, color=colour, markersize=2.2, alpha=0.7)
@@ -84,18 +84,15 @@ def learned(found: Sequence[Point]) -> Figure:
         axes.set_title(ODDS[odds])
         _biases(axes)
         there = {x: at(found, bias, odds) for x, bias in enumerate(BIASES)}
-        for tied, (colour, marker, aside) in TIES.items():
+        for tied, aside in TIES.items():
             ends = {x + aside: _known(point, tied) for x, point in there.items() if point}
-            look = {"color": colour, "marker": marker, "linestyle": "", "capsize": 2}
+            look = style.TIES[tied] | {"linestyle": "", "capsize": 2}
             if ends:
                 style.bars(axes, list(ends), list(ends.values()), markersize=5, **look)
             else:
                 style.note(axes, "not trained")
     row[0].set_ylabel("share of the bit\nthat is known")
-    keys = [
-        style.key(tie_of(tied), color=colour, marker=marker, linestyle="")
-        for tied, (colour, marker, _) in TIES.items()
-    ]
+    keys = [style.key(tie_of(tied), **style.TIES[tied] | {"linestyle": ""}) for tied in TIES]
     style.legend(figure, *keys)
     return figure
 
