@@ -35,7 +35,8 @@ EXPLAINED = {"xor": MAIN, "mlm": "mlm"}
 CHECK = "check"  # of the cell that is put behind a notebook's own
 # What the notebooks that are not of one experiment show: their own cells say the same, which are
 # there to be changed by hand.
-SWEPT = "closing", "near", "original", "phase", "untie"  # chapters on the sweep of their name
+# Chapters on the sweep of their name.
+SWEPT = "bias-or-frequency", "closing", "near", "original", "phase", "untie"
 PARAMETERS: dict[str, dict[str, Any]] = {
     **{name: {"sweep": name} for name in SWEPT},
     "clock": {"experiments": []},

@@ -18,6 +18,7 @@ from semantica_lib.trainers.stacked import Stack, State
 
 KIND = "kernel"  # begins the name of each
 OPTIMIZERS = ("adamw", "adam", "sgd")
+BIASES = ("none", "learned", "log-frequency")
 MOST_BITS = 8  # transformer: three bits hold how often a symbol is shown, eight how often hidden
 MOST_SYMBOLS = {"transformer": 7, "lstm": 5}  # lstm: eight with parity and mask, to be looked up
 WIDEST = {"transformer": 16, "lstm": 32}  # features: of more, slow to compile; not measured
@@ -34,7 +35,7 @@ NUMBERS = ("step", "steps", "trials", "string_count", "cases", "tables")
 def serves(stack: Stack) -> bool:
     """Whether there is a kernel of the shape of this stack."""
     certain = (stack.traits.thresholds == streams.WORD - 1).any()  # see `draw` in job.h
-    plain = (stack.device, stack.head) == ("cpu", None)
+    plain = stack.device == "cpu" and not (stack.head and stack.head.scheme)
     return plain and has_shape(stack.settings) and not certain
 
 
@@ -46,12 +47,13 @@ def has_shape(own: Settings) -> bool:
         fits = (own.layers, own.heads, own.dropout) == (1, 1, 0) and own.bits <= MOST_BITS
     elif own.architecture == "lstm":
         sizes = own.embedding_size, own.hidden_size
-        fits = own.hidden_size % UNITS == 0 and own.expectation == "sampled"
+        fits = (own.expectation, own.output_bias) == ("sampled", "none")
+        fits = fits and own.hidden_size % UNITS == 0
     else:
         return False
     return (
         fits
-        and (own.batch_size, own.odds, own.output_bias) == (None, "constant", "none")
+        and own.batch_size is None
         and max(sizes) <= WIDEST[own.architecture]
         and zeros + ones <= MOST_SYMBOLS[own.architecture]
         and min(zeros, ones) > 0
@@ -65,10 +67,11 @@ def shape(stack: Stack) -> dict[str, int]:
         "FEATURES": own.embedding_size, "BITS": own.bits, "BIT_SYMBOLS": task.symbols,
         "ZERO_SYMBOLS": len(task.zero_dst), "OPTIMIZER": OPTIMIZERS.index(own.optimizer),
         "LYING": int(any(one.near_synonym for one in stack.each)),
+        "TURNING": int(own.odds != "constant"),
     }  # fmt: skip
     if own.architecture == "transformer":
         constants |= {"INNER": own.feedforward_size, "RELU": int(own.activation == "relu")}
-        constants |= {"EXACT": int(stack.whole is not None)}
+        constants |= {"EXACT": int(stack.whole is not None), "BIAS": BIASES.index(own.output_bias)}
     else:
         constants |= {"HIDDEN": own.hidden_size, "LAYERS": own.layers}
         constants |= {"DIRECTIONS": 1 + own.bidirectional}

@@ -236,8 +236,8 @@ def test_decays_are_compared_by_seed(make: Make) -> None:
     np.testing.assert_allclose(untied.values[1:], gain, rtol=1e-6)
     keep = near.seed != 1
     fewer = replace(near, **{name: getattr(near, name)[keep] for name in
-                             ("seed", "tied", "input_embedding", "output_embedding", "hidden_norm",
-                              "logit_gap")})  # fmt: skip
+                             ("seed", "tied", "tie", "input_embedding", "output_embedding",
+                              "hidden_norm", "logit_gap")})  # fmt: skip
     untied, tied = decay_claims([(far.settings, far), (fewer.settings, fewer)])
     np.testing.assert_allclose(tied.values, gain, rtol=1e-6)
     assert untied.failed == 1

@@ -29,7 +29,7 @@ def untrained() -> list[Point]:
     return [Point(varied, own, None) for varied, own in points_of(read(sweeps()["near"]))]
 
 
-A_TRIAL = "seed", "tied", "input_embedding", "output_embedding"
+A_TRIAL = "seed", "tied", "tie", "input_embedding", "output_embedding"
 
 
 def rows(table: str) -> list[list[str]]:

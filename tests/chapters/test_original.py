@@ -9,6 +9,7 @@ import nbformat
 import numpy as np
 import pytest
 
+from semantica_lib.analysis.markdown import lettered
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.sweep_points import stored as stored_points
 from semantica_lib.analysis.verdicts import verdicts
@@ -171,7 +172,7 @@ def test_words_count_where_held_out_strings_are_done_worse(make: Make) -> None:
 def test_trials_over_the_drawn_line_are_counted(make: Make) -> None:
     own = {"experiment": "transformer-small-ydh", "zero_dst": [1, 0], "seeds": [1, 2, 3]}
     result = measuring(make(**own), train=0, validation=0, test=0, exact=0.695)
-    told = cells(original.drawn_lines([result]), "transformer-small-ydh")
+    told = cells(original.drawn_lines([result]), "The DH holds for all synonyms")
     assert told[1:3] == ["0.70", "0.75"]
     assert told[3].startswith("0.705 [")
     assert told[5] == "4 of 6"  # 0.695, 0.705, 0.715, tied and untied
@@ -194,9 +195,9 @@ def test_decay_is_told_of_every_pair(make: Make) -> None:
     told = cells(original.tables.beside([result], all_rows([result]), original.CLOCK), "made")
     frame = verdicts(result)
     for cell, tie in zip(told[1:], ("untied input", "untied output", "tied"), strict=True):
-        for pair in ("A and B", "C and D"):
+        for pair, ids in (("A and B", "0 and 1"), ("C and D", "2 and 3")):
             (row,) = frame[
-                frame.claim.str.contains(f"{tie}: {pair}") & frame.claim.str.contains("clock's")
+                frame.claim.str.contains(f"{tie}: {ids}") & frame.claim.str.contains("clock's")
             ].itertuples()
             assert f"{pair}: {row.estimate:#.3g}".rstrip(".") in cell
 
@@ -237,7 +238,9 @@ def test_variants_stand_beside_the_experiment_or_are_asked_for(make: Make, store
     for head, one in ((1, base), (2, result)):
         for row in verdicts(one.of_seeds([1, 2])).head(9).itertuples():
             estimate = f"{row.estimate:#.3g}".rstrip(".")
-            assert cells(text, row.claim)[head].startswith(f"**{row.verdict}**: {estimate} [")
+            assert cells(text, lettered(row.claim))[head].startswith(
+                f"**{row.verdict}**: {estimate} ["
+            )
     more = original.varied(None, points([1, 9], [0]), "mine")
     assert "`data_seed=0` is not complete; `semantica run mine` trains it." in more
     assert "\ndata_seed=0, 1 seed: The tied trials of seeds 9 are missing." in more
@@ -293,7 +296,7 @@ def test_a_longer_run_is_judged_where_the_original_s_file_stops(make: Make) -> N
     assert "| claim | at step 300,000, 3 seeds | at step 500,000, 3 seeds |" in text
     then = verdicts(analysis.until(longer, 300_000)).iloc[0]
     now = verdicts(longer).iloc[0]
-    told = cells(text, now.claim)
+    told = cells(text, lettered(now.claim))
     for cell, row in zip(told[1:], (then, now), strict=True):
         assert f"**{row.verdict}**: {row.estimate:#.3g}".rstrip(".") in cell
     assert then.estimate != now.estimate

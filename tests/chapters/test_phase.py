@@ -160,7 +160,15 @@ def test_older_results_and_single_ties_and_diverged_trials_are_told_apart(tmp_pa
 def _of_tie(one: Point, tied: bool) -> object:
     result = one.result
     keep = result.tied == tied
-    arrays = ("seed", "tied", "input_embedding", "output_embedding", "hidden_norm", "logit_gap")
+    arrays = (
+        "seed",
+        "tied",
+        "tie",
+        "input_embedding",
+        "output_embedding",
+        "hidden_norm",
+        "logit_gap",
+    )
     return replace(
         result,
         manifest={**result.manifest, "settings": {**result.manifest["settings"],

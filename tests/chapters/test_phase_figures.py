@@ -153,7 +153,7 @@ def test_what_the_page_is_made_from(tmp_path: Path) -> None:
     found[4].result.manifest["status"] = "partial"
     told = phase_tables.listed("phase", found)
     assert "p 0.9: no result yet" in told and "p 0.99: partial, at step 400, not shown" in told
-    assert "p 0.5, 0.9, 0.99: 6 seeds, untied and tied, 400 steps" in told
+    assert "p 0.5, 0.9, 0.99: 6 seeds, tied and untied, 400 steps" in told
     assert "2 of 6 points" in told and "`semantica run phase`" in told
     assert "semantica run" not in phase_tables.listed("phase", found[1::2])
 

@@ -1,5 +1,6 @@
 """What pages say of the published results in words is so: each sentence beside what it rests on."""
 
+import itertools
 import json
 import re
 from functools import cache
@@ -14,6 +15,9 @@ from semantica_lib.analysis.distances import synonym_pairs
 from semantica_lib.analysis.statistics import FEW_SEEDS, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point, stored
 from semantica_lib.analysis.verdicts import judged, primary_rows, verdicts
+from semantica_lib.chapters.bias import figures as bias
+from semantica_lib.chapters.bias import measures as biases
+from semantica_lib.chapters.bias.claims import bias_claims
 from semantica_lib.chapters.closing.figures import along_ones
 from semantica_lib.chapters.laws import measures as laws
 from semantica_lib.chapters.near.claims import near_claims
@@ -364,3 +368,64 @@ def test_the_first_page_s_findings() -> None:
     words = primary_rows(verdicts(published("mlm")))
     cost = words.claim.str.contains("tying costs")
     assert (words[~cost].verdict == "reproduced").all() and (words[cost].high < 0).all()
+
+
+def test_a_bias_brings_rows_nearer_and_ends_what_tying_costs() -> None:
+    page, found = "bias-or-frequency", sweep("bias-or-frequency")
+    opens(page, "not one with a learned bias", "hardly any in the untied output", "about half")
+    opens(page, "with a learned bias tying is no longer seen to cost anything in the paper's task")
+    at = {(one.settings.output_bias, one.settings.odds): Measured(one.result) for one in found}
+    assert len(at) == 9
+    ends = {
+        (*one, place): bias.ratios(measured, place, synonym_pairs(measured.task)[0])
+        for one, measured in at.items()
+        for place in bias.ROWS
+    }
+    merged = {one: (values < MERGE_MARGIN).mean() for one, values in ends.items()}
+    untied, tied = bias.ROWS
+    assert merged["learned", "constant", untied] == merged["learned", "constant", tied] == 0
+    assert merged["log-frequency", "constant", untied] < 0.05
+    assert 0.4 < merged["log-frequency", "constant", tied] < 0.6
+    assert not any(share for (_, odds, _), share in merged.items() if odds != "constant")
+    said(page, "they come nearer, by about a quarter")
+    said(page, "less than half as far apart as without it, nearer in the tied table")
+    for name, least, most in (("learned", 0.65, 0.85), ("log-frequency", 0.0, 0.5)):
+        for place in bias.ROWS:
+            both = ends[name, "constant", place], ends["none", "constant", place]
+            change = geometric_interval(both[0] / both[1])
+            assert least < change.estimate < most and change.high < 1
+    fixed = [geometric_interval(ends["log-frequency", "constant", one]) for one in bias.ROWS]
+    assert fixed[1].high < fixed[0].low
+    said(page, "it is gone, to within a tenth of the bit")
+    costs = {one: biases.cost(measured) for one, measured in at.items()}
+    cost = mean_interval(costs["learned", "constant"])
+    assert -0.1 < cost.low < 0 < cost.high < 0.1
+    plain = costs["none", "constant"]
+    assert mean_interval(plain).low > 0
+    assert mean_interval(costs["learned", "constant"] - plain).high < 0
+    said(
+        page, "where they turn, and where they half turn, a learned bias lets tied trials know more"
+    )
+    for odds in ("turning", "both"):
+        known = [biases.known(at[name, odds])[TIED] for name in ("none", "learned")]
+        assert mean_interval(known[1] - known[0]).low > 0
+    said(page, "**Turning odds make the bit harder to learn**, tied or not, with or without a bias")
+    for name in biases.BIASES:
+        for odds, which in itertools.product(("turning", "both"), BOTH):
+            known = [biases.known(at[name, one])[which] for one in (odds, "constant")]
+            assert mean_interval(known[1] - known[0]).low > 0
+    frame = judged(page, *bias_claims(found), [one.result for one in found])
+    rows = primary_rows(frame).set_index("claim").verdict
+    assert rows[rows.index.str.contains("stay apart")].eq("as predicted").all()
+    said(page, "the rows with a learned bias are undecided")
+    costly = rows[rows.index.str.contains("learned.*tying costs")]
+    assert len(costly) == 3 and costly.eq("undecided").all()
+    said(page, "in most trials under constant odds, but undecided where they turn")
+    for name in biases.BIASES:
+        falls = biases.over_clock(at[name, "constant"], (0, 1)) < ON_CLOCK
+        turned = biases.over_clock(at[name, "turning"], (0, 1)) < ON_CLOCK
+        assert falls.mean() > 0.9 and falls.mean() - turned.mean() > 0.25
+        of = "untied input, 0 and 1 are not kept apart"
+        words = rows.get(f"{biases.BIASES[name]}, constant odds: {of}", "as predicted")  # or known
+        assert words == "as predicted"
+        assert rows[f"{biases.BIASES[name]}, turning odds: {of}"] == "undecided"

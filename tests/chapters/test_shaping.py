@@ -167,7 +167,7 @@ def test_diverged_and_missing_trials_are_left_out(tmp_path: Path) -> None:
     one.output_embedding[np.flatnonzero(~one.tied)[0], 3] = np.nan
     lone = replace(one, **{
         name: getattr(one, name)[one.tied]
-        for name in ("seed", "tied", "input_embedding", "output_embedding")
+        for name in ("seed", "tied", "tie", "input_embedding", "output_embedding")
     })  # fmt: skip
     near = Nearness(one)
     assert near.seeds.tolist() == list(SEEDS[1:])

@@ -82,7 +82,7 @@ def _plain_gradients(
     """Of each trial's tables, by PyTorch's modules over all writings of all strings."""
     found = []
     for trial in range(len(stack.seeds)):
-        model = plain_model(stack.settings, stack.task.vocabulary, stack.tied).double()
+        model = plain_model(stack.settings, stack.task.vocabulary, stack.layout.tied).double()
         views = {name: view[trial] for name, view in stack.layout.views(flat).items()}
         model.load_state_dict(views)
         tokens = torch.tensor([tokens for tokens, _, _ in writings])

@@ -141,7 +141,7 @@ def test_pages_stand_with_any_part_of_the_sweep(tmp_path: Path) -> None:
     main, late = point(tmp_path, None), point(tmp_path, 100)
     one_tie = point(tmp_path / "one", None)
     chosen = ~one_tie.result.tied
-    names = ("seed", "tied", "input_embedding", "output_embedding")
+    names = ("seed", "tied", "tie", "input_embedding", "output_embedding")
     arrays = {name: getattr(one_tie.result, name)[chosen] for name in names}
     metrics = one_tie.result.metrics
     arrays["metrics"] = metrics[~metrics.tied]

@@ -158,7 +158,9 @@ def test_every_experiment_has_its_page_in_the_contents():
     assert len(set(listed)) == len(listed)
 
 
-QUOTED = {"transformer-small", "tables", "mlm", "closing", "phase"}  # by other pages
+QUOTED = {  # by other pages
+    "transformer-small", "tables", "mlm", "closing", "phase", "bias-or-frequency",
+}  # fmt: skip
 EXECUTED = {*QUOTED, "first"}
 
 

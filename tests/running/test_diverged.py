@@ -33,8 +33,8 @@ SMALL = {
 }  # fmt: skip
 LOST = settings(SMALL | {"experiment": "lost", "learning_rate": 1e20})
 ALL = (
-    "4 of 4 trials diverged: seed 1, untied, from step 2; seed 1, tied, from step 2; "
-    "seed 2, untied, from step 2; seed 2, tied, from step 2"
+    "4 of 4 trials diverged: seed 1, tied, from step 2; seed 1, untied, from step 2; "
+    "seed 2, tied, from step 2; seed 2, untied, from step 2"
 )
 
 
@@ -68,7 +68,11 @@ def test_all_trials_diverge(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     assert f"lost: complete, 20 steps, 4 trials ({ALL})" in capsys.readouterr().out
     assert cli.main(["list"]) == 0 and ALL in capsys.readouterr().out
     result = run(LOST)
-    trials = [{"seed": seed, "tied": tied, "step": 2} for tied in (True, False) for seed in (1, 2)]
+    trials = [
+        {"seed": seed, "tied": tie == "tied", "tie": tie, "step": 2}
+        for tie in ("tied", "untied")
+        for seed in (1, 2)
+    ]
     assert result.manifest["diverged"] == trials
     rows = result.metrics
     assert rows[rows.step == 0][["accuracy", "loss"]].notna().all(axis=None)
@@ -228,7 +232,7 @@ def test_a_language_model_that_diverges() -> None:
     })  # fmt: skip
     result = run(own)
     assert len(result.diverged) == 2 and set(result.diverged.values()) <= {2, 3}
-    assert "2 of 2 trials diverged: seed 5, untied, from step" in facts.shown(result)
+    assert "2 of 2 trials diverged: seed 5, tied, from step" in facts.shown(result)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         frame = verdicts(result)

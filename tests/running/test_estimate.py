@@ -50,6 +50,8 @@ def test_a_stack_that_no_kernel_serves_is_expected_to_take_the_general_path() ->
         ({}, True), ({"layers": 2}, False), ({"dropout": 0.1}, False), ({"batch_size": 8}, False),
         ({"bits": 9}, False), ({"architecture": "mixer"}, False), ({"expectation": "exact"}, True),
         ({"architecture": "lstm"}, True), ({"weight_decay": 0.0}, True),
+        ({"output_bias": "learned"}, True), ({"odds": "turning"}, True),
+        ({"architecture": "lstm", "output_bias": "learned"}, False),
     ],
 )  # fmt: skip
 def test_the_engine_expected_is_the_one_that_would_train(

@@ -192,7 +192,8 @@ TEXT = small_text()
 
 
 def language(rate: float, tied: bool = False) -> mlm.Trial:
-    return mlm.Trial(WORDS.model_copy(update={"learning_rate": rate}), TEXT, 7, tied, "cpu")
+    own, tie = WORDS.model_copy(update={"learning_rate": rate}), "tied" if tied else "untied"
+    return mlm.Trial(own, TEXT, 7, tie, "cpu")
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])

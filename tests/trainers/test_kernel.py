@@ -54,6 +54,18 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
         | {"embedding_size": 6, "feedforward_size": 3, "activation": "relu", "betas": [0.8, 0.99]},
         [False, True],
     ),
+    "learned bias": ({"output_bias": "learned", "weight_decay": 0.5}, [True, False]),
+    "fixed bias": ({"output_bias": "log-frequency", "weight_decay": 0.5}, True),
+    "fixed bias, exact": (
+        {"output_bias": "log-frequency", "expectation": "exact", "odds": "both", "bits": 4},
+        [False, True],
+    ),
+    "turning odds": ({"odds": "turning", "output_bias": "learned", "untie_at": 15}, True),
+    "turning odds of other sizes": (
+        {"zero_dst": [0.5, 0.2, 0.3], "one_dst": [0.1, 0.2, 0.3, 0.4]}
+        | {"bits": 5, "odds": "turning"},
+        [False, True],
+    ),
 }
 
 
@@ -167,9 +179,12 @@ def test_a_hundred_steps_are_those_of_the_definition(case: str) -> None:
     assert_definition(stack, 100, 1e-9)
 
 
-@pytest.mark.parametrize("expectation", ["sampled", "exact"])
-def test_the_gradient_is_that_of_the_definition(expectation: str) -> None:
-    assert_gradient({"expectation": expectation})
+@pytest.mark.parametrize("values", [
+    {}, {"expectation": "exact"}, {"output_bias": "learned"}, {"odds": "turning"},
+    {"output_bias": "learned", "expectation": "exact", "odds": "both"},
+])  # fmt: skip
+def test_the_gradient_is_that_of_the_definition(values: dict[str, Any]) -> None:
+    assert_gradient(values)
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -182,7 +197,12 @@ def test_as_it_trains_it_is_within_rounding_of_the_definition(name: str, tied: b
     torch.testing.assert_close(losses.double(), expected.losses[-1], rtol=0, atol=3e-5)
 
 
-@pytest.mark.parametrize("values", [{}, CASES["lies"][0], CASES["other sizes"][0]])
+DRAWN = "lies", "other sizes", "turning odds of other sizes"
+
+
+@pytest.mark.parametrize(
+    "values", [{}, *(CASES[name][0] for name in DRAWN), {"odds": "turning"}, {"odds": "both"}]
+)
 def test_draws_are_those_of_the_task_bit_for_bit(values: dict[str, Any]) -> None:
     stack = made(values, False)
     kernel, symbols = Kernel(stack, QUICK), stack.task.symbols
@@ -259,6 +279,8 @@ def test_any_shape_and_settings_that_it_serves(data: st.DataObject) -> None:
     shapes = {"bits": st.integers(2, 8), "embedding_size": sizes, "feedforward_size": sizes}
     shapes |= {"activation": st.sampled_from(["gelu", "relu"])}
     shapes |= {"expectation": st.sampled_from(["sampled", "exact"])}
+    shapes |= {"odds": st.sampled_from(["constant", "turning", "both"])}
+    shapes |= {"output_bias": st.sampled_from(["none", "learned", "log-frequency"])}
     assert_definition(drawn(data, 4, 3, shapes), 20, 1e-7)
 
 

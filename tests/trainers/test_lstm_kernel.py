@@ -48,6 +48,10 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
         {"zero_dst": [0.5, 0.2, 0.3], "bits": 2, "hidden_size": 12, "embedding_size": 6},
         [False, True],
     ),
+    "turning odds": (
+        {"zero_dst": [0.5, 0.2, 0.3], "bits": 3, "odds": "turning", "layers": 1},
+        [False, True],
+    ),
 }
 
 
@@ -74,7 +78,9 @@ def test_as_it_trains_it_is_within_rounding_of_the_definition(name: str, steps: 
     torch.testing.assert_close(losses.double(), expected.losses[-1], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("values", [{}, {"bits": 8}, CASES["other sizes"][0]])
+@pytest.mark.parametrize(
+    "values", [{}, {"bits": 8}, CASES["other sizes"][0], CASES["turning odds"][0]]
+)
 def test_draws_are_those_of_the_task_bit_for_bit(values: dict[str, Any]) -> None:
     stack = made({**LSTM, **values}, False)
     kernel, (strings, bits) = Kernel(stack, QUICK), stack.strings.shape
@@ -121,6 +127,7 @@ def test_other_instructions_compute_the_same(flags: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("values", [
     {"expectation": "exact", "bits": 3}, {"batch_size": 5}, {"hidden_size": 6},
+    {"output_bias": "learned"},
     {"hidden_size": 36}, {"embedding_size": 33}, {"zero_dst": [1 / 3] * 3, "one_dst": [1 / 3] * 3},
     {"zero_dst": [1 - 2**-32, 2**-32]},
 ])  # fmt: skip

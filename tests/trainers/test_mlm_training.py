@@ -24,7 +24,7 @@ OWN = settings({
 
 
 def trial(tied=False, seed=7, own=OWN) -> mlm.Trial:
-    return mlm.Trial(own, TEXT, seed, tied, "cpu")
+    return mlm.Trial(own, TEXT, seed, "tied" if tied else "untied", "cpu")
 
 
 def trained(tied=False, steps=12, start=None, going_on=lambda step: True, own=OWN):
@@ -148,6 +148,6 @@ def test_a_model_learns_more_than_frequencies():
                          "counts": np.bincount(rows.ravel(), minlength=24)})  # fmt: skip
     own = settings({**OWN.model_dump(), "steps": 250, "learning_rate": 1e-2, "embedding_size": 16,
                     "schedule_period": 500, "validate_every": 250, "batch_size": 60})  # fmt: skip
-    one = mlm.Trial(own, text, 1, False, "cpu")
+    one = mlm.Trial(own, text, 1, "untied", "cpu")
     mlm.train(one, 250, None, lambda tensors: None)
     assert float(one.measure()[1, 1, 0]) < mlm.unigram(one.task)["loss"] / 2

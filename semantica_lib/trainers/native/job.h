@@ -1,11 +1,13 @@
 // What is common to the kernels: the job that a call is given, drawing from the task, the optimizer.
 //
-// Compiled for one shape: BIT_SYMBOLS, ZERO_SYMBOLS, BITS, LYING, OPTIMIZER (0 AdamW, 1 Adam, 2 SGD).
+// Compiled for one shape: BIT_SYMBOLS, ZERO_SYMBOLS, BITS, LYING, TURNING (odds, with the
+// string's parity), OPTIMIZER (0 AdamW, 1 Adam, 2 SGD).
 #pragma once
 #include "lanes.h"
 
 constexpr int K = BIT_SYMBOLS, S = K + 3, EVEN = K, ODD = K + 1, MASK = K + 2;
 constexpr int THRESHOLDS = LYING ? K - 1 : (K - ZERO_SYMBOLS > ZERO_SYMBOLS ? K - ZERO_SYMBOLS : ZERO_SYMBOLS) - 1;
+constexpr int DISTRIBUTIONS = TURNING ? 4 : 2;  // of bit 0 and bit 1; then those in strings of odd parity
 constexpr int GROUPS = ((1 << BITS) + LANES - 1) / LANES;  // of strings
 
 struct Job {  // what a call is to do; arrays are row by row
@@ -13,7 +15,7 @@ struct Job {  // what a call is to do; arrays are row by row
   int64_t* stopped;             // (trial,): the steps done by a trial that diverged; else NEVER, 2^62
   const uint32_t* seeds;        // (trial,)
   const int64_t* untie_at;      // (trial,): until which step two tables move as one
-  const uint32_t* limits;       // (trial, bit, threshold)
+  const uint32_t* limits;       // (trial, distribution, threshold)
   const uint32_t* strings;      // (string,): the training strings' numbers
   const uint32_t* codes;        // (case,): with EXACT, the contexts
   const Real* joint;            // (trial, symbol, case): with EXACT, how likely each hides a symbol
@@ -48,7 +50,7 @@ constexpr int symbol_of(int bit, int reached) {
 // What a trial draws at a step for these strings, as XorTask.draw, bit for bit: each bit's symbol,
 // `as` a word that stands for it, and, returned, the place that is masked.
 template <uint32_t as(int)> INLINE U draw(U* symbols, const Strings& own, const Job& job, int trial, uint64_t step) {
-  const uint32_t* limits = job.limits + trial * 2 * THRESHOLDS;
+  const uint32_t* limits = job.limits + trial * DISTRIBUTIONS * THRESHOLDS;
   U low = all_u(uint32_t(step)), high = all_u(uint32_t(step >> 32)), key = all_u(job.seeds[trial]);
   U words[(BITS + 4) / 4 * 4];
   for (int block = 0; block < (BITS + 4) / 4; block++) {
@@ -60,6 +62,10 @@ template <uint32_t as(int)> INLINE U draw(U* symbols, const Strings& own, const 
     U word = min(words[k], all_u(0xFFFFFFFEu));  // so that a limit of 2^32 - 1 is never reached
     for (int t = 0; t < THRESHOLDS; t++) {
       U limit = own.one[k] ? all_u(limits[THRESHOLDS + t]) : all_u(limits[t]);
+      if constexpr (TURNING) {
+        U turned = own.one[k] ? all_u(limits[3 * THRESHOLDS + t]) : all_u(limits[2 * THRESHOLDS + t]);
+        limit = own.odd != 0 ? turned : limit;
+      }
       U next = own.one[k] ? all_u(as(symbol_of(1, t + 1))) : all_u(as(symbol_of(0, t + 1)));
       symbol = word >= limit ? next : symbol;
     }

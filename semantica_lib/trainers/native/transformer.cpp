@@ -5,7 +5,8 @@
 // how often each symbol is shown, and the parity. Strings that show the same context are computed
 // once, and the symbols that they hide are counted.
 //
-// Compiled for one shape: FEATURES, INNER (of the feed-forward part), EXACT, RELU, and the job's.
+// Compiled for one shape: FEATURES, INNER (of the feed-forward part), EXACT, RELU, BIAS (of the output:
+// 0 none, 1 learned, 2 fixed), and the job's.
 #include "job.h"
 
 constexpr int D = FEATURES, F = INNER;
@@ -19,9 +20,13 @@ struct Parameters {  // in the order of the stack's buffer, but for the output t
   V out[D][D], out_bias[D];
   V wide[F][D], wide_bias[F], narrow[D][F], narrow_bias[D];
   V scale1[D], shift1[D], scale2[D], shift2[D];
+#if BIAS
+  V bias[S];
+#endif
   V output[S][D];
 };
 constexpr int ALL = sizeof(Parameters) / sizeof(V), TABLE = S * D;
+constexpr int HELD = BIAS == 2 ? S : 0;  // parameters before the output table whose moments alone move
 
 // ------------------------------------------------------------------ contexts
 
@@ -210,7 +215,7 @@ INLINE void attend(const Parameters& p, V* q, V (*k)[D], V (*v)[D], V* e, V (*G)
   }
 }
 
-// h = norm1(y), u = W1 h + b1, a = act(u), z = W2 a + b2 + h, f = norm2(z), l = O f.
+// h = norm1(y), u = W1 h + b1, a = act(u), z = W2 a + b2 + h, f = norm2(z), l = O f, plus the bias.
 INLINE void forward(const Parameters& p, const V* e, const V (*eG)[D], Case (&cases)[TOGETHER]) {
   for (Case& o : cases) {
     M odd = negative(o.code);
@@ -230,6 +235,9 @@ INLINE void forward(const Parameters& p, const V* e, const V (*eG)[D], Case (&ca
   for (Case& o : cases) o.r2 = norm(o.f, o.n2, o.z, p.scale2, p.shift2);
   for (Case& o : cases) for (int j = 0; j < S; j++) {
     o.l[j] = dot<D>(p.output[j], o.f);
+#if BIAS
+    o.l[j] += p.bias[j];
+#endif
     o.top = j ? max(o.top, o.l[j]) : o.l[j];
   }
   for (Case& o : cases) for (int j = 0; j < S; j++) {
@@ -282,6 +290,9 @@ INLINE V gradient(const Parameters& p, Parameters& g, const Batch& batch, Real s
       add<F>(g.wide_bias, o.du), add<D>(g.narrow_bias, o.dz), add<D>(g.shift2, o.df), add<D>(g.shift1, o.dh);
       for (int i = 0; i < D; i++) g.scale2[i] += o.df[i] * o.n2[i], g.scale1[i] += o.dh[i] * o.n1[i];
       for (int j = 0; j < S; j++) de[j] += o.count[j] * o.dZ;
+#if BIAS
+      add<S>(g.bias, o.dl);
+#endif
     }
   }
   V dq[D] = {};
@@ -324,7 +335,9 @@ INLINE V update(Block& block, Parameters& g, const Job& job, const V* factors, V
   }
   V *w = (V*)&block.now, *m = (V*)&block.first, *v = (V*)&block.second, *d = (V*)&g, zero = V{};
   for (int i = 0; i < ALL; i++) {
+    V before = w[i];
     move(w[i], m[i], v[i], d[i], factors[0], factors[1], factors[2], decay, job);
+    if (i >= ALL - TABLE - HELD && i < ALL - TABLE) w[i] = before;
     zero += 0 * (w[i] + v[i]);
   }
   return zero;
