@@ -122,7 +122,7 @@ def costs(found: Sequence[Point]) -> str:
 def changes(found: list[Point]) -> str:
     """What a bias adds to what is known and to the cost, paired by seed, a row a point.
 
-    And how many times as far the rows of 0 and 1 are apart with it, over a control pair.
+    And how many times as far the rows of A and B are apart with it, over a control pair.
     """
     rows = []
     for point, before, after in measures.against_none(found):
@@ -133,7 +133,7 @@ def changes(found: list[Point]) -> str:
                 pd.Series(ratios(one, place, pair), one.trials[place[0]].seeds)
                 for one in (before, after)
             ]
-            farther[f"0 and 1, {name_of(place)}: times as far"] = geometric(ends[1] / ends[0])
+            farther[f"A and B, {name_of(place)}: times as far"] = geometric(ends[1] / ends[0])
         rows.append(
             {
                 "point": label(point),
@@ -146,7 +146,7 @@ def changes(found: list[Point]) -> str:
 
 
 def uses(found: Sequence[Point]) -> str:
-    """Which odds the logits of 0 and 1 keep, whatever their rows do, a row a point and a tie."""
+    """Which odds the logits of A and B keep, whatever their rows do, a row a point and a tie."""
     rows = []
     for point in (point for point in found if point.result):
         measured = Measured(point.result)
@@ -176,7 +176,7 @@ def listed(sweep: str, found: Sequence[Point]) -> str:
 
 
 def answer(found: Sequence[Point]) -> str:
-    """What biases do to the rows of 0 and 1 and to what tying costs, in Markdown."""
+    """What biases do to the rows of A and B and to what tying costs, in Markdown."""
     ends = {odds: [at(found, bias, odds) for bias in BIASES] for odds in ("constant", "turning")}
     if not all(map(all, ends.values())):
         return f"Whether it is company or frequency is to come: {NONE}."
@@ -185,7 +185,7 @@ def answer(found: Sequence[Point]) -> str:
     none = counted(np.concatenate([_merged(one, place) for one in turning for place in ROWS]))
     costs = [mean(measures.cost(one)) for one in constant]
     return (
-        f"- **Frequency**: where the odds are constant the rows of 0 and 1 merge in {merged[0]} "
+        f"- **Frequency**: where the odds are constant the rows of A and B merge in {merged[0]} "
         f"output and tied tables without an output bias, in {merged[1]} with a learned one, in "
         f"{merged[2]} with the fixed one.\n"
         f"- **Company**: where the odds turn with the context they merge in {none} tables.\n"
@@ -195,5 +195,5 @@ def answer(found: Sequence[Point]) -> str:
 
 
 def _merged(measured: Measured, place: Place) -> np.ndarray:
-    """Whether the rows of 0 and 1 did, ``(trial,)``."""
+    """Whether the rows of A and B did, ``(trial,)``."""
     return ratios(measured, place, synonym_pairs(measured.task)[0]) < MERGE_MARGIN
