@@ -119,6 +119,7 @@ def barriers(page: Any) -> list[str]:
     """What axe calls serious or critical."""
     from axe_playwright_python.sync_playwright import Axe
 
+    page.add_style_tag(content="* { transition: none !important }")  # no colour on its way
     rules = {"label-content-name-mismatch": {"enabled": True}}
     told = Axe().run(page, options={"resultTypes": ["violations"], "preload": False,
                                     "rules": rules}).response  # fmt: skip

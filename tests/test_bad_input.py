@@ -383,7 +383,8 @@ def test_text_from_a_file_is_shown_and_does_nothing(
         assert "question" in line
         question = "None"
     for render in (facts.html, MarkdownIt("gfm-like").render):
-        plain, found = (Shown(render(page(*one))) for one in [("", ""), (question, device)])
+        same = ("x" if question.split() else "", "")  # an empty question is left out
+        plain, found = (Shown(render(page(*one))) for one in [same, (question, device)])
         assert found.tags == plain.tags and found.followed == plain.followed
         for text in (question, device[:10]):
             assert "".join(text.split()).replace("\0", "\ufffd") in found.words

@@ -328,7 +328,7 @@ def test_a_real_compiler_s_folder(full: bool, tmp_path: Path) -> None:
         if not full:
             shutil.rmtree(tmp_path / "cache")
         out, rest = process.communicate()
-        assert process.returncode == 0 and f"step {steps:,}" in out, said + rest
+        assert process.returncode == 0 and f" {steps:,} of the experiment" in out, said + rest
         assert (said + rest).count("training uncompiled") == full, said + rest
 
 

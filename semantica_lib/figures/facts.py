@@ -37,10 +37,16 @@ SHAPES = {  # marks of verdicts that need no font of coloured signs
 NO_PERIOD = "The records hold no full period of the schedule, so nothing is said about the end."
 
 
+def question(own: AnySettings) -> str:
+    """What an experiment asks, and its name."""
+    bold = f"**{literal(own.question)}** " if literal(own.question) else ""
+    return f"{bold}(`{own.experiment}`)"
+
+
 def asked(own: Settings) -> str:
     """What an experiment asks, and of which model and task, a paragraph of Markdown."""
     return (
-        f"**{literal(own.question)}** (`{own.experiment}`) The model: {model(own)}. "
+        f"{question(own)} The model: {model(own)}. "
         f"A bit 0 is written {_written(own.zero_dst, 0)}, a bit 1 is written "
         f"{_written(own.one_dst, len(own.zero_dst))}{ODDS[own.odds]}.{BIASES[own.output_bias]}"
     )

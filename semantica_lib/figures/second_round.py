@@ -197,7 +197,7 @@ def headline(result: Result, frame: pd.DataFrame) -> str:
         words = _listed(f"{count} {'is' if count == 1 else 'are'} {word}" for count, word in each)
         told.append(f"of {whose} {len(some)} claim{'s' * (len(some) != 1)} {words}")
     return (
-        f"**{title(result.settings.experiment)}: {', and '.join(told)}**, by "
+        f"**In this task ({title(result.settings.experiment)}) {', and '.join(told)}**, by "
         f"{len(seeds)} fresh seeds, {seeds[0]} to {seeds[-1]}."
     )
 

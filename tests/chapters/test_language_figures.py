@@ -243,7 +243,7 @@ def test_an_unfinished_result_says_so(make_one: Make) -> None:
 def test_what_is_asked_and_predicted_needs_no_result(make_one: Make) -> None:
     own = make_one(question="Why?").settings
     assert language_facts.asked(own) == (
-        "**made.** Why? The model: masked language model (grammar), 2 layers, d 8. The text: "
+        "**Why?** (`made`) The model: masked language model (grammar), 2 layers, d 8. The text: "
         "sentences of a small generative grammar. Words with a synonym: 4 for which the DH holds, "
         "3 for which it is broken."
     )

@@ -47,7 +47,11 @@ def test_every_point_lies_once_and_is_named_by_every_sweep_that_has_it() -> None
             continue
         wanted = {own.settings_hash[:8]: own for _, own in points(read(sweeps()[name]))}
         assert manifest["points"].keys() <= wanted.keys()
-        assert manifest["elsewhere"].keys() == wanted.keys() - manifest["points"].keys()
+        there = set(results.addresses(results.PUBLISHED))  # of schemes one point is, so far
+        rest = wanted.keys() - manifest["points"].keys()
+        found = {key for key in rest if results.locate(results.PUBLISHED, wanted[key]) in there}
+        assert manifest["elsewhere"].keys() == found
+        assert name == "schemes" or found == rest
         for key, where in manifest["elsewhere"].items():
             place, _ = results.locate(results.PUBLISHED, wanted[key])
             assert place.name == where["folder"] and (place / MANIFEST).exists()
@@ -64,7 +68,11 @@ def test_there_is_room_for_more() -> None:
     sizes = [path.stat().st_size for path in results.PUBLISHED.rglob("*") if path.is_file()]
     assert sum(sizes) < LIMIT
     assert told().endswith(f"{(LIMIT - sum(sizes)) / 1e6:.1f} left")
-    assert sum(path.stat().st_size for path in results.PUBLISHED.rglob(METRICS)) < 1.5e6
+    later = "-round-2", "bias-or-frequency", "schemes"  # than the bound of the metrics
+    metrics = [*results.PUBLISHED.rglob(METRICS)]
+    first = [path for path in metrics if not path.parent.name.endswith(later)]
+    assert sum(path.stat().st_size for path in first) < 1.5e6
+    assert sum(path.stat().st_size for path in metrics) < 3e6
 
 
 @pytest.fixture(scope="module")

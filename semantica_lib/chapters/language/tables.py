@@ -19,7 +19,7 @@ from semantica_lib.analysis.verdicts import summary, verdicts
 from semantica_lib.chapters.language.figures import PANELS
 from semantica_lib.datasets.corpora import FORMAT
 from semantica_lib.errors import RequestError, literal, nearest
-from semantica_lib.figures.facts import TIES, facts_of_run, model
+from semantica_lib.figures.facts import TIES, facts_of_run, model, question
 from semantica_lib.settings.catalogue import MlmSettings, run_command
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
@@ -39,7 +39,7 @@ def asked(own: MlmSettings) -> str:
     """What an experiment asks, and of which model, text and words, a paragraph."""
     source = CORPORA.get(own.corpus, "files of one's own")
     return (
-        f"**{literal(own.question)}** (`{own.experiment}`) The model: {model(own)}. "
+        f"{question(own)} The model: {model(own)}. "
         f"The text: {source}. Words with a synonym: {own.synonyms} for which the DH holds, "
         f"{own.broken_synonyms} for which it is broken."
     )
