@@ -52,7 +52,7 @@ def test_sentences_say_what_the_rows_say(frame: pd.DataFrame) -> None:
     result = results.load_of(results.PUBLISHED, find("transformer-small"))
     text = told.sentences(result, frame)
     for words in (
-        "**The main experiment: of the paper's 6 claims 3 are reproduced, 1 is not "
+        "**In this task (The main experiment) of the paper's 6 claims 3 are reproduced, 1 is not "
         "reproduced and 2 are undecided, and of this book's 1 claim 1 is not as predicted**, by 20",
         "Untied, the input rows of A/B and C/D end within 1.25 times the distance that decay alone "
         "leaves (90 and 80 of 100 trials).",
