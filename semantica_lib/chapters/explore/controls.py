@@ -4,6 +4,7 @@ import shlex
 import time
 from html import escape
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import ipywidgets as widgets
@@ -77,6 +78,7 @@ class Controls:
             self.buttons[words].on_click(lambda _, act=act: act())
         self.name = widgets.Text("mine", description="as experiment", style=WIDE)
         self.said, self.kept = widgets.HTML(), widgets.HTML()
+        self.one_at_a_time = Lock()
         self.picture = widgets.Image(format="png", width=680)
         self.figure = widgets.Output()  # which runs a script, as no other widget does
         self.trial: Trial | None = None
@@ -123,7 +125,8 @@ class Controls:
         if self.trial:
             self.figure.outputs = ()
             self.trial.go_on()
-            self._show(self._words(self.trial))
+            with self.one_at_a_time:  # its thread may be telling that it failed
+                self._show(self._words(self.trial))
 
     def keep(self) -> None:
         """Write what is shown, or else what the sliders say, as an experiment's file."""
@@ -140,7 +143,8 @@ class Controls:
             return
         if trial.runs:
             self._draw(trial)
-        self._show(self._words(trial))
+        with self.one_at_a_time:
+            self._show(self._words(trial))
         if not trial.runs:
             html = explorer(trial.result()).data
             output = {"output_type": "display_data", "data": {"text/html": html}, "metadata": {}}
