@@ -73,9 +73,8 @@ def control_distance(embedding: np.ndarray, task: XorTask) -> np.ndarray:
 
 def synonym_pairs(task: XorTask) -> list[SynonymPair]:
     """All pairs of synonyms: semantically equivalent symbols that occur."""
-    halves = [zero + one for zero, one in zip(task.dsts[::2], task.dsts[1::2], strict=True)]
     return [
-        SynonymPair(a, b, all(abs(half[a] - half[b]) <= EQUAL for half in halves))
+        SynonymPair(a, b, all(abs(half[a] - half[b]) <= EQUAL for half in task.halves))
         for symbols in _symbols(task)
         for a, b in combinations(symbols, 2)
     ]

@@ -69,12 +69,11 @@ def log_odds_by_parity(task: XorTask, pair: Pair) -> tuple[float, ...]:
     Infinite where one of the two never occurs.
     """
     a, b = pair
-    halves = [zero + one for zero, one in zip(task.dsts[::2], task.dsts[1::2], strict=True)]
     return tuple(
         log_odds(half[b], half[a])
         if half[a] and half[b]
         else math.copysign(math.inf, half[b] - half[a])
-        for half in halves
+        for half in task.halves
     )
 
 

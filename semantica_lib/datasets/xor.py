@@ -71,8 +71,13 @@ class XorTask:
     @property
     def probability(self) -> tuple[float, ...]:
         """Probability of each bit symbol, given its bit, over all strings."""
-        halves = [zero + one for zero, one in zip(self.dsts[::2], self.dsts[1::2], strict=True)]
-        return tuple(sum(own) / len(own) for own in zip(*halves, strict=True))
+        return tuple(sum(own) / len(own) for own in zip(*self.halves, strict=True))
+
+    @property
+    def halves(self) -> tuple[tuple[float, ...], ...]:
+        """The same; where odds turn in strings of even parity, then in those of odd parity."""
+        pairs = zip(self.dsts[::2], self.dsts[1::2], strict=True)
+        return tuple(zero + one for zero, one in pairs)
 
     @property
     def dsts(self) -> tuple[tuple[float, ...], ...]:

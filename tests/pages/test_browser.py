@@ -22,7 +22,7 @@ from semantica_lib.figures.explorer import explorer
 from semantica_lib.files import ROOT
 from semantica_lib.store import results
 
-playwright = pytest.importorskip(
+pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: `make test-book` installs it"
 )
 if not sites.CHROMIUM:
@@ -64,14 +64,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return book / "_build" / "html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=sites.CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture

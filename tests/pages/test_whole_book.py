@@ -2,7 +2,6 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image
 from semantica_lib.pages.book import BOOK
 
 pytestmark = pytest.mark.long
-playwright = pytest.importorskip(
+pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: `make test-book` installs it"
 )
 if not sites.CHROMIUM:
@@ -26,14 +25,6 @@ if not PAGES:
     pytest.skip("there is no book: `make book` builds it", allow_module_level=True)
 WRITTEN = [name for name in PAGES if name not in ("genindex.html", "search.html")]
 MEGABYTE = 1_000_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=sites.CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 def test_no_link_is_dead() -> None:
