@@ -111,7 +111,7 @@ def shaping_claims(found: Sequence[Point]) -> tuple[list[Claim], list[Claim]]:
 
 def _more(measured: Schemed, one: str, other: str, aimed: bool = True) -> Fresh:
     """That trials of one tie know more than those of another."""
-    known, loss = measures.known(measured), measured.settings.expectation
+    known, loss = measured.known, measured.settings.expectation
     told = f"{one} minus {other} over 0, on the mean"
     about = aim("over", 0.0, told=told) if aimed else {"margin": 0.0}
     text = f"{loss} loss: {one} knows more of the bit than {other}"
@@ -155,7 +155,7 @@ def _learning(measured: Schemed) -> Fresh:
 
 def _each(measured: Schemed) -> Iterator[Claim]:
     """What each way knows, against tied and against untied."""
-    known, loss = measures.known(measured), measured.settings.expectation
+    known, loss = measured.known, measured.settings.expectation
     for tie in measured.settings.ties:
         over = known[tie] > HALF
         text = f"{loss} loss: {tie}, share of the bit that is known"
@@ -168,7 +168,7 @@ def _each(measured: Schemed) -> Iterator[Claim]:
 
 def _gains(sampled: Schemed, exact: Schemed) -> Iterator[Claim]:
     """Whether a way gains more on tied with the sampled loss than with the exact one."""
-    known = [measures.known(one) for one in (sampled, exact)]
+    known = [one.known for one in (sampled, exact)]
     for tie in (MASK, MAPPED, SMALL, UNTIED):
         more = (known[0][tie] - known[0][TIED]) - (known[1][tie] - known[1][TIED])
         of = [(one, (tie, TIED)) for one in (sampled, exact)]

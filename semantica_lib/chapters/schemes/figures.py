@@ -92,7 +92,7 @@ def instead(found: Sequence[Point]) -> Figure:
 
 
 def _ways(axes: Axes, measured: Schemed) -> None:
-    known = measures.known(measured)
+    known = measured.known
     ties = ordered(list(known))
     for at, tie in enumerate(ties):
         look = style.TIES[one_table(tie)] | {"linestyle": ""}
@@ -142,7 +142,7 @@ def doses(found: Sequence[Point]) -> Figure:
 
 
 def _known(measured: Schemed, ties: list[str]) -> list[Interval]:
-    known = measures.known(measured)
+    known = measured.known
     return [mean_interval(known[tie]) for tie in ties]
 
 
@@ -167,7 +167,7 @@ def testbed(found: Sequence[Point], loss: str) -> str:
 
 
 def _rows(measured: Schemed) -> Iterator[dict[str, str]]:
-    known, ties = measures.known(measured), ordered(measured.settings.ties)
+    known, ties = measured.known, ordered(measured.settings.ties)
     fails, holds = (pair[:2] for pair in synonym_pairs(measured.task)[:2])
     for tie, whose in zip(ties, _whose(measured, ties), strict=True):
         trials = measured.trials[tie]
@@ -194,7 +194,7 @@ def answer(found: Sequence[Point]) -> str:
         return f"What to do instead of tying is to come: {NONE}."
     rows = _primary(found)
     aligned, merging = rows["untied input tables"], rows["0 and 1 nearer"]
-    cost = [mean(known[UNTIED] - known[TIED]) for known in map(measures.known, (sampled, exact))]
+    cost = [mean(known[UNTIED] - known[TIED]) for known in (sampled.known, exact.known)]
     freed, mapped = rows[f"{MASK} knows more of the bit than {TIED}"], rows[MAPPED]
     return (
         "- **What it assumes**: that one row can be read and written with. Which of the two makes "
@@ -232,7 +232,7 @@ def _gives(row: pd.Series) -> str:
 
 def _better(measured: Schemed) -> str:
     """Which ways know more than tied by a 95% interval of their own, and which most."""
-    known = measures.known(measured)
+    known = measured.known
     more = {tie: known[tie] - known[TIED] for tie in known if tie not in (TIED, UNTIED)}
     shown = [f"`{tie}`" for tie in ordered(list(more)) if mean_interval(more[tie]).low > 0]
     best = max(more, key=lambda tie: more[tie].mean())

@@ -1,6 +1,7 @@
 """What is measured of the sweep over ways to tie: what is known, and whose table a tied one is."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,15 @@ class Schemed(Measured):
     def __init__(self, result: Result) -> None:
         super().__init__(result)
         self.trials |= {tie: Trials.of(result, tie, self.window) for tie in result.settings.ties}
+
+    @cached_property
+    def known(self) -> pd.DataFrame:
+        """Share of the bit that each trial knows, a row a seed, a column a tie; 0 if it diverged.
+
+        Seeds that lack a tie's trial are left out.
+        """
+        found = pd.DataFrame({tie: share_known(self, tie) for tie in self.settings.ties})
+        return found.dropna().replace(-np.inf, 0.0)
 
 
 def at(found: Sequence[Point], expectation: str) -> Schemed | None:
@@ -51,16 +61,6 @@ def likeness(measured: Measured) -> dict[str, float]:
     return {tie: at for at, tie in enumerate([UNTIED, *strengths(measured, "soft"), TIED])}
 
 
-def known(measured: Schemed) -> pd.DataFrame:
-    """Share of the bit that each trial knows, a row a seed, a column a tie; 0 if it diverged.
-
-    Seeds that lack a tie's trial are left out.
-    """
-    ties = measured.settings.ties
-    found = pd.DataFrame({tie: share_known(measured, tie) for tie in ties})
-    return found.dropna().replace(-np.inf, 0.0)
-
-
 def slopes(doses: Doses, values: np.ndarray) -> np.ndarray:
     """The least-squares slope over doses, ``(dose, ...)`` to ``(...)``."""
     x = np.array(list(doses.values()), dtype=float)
@@ -70,7 +70,7 @@ def slopes(doses: Doses, values: np.ndarray) -> np.ndarray:
 
 def trend(measured: Schemed, doses: Doses) -> pd.Series:
     """How much more of the bit each seed's trials know, a unit of the dose."""
-    found = known(measured)
+    found = measured.known
     return pd.Series(slopes(doses, found[list(doses)].to_numpy().T), found.index)
 
 
