@@ -198,8 +198,8 @@ def test_the_gradient_is_that_of_the_definition(values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "tied"),
-    [("transformer-small", True), ("transformer-small", False), ("transformer-small", "soft:1")]
-    + [("three-synonyms", True), ("three-synonyms", False)],
+    [(name, tied) for name in ("transformer-small", "three-synonyms") for tied in (True, False)]
+    + [("transformer-small", "soft:1")],
 )
 def test_as_it_trains_it_is_within_rounding_of_the_definition(name: str, tied: Any) -> None:
     single, real = (Stack(find(name), range(3), tied, dtype=d) for d in (torch.float32, REAL))

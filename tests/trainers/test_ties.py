@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from semantica_lib.datasets.xor import SPLITS, XorTask, xor_task
 from semantica_lib.models.ties import SCHEMES
 from semantica_lib.settings.catalogue import settings
-from semantica_lib.settings.schema import BOTH
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers import stacked
 from semantica_lib.trainers.compiling import Uncompiled
