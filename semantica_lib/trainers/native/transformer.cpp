@@ -6,16 +6,22 @@
 // once, and the symbols that they hide are counted.
 //
 // Compiled for one shape: FEATURES, INNER (of the feed-forward part), EXACT, RELU, BIAS (of the output:
-// 0 none, 1 learned, 2 fixed), and the job's.
+// 0 none, 1 learned, 2 fixed), SCHEME (how the tables are tied: 0 as one or not, 1 lookup, 2 scaled,
+// 3 soft, 4 tied but the mask, 5 mapped), and the job's.
 #include "job.h"
 
 constexpr int D = FEATURES, F = INNER;
 constexpr int SHOWN = BITS - 1;      // symbols of bits beside the masked one
 constexpr int PLANES = (K + 3) / 4;  // words that hold a count of 8 bits for each symbol
 constexpr int TOGETHER = 2;          // contexts that pass through the layer side by side
+enum { NONE, LOOKUP, SCALED, SOFT, BUT_MASK, MAPPED };
+constexpr bool STRONG = SCHEME == LOOKUP || SCHEME == SCALED || SCHEME == SOFT;  // has a strength
 
 struct Parameters {  // in the order of the stack's buffer, but for the output table behind the rest
   V input[S][D];
+#if SCHEME
+  V scheme[STRONG ? 1 : SCHEME == MAPPED ? D : 1][STRONG ? 1 : D];  // its strength, the mask's row, the map
+#endif
   V asks[3][D][D], asks_bias[3][D];  // queries, keys, values
   V out[D][D], out_bias[D];
   V wide[F][D], wide_bias[F], narrow[D][F], narrow_bias[D];
@@ -23,7 +29,7 @@ struct Parameters {  // in the order of the stack's buffer, but for the output t
 #if BIAS
   V bias[S];
 #endif
-  V output[S][D];
+  V output[S][D];  // of a scheme that has no such table what `derive` makes
 };
 constexpr int ALL = sizeof(Parameters) / sizeof(V), TABLE = S * D;
 constexpr int HELD = BIAS == 2 ? S : 0;  // parameters before the output table whose moments alone move
@@ -310,6 +316,41 @@ INLINE V gradient(const Parameters& p, Parameters& g, const Batch& batch, Real s
   return loss;
 }
 
+// ------------------------------------------------------------------ ways to tie
+
+#if SCHEME
+// The output table O of a scheme, where it comes of the input table E.
+INLINE void derive(Parameters& p) {
+  for (int j = 0; j < S && SCHEME != SOFT; j++) for (int i = 0; i < D; i++) {
+    V& o = p.output[j][i];
+    o = p.input[j][i];
+    if constexpr (SCHEME == SCALED) o *= per_root;
+    if constexpr (SCHEME == BUT_MASK) if (j == MASK) o = p.scheme[0][i];
+    if constexpr (SCHEME == MAPPED) {
+      o = V{};
+      for (int k = 0; k < D; k++) o += p.input[j][k] * p.scheme[k][i];
+    }
+  }
+}
+
+// The gradient of what O comes of, by that of O, and of the penalty `strength * sum of (O - E)^2`.
+INLINE void fold(Parameters& g, const Parameters& p) {
+  for (int j = 0; j < S; j++) for (int i = 0; i < D; i++) {
+    V &in = g.input[j][i], &out = g.output[j][i];
+    if constexpr (SCHEME == LOOKUP) in = p.scheme[0][0] * in + out;
+    if constexpr (SCHEME == SCALED) in += per_root * out;
+    if constexpr (SCHEME == BUT_MASK) (j == MASK ? g.scheme[0][i] : in) += out;
+    if constexpr (SCHEME == MAPPED) for (int k = 0; k < D; k++) {
+      g.input[j][k] += p.scheme[k][i] * out, g.scheme[k][i] += p.input[j][k] * out;
+    }
+    if constexpr (SCHEME == SOFT) {
+      V apart = p.output[j][i] - p.input[j][i], pull = 2 * p.scheme[0][0] * apart;
+      out += pull, in -= pull, g.scheme[0][0] += apart * apart;
+    } else out = V{};
+  }
+}
+#endif
+
 // ------------------------------------------------------------------ steps
 
 struct Block { Parameters now, first, second; };  // of LANES trials
@@ -329,15 +370,19 @@ INLINE int place(int i, int64_t tables) {
 
 // One step of the optimizer; returns zero, but what is no number where something is not finite.
 INLINE V update(Block& block, Parameters& g, const Job& job, const V* factors, V decay, M joined) {
+#if SCHEME
+  fold(g, block.now);
+#else
   for (int j = 0; j < S; j++) for (int i = 0; i < D; i++) {
     V &a = g.input[j][i], &b = g.output[j][i], both = a + b;
     a = joined ? both : a, b = joined ? both : b;
   }
+#endif
   V *w = (V*)&block.now, *m = (V*)&block.first, *v = (V*)&block.second, *d = (V*)&g, zero = V{};
   for (int i = 0; i < ALL; i++) {
     V before = w[i];
     move(w[i], m[i], v[i], d[i], factors[0], factors[1], factors[2], decay, job);
-    if (i >= ALL - TABLE - HELD && i < ALL - TABLE) w[i] = before;
+    if ((i >= ALL - TABLE - HELD && i < ALL - TABLE) || (STRONG && i == TABLE)) w[i] = before;
     zero += 0 * (w[i] + v[i]);
   }
   return zero;
@@ -376,6 +421,9 @@ static void train_block(const Job& job, int at, const Strings* strings) {
     batch.cases = 0;
     for (auto& plane : batch.hides) for (U& hits : plane) hits = U{};
     for (int l = 0; l < trials; l++) gather(batch, l, strings, job, at + l, step);
+#endif
+#if SCHEME
+    derive(block.now);
 #endif
     V here = gradient(block.now, g, batch, Real(1) / job.string_count, step + 1 == end);
     V factors[3];
