@@ -21,8 +21,8 @@ from semantica_lib.trainers.stacked import Stack, State
 KIND = "kernel"  # begins the name of each
 OPTIMIZERS = ("adamw", "adam", "sgd")
 BIASES = ("none", "learned", "log-frequency")
-# transformer: ways to tie, each with its number in the source; tied and untied are 0.
-SCHEMES = {"lookup": 1, "scaled": 2, "soft": 3, "tied-but-mask": 4, "mapped": 5}
+# transformer: ways to tie, in the order of native/ties.h; the first is tied and untied
+SCHEMES = "", "lookup", "scaled", "soft", "tied-but-mask", "mapped", "pseudo-inverse"
 MOST_BITS = 8  # transformer: three bits hold how often a symbol is shown, eight how often hidden
 MOST_SYMBOLS = {"transformer": 7, "lstm": 5}  # lstm: eight with parity and mask, to be looked up
 WIDEST = {"transformer": 16, "lstm": 32}  # features: of more, slow to compile; not measured
@@ -76,7 +76,8 @@ def shape(stack: Stack) -> dict[str, int]:
     if own.architecture == "transformer":
         constants |= {"INNER": own.feedforward_size, "RELU": int(own.activation == "relu")}
         constants |= {"EXACT": int(stack.whole is not None), "BIAS": BIASES.index(own.output_bias)}
-        constants |= {"SCHEME": SCHEMES.get(family(stack.ties[0]), 0)}
+        tie = family(stack.ties[0])
+        constants |= {"SCHEME": SCHEMES.index("" if tie in BOTH else tie)}
     else:
         constants |= {"HIDDEN": own.hidden_size, "LAYERS": own.layers}
         constants |= {"DIRECTIONS": 1 + own.bidirectional}

@@ -75,6 +75,11 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
     "soft, adam": ({"optimizer": "adam", "eps": 1e-8, "expectation": "exact"}, ["soft:0.1"]),
     "tied but the mask": ({"output_bias": "learned", "bits": 4}, "tied-but-mask"),
     "mapped": ({"odds": "turning", "embedding_size": 3}, "mapped"),
+    "pseudo-inverse": ({"weight_decay": 0.5}, "pseudo-inverse"),
+    "pseudo-inverse of other sizes": (
+        {"expectation": "exact", "embedding_size": 5, "output_bias": "learned", "bits": 4},
+        "pseudo-inverse",
+    ),
 }
 
 

@@ -6,21 +6,19 @@
 // once, and the symbols that they hide are counted.
 //
 // Compiled for one shape: FEATURES, INNER (of the feed-forward part), EXACT, RELU, BIAS (of the output:
-// 0 none, 1 learned, 2 fixed), SCHEME (how the tables are tied: 0 as one or not, 1 lookup, 2 scaled,
-// 3 soft, 4 tied but the mask, 5 mapped), and the job's.
+// 0 none, 1 learned, 2 fixed), SCHEME (a way to tie, as in ties.h; 0 none), and the job's.
 #include "job.h"
 
 constexpr int D = FEATURES, F = INNER;
+#include "ties.h"
 constexpr int SHOWN = BITS - 1;      // symbols of bits beside the masked one
 constexpr int PLANES = (K + 3) / 4;  // words that hold a count of 8 bits for each symbol
 constexpr int TOGETHER = 2;          // contexts that pass through the layer side by side
-enum { NONE, LOOKUP, SCALED, SOFT, BUT_MASK, MAPPED };
-constexpr bool STRONG = SCHEME == LOOKUP || SCHEME == SCALED || SCHEME == SOFT;  // has a strength
 
 struct Parameters {  // in the order of the stack's buffer, but for the output table behind the rest
   V input[S][D];
 #if SCHEME
-  V scheme[STRONG ? 1 : SCHEME == MAPPED ? D : 1][STRONG ? 1 : D];  // its strength, the mask's row, the map
+  V own[OWN_ROWS][OWN];  // of the way to tie
 #endif
   V asks[3][D][D], asks_bias[3][D];  // queries, keys, values
   V out[D][D], out_bias[D];
@@ -29,7 +27,7 @@ struct Parameters {  // in the order of the stack's buffer, but for the output t
 #if BIAS
   V bias[S];
 #endif
-  V output[S][D];  // of a scheme that has no such table what `derive` makes
+  V output[S][D];  // of a way to tie that has no such table what it makes of others
 };
 constexpr int ALL = sizeof(Parameters) / sizeof(V), TABLE = S * D;
 constexpr int HELD = BIAS == 2 ? S : 0;  // parameters before the output table whose moments alone move
@@ -316,41 +314,6 @@ INLINE V gradient(const Parameters& p, Parameters& g, const Batch& batch, Real s
   return loss;
 }
 
-// ------------------------------------------------------------------ ways to tie
-
-#if SCHEME
-// The output table O of a scheme, where it comes of the input table E.
-INLINE void derive(Parameters& p) {
-  for (int j = 0; j < S && SCHEME != SOFT; j++) for (int i = 0; i < D; i++) {
-    V& o = p.output[j][i];
-    o = p.input[j][i];
-    if constexpr (SCHEME == SCALED) o *= per_root;
-    if constexpr (SCHEME == BUT_MASK) if (j == MASK) o = p.scheme[0][i];
-    if constexpr (SCHEME == MAPPED) {
-      o = V{};
-      for (int k = 0; k < D; k++) o += p.input[j][k] * p.scheme[k][i];
-    }
-  }
-}
-
-// The gradient of what O comes of, by that of O, and of the penalty `strength * sum of (O - E)^2`.
-INLINE void fold(Parameters& g, const Parameters& p) {
-  for (int j = 0; j < S; j++) for (int i = 0; i < D; i++) {
-    V &in = g.input[j][i], &out = g.output[j][i];
-    if constexpr (SCHEME == LOOKUP) in = p.scheme[0][0] * in + out;
-    if constexpr (SCHEME == SCALED) in += per_root * out;
-    if constexpr (SCHEME == BUT_MASK) (j == MASK ? g.scheme[0][i] : in) += out;
-    if constexpr (SCHEME == MAPPED) for (int k = 0; k < D; k++) {
-      g.input[j][k] += p.scheme[k][i] * out, g.scheme[k][i] += p.input[j][k] * out;
-    }
-    if constexpr (SCHEME == SOFT) {
-      V apart = p.output[j][i] - p.input[j][i], pull = 2 * p.scheme[0][0] * apart;
-      out += pull, in -= pull, g.scheme[0][0] += apart * apart;
-    } else out = V{};
-  }
-}
-#endif
-
 // ------------------------------------------------------------------ steps
 
 struct Block { Parameters now, first, second; };  // of LANES trials
@@ -370,9 +333,7 @@ INLINE int place(int i, int64_t tables) {
 
 // One step of the optimizer; returns zero, but what is no number where something is not finite.
 INLINE V update(Block& block, Parameters& g, const Job& job, const V* factors, V decay, M joined) {
-#if SCHEME
-  fold(g, block.now);
-#else
+#if !SCHEME
   for (int j = 0; j < S; j++) for (int i = 0; i < D; i++) {
     V &a = g.input[j][i], &b = g.output[j][i], both = a + b;
     a = joined ? both : a, b = joined ? both : b;
@@ -423,9 +384,14 @@ static void train_block(const Job& job, int at, const Strings* strings) {
     for (int l = 0; l < trials; l++) gather(batch, l, strings, job, at + l, step);
 #endif
 #if SCHEME
-    derive(block.now);
+    Parameters& p = block.now;
+    Ties ties;
+    ties.derive(p.input, p.output, p.own);
 #endif
     V here = gradient(block.now, g, batch, Real(1) / job.string_count, step + 1 == end);
+#if SCHEME
+    ties.fold(g.input, g.output, g.own, p.input, p.output, p.own);
+#endif
     V factors[3];
     for (int i = 0; i < 3; i++) factors[i] = of_trials(job.factors + ((step - job.step) * job.trials + at) * 3 + i, trials, 3);
     M joined = {};
