@@ -22,11 +22,12 @@ from test_stacked import assert_same_parameters, parameters, uncompiled
 from torch import Tensor
 
 from semantica_lib.settings.catalogue import find, settings
+from semantica_lib.settings.schema import family
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers import building, engines
 from semantica_lib.trainers.building import HERE, SOURCES, NotBuilt, library
 from semantica_lib.trainers.compiling import Uncompiled
-from semantica_lib.trainers.kernel import Kernel, serves, shape
+from semantica_lib.trainers.kernel import SCHEMES, Kernel, serves, shape
 from semantica_lib.trainers.stacked import EAGER_BELOW, NEVER, Stack, State
 
 pytestmark = pytest.mark.skipif(
@@ -191,6 +192,15 @@ def test_a_hundred_steps_are_those_of_the_definition(case: str) -> None:
     stack = made(*CASES[case])
     assert serves(stack)
     assert_definition(stack, 100, 1e-9)
+
+
+def test_every_way_to_tie_that_it_serves_is_tried() -> None:
+    tried = {family(tie) for _, ties in CASES.values() for tie in _words(ties)}
+    assert tried == {*SCHEMES} - {""}
+
+
+def _words(ties: Any) -> list[str]:
+    return [tie for tie in (ties if isinstance(ties, list) else [ties]) if isinstance(tie, str)]
 
 
 @pytest.mark.parametrize("values", [

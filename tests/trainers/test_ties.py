@@ -17,7 +17,6 @@ from semantica_lib.settings.catalogue import settings
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers import stacked
 from semantica_lib.trainers.compiling import Uncompiled
-from semantica_lib.trainers.kernel import serves
 from semantica_lib.trainers.measuring import measure, table_gradient
 from semantica_lib.trainers.stacked import Stack, State
 
@@ -92,7 +91,6 @@ def trained(stack: Stack, steps: int = STEPS) -> tuple[Tensor, State]:
 
 def assert_is_torchs(own: Settings, tie: str, writings: Writings) -> None:
     stack = Stack(own, SEEDS, tie, dtype=REAL)
-    assert serves(stack)
     losses, state = trained(stack)
     shares = shares_of(stack.task, writings)
     for trial, seed in enumerate(SEEDS):
