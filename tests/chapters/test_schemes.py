@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_schemes import SEEDS, TIES, random_tables, scheme_point
 from scipy.spatial import procrustes
@@ -11,7 +12,7 @@ from scipy.stats import linregress
 
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
-from semantica_lib.chapters.schemes import figures, measures
+from semantica_lib.chapters.schemes import figures, measures, tables
 from semantica_lib.chapters.schemes.claims import cost_claims, shaping_claims
 from semantica_lib.settings.sweeps import points, read, sweeps
 from semantica_lib.settings.ties import strength
@@ -54,6 +55,17 @@ def both(folder: Path, *about) -> list[Point]:
     return [scheme_point(folder, *about, expectation=loss) for loss in ("sampled", "exact")]
 
 
+def judged_of(found: list[Point]) -> list[pd.DataFrame]:
+    return [rows(found, of) for of in (cost_claims, shaping_claims)]
+
+
+@pytest.fixture(scope="module")
+def met(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Point], list[pd.DataFrame]]:
+    """Points that do as predicted, and their rows of either chapter."""
+    found = both(tmp_path_factory.mktemp("met"), as_predicted, drawn_to_the_reader)
+    return found, judged_of(found)
+
+
 def test_the_sweep_has_the_ways_and_seeds_that_the_predictions_are_on() -> None:
     found = [own for _, own in points(read(sweeps()["schemes"]))]
     assert [own.expectation for own in found] == ["sampled", "exact"]
@@ -61,9 +73,8 @@ def test_the_sweep_has_the_ways_and_seeds_that_the_predictions_are_on() -> None:
         assert own.seeds == tuple(range(2000, 2020)) and set(own.ties) == set(TIES)
 
 
-def test_primary_rows_are_four_and_five_and_met_by_what_was_predicted(tmp_path: Path) -> None:
-    found = both(tmp_path, as_predicted, drawn_to_the_reader)
-    costs, shaping = (primary_rows(rows(found, of)) for of in (cost_claims, shaping_claims))
+def test_primary_rows_are_four_and_five_and_met_by_what_was_predicted(met) -> None:
+    costs, shaping = map(primary_rows, met[1])
     assert costs.claim.str.startswith("sampled loss").all()
     assert [words.partition(": ")[2] for words in costs.claim] == [
         "tied-but-mask knows more of the bit than tied",
@@ -145,15 +156,17 @@ def test_a_result_without_all_ways_is_none(tmp_path: Path) -> None:
     one = scheme_point(tmp_path, ties=("tied", "untied"))
     found = [one._replace(settings=one.settings.model_copy(update={"ties": TIES}))]
     assert measures.at(found, "sampled") is None
-    assert rows(found).empty and "no result yet" in figures.listed("schemes", found)
-    assert "to come" in figures.answer(found) and "Nothing" in figures.testbed(found, "sampled")
+    assert rows(found).empty and "no result yet" in tables.listed("schemes", found)
+    assert "to come" in tables.answer(found, *judged_of(found)) and "Nothing" in tables.testbed(
+        found, "sampled"
+    )
     assert [axes.texts[0].get_text() for axes in figures.instead(found).axes] == ["not trained"] * 2
     assert len(figures.doses(found).axes) == 3
 
 
 def test_the_testbed_has_a_row_a_way_with_its_cost(tmp_path: Path) -> None:
     found = both(tmp_path, lambda seed, tie: SHARED.get(tie, 0.5), drawn_to_the_reader)
-    lines = figures.testbed(found, "exact").splitlines()
+    lines = tables.testbed(found, "exact").splitlines()
     assert len(lines) == 2 + len(TIES)
     heads, *cells = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
     by = {row[0]: dict(zip(heads, row, strict=True)) for row in cells[1:]}
@@ -167,7 +180,7 @@ def test_the_testbed_has_a_row_a_way_with_its_cost(tmp_path: Path) -> None:
 def test_the_figure_shows_every_seed_of_every_way_in_order(tmp_path: Path) -> None:
     axes, _ = figures.instead([scheme_point(tmp_path, as_predicted)]).axes
     names = [label.get_text() for label in axes.get_yticklabels()]
-    assert names == figures.ordered(TIES)
+    assert names == measures.ordered(TIES)
     assert [strength(tie) for tie in names if tie.startswith("lookup")] == [0.1, 0.3, 3, 10, 30]
     for at, tie in enumerate(names):
         drawn = [line for line in axes.lines if list(line.get_ydata()) == [at] * len(SEEDS)]
@@ -175,10 +188,20 @@ def test_the_figure_shows_every_seed_of_every_way_in_order(tmp_path: Path) -> No
         assert sorted(drawn[0].get_xdata()) == pytest.approx(expected)
 
 
-def test_what_came_out_is_told_by_the_verdicts(tmp_path: Path) -> None:
-    told = figures.answer(both(tmp_path, as_predicted, drawn_to_the_reader))
-    assert "A row of its own for the mask gives 0.2" in told and "as predicted" in told
+def test_what_came_out_is_told_by_the_verdicts(met, tmp_path: Path) -> None:
+    found, (costs, shaping) = met
+    lines = tables.says(costs, shaping).splitlines()
+    assert len(lines) == 4 + 5 and all("as predicted" in line for line in lines)
+    told = tables.answer(found, costs, shaping)
+    assert told.count("as predicted") == 3 and told.count("\n- **") == 2
     assert "`tied-but-mask`" in told.partition("What to do instead")[2]
-    level = both(tmp_path / "level", lambda seed, tie: 0.4 + wobble(seed, tie))
-    told = figures.answer(level)
-    assert "(undecided)" in told and "20 seeds" not in told and "by 8 seeds" in told
+    opened = tables.opening(found, costs, shaping)
+    assert "4 came out; " in opened and "5 came out. By 8 seeds" in opened
+    alike = "the more alike two tables are held, from untied to tied, the "
+    for verdict, words in {
+        "as predicted": f"With the sampled loss **{alike}less is known**, as predicted",
+        "not as predicted": f"With the sampled loss **{alike}more is known** (",
+        "undecided": f"Undecided with the sampled loss is whether {alike}less is known",
+    }.items():
+        line = tables.says(costs.assign(verdict=verdict), shaping).splitlines()[3]
+        assert words in line and ("contrary was predicted" in line) == (verdict[:3] == "not")
