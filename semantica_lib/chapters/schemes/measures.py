@@ -1,6 +1,6 @@
 """What is measured of the sweep over ways to tie: what is known, and whose table a tied one is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 
 from semantica_lib.analysis.claims import Measured
 from semantica_lib.analysis.distances import Trials, synonym_pairs
-from semantica_lib.analysis.procrustes import crossed, factor
+from semantica_lib.analysis.procrustes import crossed, factor, jackknifed
 from semantica_lib.analysis.second_round import share_known
 from semantica_lib.analysis.statistics import mean_over
 from semantica_lib.analysis.sweep_points import Point
@@ -17,6 +17,9 @@ from semantica_lib.settings.ties import strength
 from semantica_lib.store.results import Result
 
 TIED, UNTIED, SAMPLED, EXACT = "tied", "untied", "sampled", "exact"
+FAMILIES = (  # in the order in which they are told
+    "untied", "soft", "tied-but-mask", "mapped", "pseudo-inverse", "scaled", "lookup", "tied",
+)  # fmt: skip
 Doses = Mapping[str, float]  # ties in their order, each with where it stands on a scale
 
 
@@ -42,6 +45,16 @@ def at(found: Sequence[Point], expectation: str) -> Schemed | None:
     asked = (one for one in found if one.result and one.settings.expectation == expectation)
     whole = (one.result for one in asked if {*one.settings.ties} <= {*one.result.settings.ties})
     return next(map(Schemed, whole), None)
+
+
+def ordered(ties: Iterable[str]) -> list[str]:
+    """Ways in the order in which they are told, those of one family by their strength.
+
+    Between the first and the last, tied, stand those of one's own.
+    """
+    place = {name: at for at, name in enumerate(FAMILIES)}
+    own = place[TIED] - 0.5
+    return sorted(ties, key=lambda tie: (place.get(family(tie), own), strength(tie) or 0))
 
 
 def strengths(measured: Measured, name: str) -> dict[str, float]:
@@ -98,6 +111,11 @@ def alignments(measured: Schemed, ties: Sequence[str]) -> np.ndarray:
         for table in ("input", "output")
     }
     return np.array([np.log(apart[tie, "output"] / apart[tie, "input"]) for tie in ties])
+
+
+def whose(measured: Schemed, ties: Sequence[str]) -> list[np.ndarray]:
+    """The log of the output over the input residual of other seeds' tables, ``(seed,)`` a tie."""
+    return [jackknifed(logs) for logs in alignments(measured, ties)]
 
 
 def distances(measured: Schemed, ties: Sequence[str]) -> pd.DataFrame:
