@@ -16,6 +16,7 @@ from semantica_lib.checkpoints.formats import (
     keras,
     onnx,
     safetensors,
+    sentencepiece,
     torch_file,
     vectors,
 )
@@ -246,10 +247,14 @@ def _tokenizer(found: Place, judged: status.Judgement) -> None:
     """
     source, name = judged.input, "tokenizer.json"
     assert source
+    name = name if name in found.sizes else sentencepiece.named(found)
     room = TOKENIZER_SHARE * 4 * source.words * source.width
     if not 0 < found.sizes.get(name, 0) <= max(room, 1 << 20):
         return
-    told = found.json(name)
+    if name.endswith(".model"):
+        told = {"model": {"vocab": list(sentencepiece.read(found, name).names)}}
+    else:
+        told = found.json(name)
     model = told.get("model") if isinstance(told.get("model"), dict) else {}
     vocabulary = model.get("vocab")
     ids = range(len(vocabulary)) if isinstance(vocabulary, list) else (vocabulary or {}).values()
