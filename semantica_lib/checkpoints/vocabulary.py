@@ -138,7 +138,7 @@ def _of_pieces(found: Pieces) -> Vocabulary:
         steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
     made.normalizer = normalizers.Sequence(steps)
     made.pre_tokenizer = pre_tokenizers.Metaspace(
-        prepend_scheme="always" if found.prefix else "never", split=not found.merges
+        prepend_scheme="first" if found.prefix else "never", split=not found.merges
     )
     own = [name for name, kind in zip(found.names, found.kinds, strict=True) if kind == OWN]
     made.add_tokens([AddedToken(name, normalized=False) for name in own])

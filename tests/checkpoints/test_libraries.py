@@ -13,7 +13,7 @@ import pytest
 import torch
 from made_checkpoints import table
 
-from semantica_lib.checkpoints import families
+from semantica_lib.checkpoints import families, vocabulary
 from semantica_lib.checkpoints.reading import tables
 
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
@@ -182,7 +182,12 @@ def test_ggufs_types(tmp_path: Path, kind: str) -> None:
     assert found.status == ("equal copies" if kind == "F32" else "tied up to quantisation")
 
 
-@pytest.mark.parametrize(("kind", "halves"), [("Q4_K", (0, 2)), ("Q5_K", (0, 2)), ("Q6_K", (208,))])
+BLOCKS = [
+    ("Q2_K", (80, 82)), ("Q3_K", (108,)), ("Q4_K", (0, 2)), ("Q5_K", (0, 2)), ("Q6_K", (208,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "halves"), BLOCKS)
 def test_ggufs_blocks_of_256(tmp_path: Path, kind: str, halves: tuple[int, ...]) -> None:
     """Any bytes at all, with sane scales."""
     gguf = pytest.importorskip("gguf")
@@ -196,6 +201,33 @@ def test_ggufs_blocks_of_256(tmp_path: Path, kind: str, halves: tuple[int, ...])
     expected = gguf.quants.dequantize(data, number)
     found = tables(str(tmp_path / "a.gguf")).input.array()
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+TEXT = (Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8").splitlines()
+ODD = ["Ünlikely ﬁne  wörds 12 345", "naïve café, 東京 <s> </s> <own> x"]
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+@pytest.mark.parametrize("spelt", [True, False])
+@pytest.mark.parametrize("rule", ["identity", "nmt_nfkc"])
+def test_sentencepieces_models(tmp_path: Path, kind: str, spelt: bool, rule: str) -> None:
+    """The ids of sentences are those of its own library; in a GGUF too."""
+    pieces = pytest.importorskip("sentencepiece")
+    (tmp_path / "text.txt").write_text("\n".join(TEXT))
+    path = tmp_path / "tokenizer.model"
+    pieces.SentencePieceTrainer.train(
+        input=str(tmp_path / "text.txt"), model_prefix=str(tmp_path / "tokenizer"),
+        vocab_size=500 if spelt else 250, model_type=kind, byte_fallback=spelt,
+        normalization_rule_name=rule, user_defined_symbols=["<own>"], minloglevel=2,
+        remove_extra_whitespaces=rule == "nmt_nfkc",
+    )  # fmt: skip
+    own = pieces.SentencePieceProcessor(model_file=str(path))
+    (tmp_path / "text.txt").unlink()
+    np.savez(tmp_path / "a.npz", emb=table(1, own.vocab_size(), D))
+    words = vocabulary.of(tables(str(tmp_path)).place)
+    assert list(words.names) == [own.id_to_piece(one) for one in range(own.vocab_size())]
+    for line in filter(str.strip, TEXT + ODD):
+        assert list(words.encode(line.strip())) == own.encode(line.strip()), line
 
 
 def _written(gguf: Any, path: Path, data: Any, number: Any, head: Any = None) -> None:
