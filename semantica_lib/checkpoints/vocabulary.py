@@ -104,7 +104,8 @@ def _of_gguf(place: Place, file: str) -> Vocabulary:
     if kind in ("llama", "t5") and isinstance(scores, list) and isinstance(kinds, list):
         charsmap = bytes(keys.get("tokenizer.ggml.precompiled_charsmap", ()))
         prefix = keys.get("tokenizer.ggml.add_space_prefix", True)
-        return _of_pieces(Pieces(names, scores, kinds, kind == "llama", charsmap, prefix))
+        tidy = keys.get("tokenizer.ggml.remove_extra_whitespaces", False)
+        return _of_pieces(Pieces(names, scores, kinds, kind == "llama", charsmap, prefix, tidy))
     if kind != "gpt2":
         return Vocabulary(names)
     merges = [tuple(one.split(" ")) for one in keys.get("tokenizer.ggml.merges", ())]
@@ -135,14 +136,19 @@ def _of_pieces(found: Pieces) -> Vocabulary:
     if found.charsmap:
         steps.append(normalizers.Precompiled(found.charsmap))
     if found.tidy:
-        steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
+        steps.append(normalizers.Replace(Regex(" {2,}"), " "))
     made.normalizer = normalizers.Sequence(steps)
     made.pre_tokenizer = pre_tokenizers.Metaspace(
         prepend_scheme="first" if found.prefix else "never", split=not found.merges
     )
     own = [name for name, kind in zip(found.names, found.kinds, strict=True) if kind == OWN]
     made.add_tokens([AddedToken(name, normalized=False) for name in own])
-    return Vocabulary(found.names, lambda text: made.encode(text, add_special_tokens=False).ids)
+
+    def encode(text: str) -> Sequence[int]:
+        text = text.strip(" ") if found.tidy else text
+        return made.encode(text, add_special_tokens=False).ids
+
+    return Vocabulary(found.names, encode)
 
 
 def _merges(found: Pieces) -> list[tuple[str, str]]:

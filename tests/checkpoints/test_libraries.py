@@ -13,7 +13,8 @@ import pytest
 import torch
 from made_checkpoints import table
 
-from semantica_lib.checkpoints import families, vocabulary
+from semantica_lib.checkpoints import families, place, vocabulary
+from semantica_lib.checkpoints.formats import sentencepiece
 from semantica_lib.checkpoints.reading import tables
 
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
@@ -211,27 +212,42 @@ ODD = ["Ünlikely ﬁne  wörds 12 345", "naïve café, 東京 <s> </s> <own> x"
 @pytest.mark.parametrize("spelt", [True, False])
 @pytest.mark.parametrize("rule", ["identity", "nmt_nfkc"])
 def test_sentencepieces_models(tmp_path: Path, kind: str, spelt: bool, rule: str) -> None:
-    """The ids of sentences are those of its own library; in a GGUF too."""
-    pieces = pytest.importorskip("sentencepiece")
+    """The ids of sentences are those of its own library; of what a GGUF keeps of it too."""
+    pieces, gguf = pytest.importorskip("sentencepiece"), pytest.importorskip("gguf")
     (tmp_path / "text.txt").write_text("\n".join(TEXT))
     path = tmp_path / "tokenizer.model"
     pieces.SentencePieceTrainer.train(
         input=str(tmp_path / "text.txt"), model_prefix=str(tmp_path / "tokenizer"),
         vocab_size=500 if spelt else 250, model_type=kind, byte_fallback=spelt,
         normalization_rule_name=rule, user_defined_symbols=["<own>"], minloglevel=2,
-        remove_extra_whitespaces=rule == "nmt_nfkc",
+        remove_extra_whitespaces=rule == "nmt_nfkc", hard_vocab_limit=False,
     )  # fmt: skip
     own = pieces.SentencePieceProcessor(model_file=str(path))
     (tmp_path / "text.txt").unlink()
     np.savez(tmp_path / "a.npz", emb=table(1, own.vocab_size(), D))
-    words = vocabulary.of(tables(str(tmp_path)).place)
-    assert list(words.names) == [own.id_to_piece(one) for one in range(own.vocab_size())]
-    for line in filter(str.strip, TEXT + ODD):
-        assert list(words.encode(line.strip())) == own.encode(line.strip()), line
+    (tmp_path / "gguf").mkdir()
+    writer = gguf.GGUFWriter(str(tmp_path / "gguf" / "a.gguf"), "llama")
+    told = sentencepiece.read(place.local(tmp_path), path.name)
+    writer.add_tokenizer_model("llama" if kind == "bpe" else "t5")
+    writer.add_token_list(told.names)
+    writer.add_token_scores(told.scores)
+    writer.add_token_types(told.kinds)
+    if told.charsmap:
+        writer.add_precompiled_charsmap(told.charsmap)
+    writer.add_remove_extra_whitespaces(told.tidy)
+    _closed(writer, table(1, own.vocab_size(), D), gguf.GGMLQuantizationType.F32)
+    for where in (tmp_path, tmp_path / "gguf"):
+        words = vocabulary.of(tables(str(where)).place)
+        assert list(words.names) == [own.id_to_piece(one) for one in range(own.vocab_size())]
+        for line in filter(str.strip, TEXT + ODD):
+            assert list(words.encode(line.strip())) == own.encode(line.strip()), line
 
 
 def _written(gguf: Any, path: Path, data: Any, number: Any, head: Any = None) -> None:
-    writer = gguf.GGUFWriter(str(path), "llama")
+    _closed(gguf.GGUFWriter(str(path), "llama"), data, number, head)
+
+
+def _closed(writer: Any, data: Any, number: Any, head: Any = None) -> None:
     writer.add_tensor("token_embd.weight", data, raw_dtype=number)
     if head is not None:
         writer.add_tensor("output.weight", head)
