@@ -3,6 +3,7 @@
 No code of a tokenizer is run but that of the library ``tokenizers``.
 """
 
+import io
 import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -63,7 +64,8 @@ def _of(place: Place) -> Vocabulary:
         return _of_pieces(sentencepiece.read(place, name))
     if "vocab.txt" in place.sizes:
         with place.open("vocab.txt") as opened:
-            return Vocabulary(opened.read().decode().splitlines())
+            lines = io.TextIOWrapper(opened, encoding="utf-8").read()
+        return Vocabulary(lines.removesuffix("\n").split("\n"))  # some words split lines too
     if name := next((name for name in sorted(place.sizes) if name.endswith("vocab.json")), ""):
         ids = {token: id_ for token, id_ in place.json(name).items() if isinstance(id_, int)}
         letters = all(len(one) == 1 or SPECIAL.fullmatch(one) for one in ids)

@@ -191,6 +191,10 @@ def test_letters_are_read_one_by_one_and_else_only_named(tmp_path: Path) -> None
     assert place
     with pytest.raises(RequestError, match="no vocabulary"):
         vocabulary.of(place)
+    (tmp_path / "vocab.txt").write_bytes("a\r\n\u2028\nb\n".encode())
+    place = tables(found).place
+    assert place and list(vocabulary.of(place).names) == ["a", "\u2028", "b"]
+    (tmp_path / "vocab.txt").unlink()
     (tmp_path / "my_vocab.json").write_text('{"a": 2, "b": 1, "<s>": 0}')
     place = tables(found).place
     assert place
