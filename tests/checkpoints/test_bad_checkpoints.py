@@ -162,7 +162,7 @@ BAD: list[tuple[str, Callable[[Path], str], str]] = [
     ("index", _contradicts_its_index, "says that lm_head.weight is in s.safetensors, where it is"),
     ("tokenizer", _another_tokenizer, "has ids up to 23, and the input table has 23 rows"),
     ("pieces", _of_another_model, "tokenizer.model has ids up to 23, and the input table has 23"),
-    ("cut pieces", _of_cut_pieces, "the file is cut; fetch it anew"),
+    ("cut pieces", _of_cut_pieces, "spiece.model is damaged (the file is cut: a message"),
     ("words of another", _of_other_words("vocab.txt"), "vocab.txt has ids up to 23, and the input"),
     ("ids of another", _of_other_words("vocab.json"), "vocab.json has ids up to 23, and the input"),
     ("type", _unread, "of GGUF's type iq3_s, whose values are not read; name the model's file of"),

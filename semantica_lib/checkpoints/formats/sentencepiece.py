@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from semantica_lib.checkpoints.formats.protobuf import fields, text
 from semantica_lib.checkpoints.place import Place
@@ -13,6 +14,7 @@ FILES = "tokenizer.model", "spiece.model", "spm.model"  # whose ids are the rows
 # Of these transformers 5.24 moves the ids by its own special tokens.
 MOVED = {"pegasus", "pegasus_x", "bigbird_pegasus"}
 BYTES = 25_000_000
+UNIGRAM, BPE = 1, 2  # kinds of models
 NORMAL, UNKNOWN, OWN, BYTE = 1, 2, 4, 6  # kinds of pieces; others are of no text
 
 
@@ -42,26 +44,32 @@ def read(place: Place, file: str) -> Pieces:
     """A model's pieces.
 
     Raises:
-        RequestError: it is too large.
-        EOFError: it is cut.
-        ValueError: it is no such model.
+        RequestError: it is too large, damaged or of another kind.
     """
     if place.sizes[file] > BYTES:
         raise RequestError(f"{file} has {place.sizes[file]:,} bytes; too many")
     with place.open(file) as opened:
-        data = io.BytesIO(opened.read())
+        data = opened.read()
+    try:
+        return _read(data)
+    except (EOFError, LookupError, TypeError, ValueError, struct.error) as error:
+        raise RequestError(f"{file} is damaged ({error}); fetch it anew") from None
+
+
+def _read(data: bytes) -> Pieces:
+    stream = io.BytesIO(data)
     found: list[tuple[str, float, int]] = []
-    how: dict[tuple[int, int], bytes | int] = {}
-    for number, span in fields(data, 0, place.sizes[file]):
-        inside = dict(fields(data, *span))
+    how: dict[tuple[int, int], Any] = {}
+    for number, span in fields(stream, 0, len(data)):
+        inside = dict(fields(stream, *span))
         if number == 1:
-            score = struct.unpack("<f", data.getvalue()[slice(*inside[2])])[0] if 2 in inside else 0
-            found.append((text(data, inside[1]), score, inside.get(3, NORMAL)))
+            score = struct.unpack("<f", data[slice(*inside[2])])[0] if 2 in inside else 0.0
+            found.append((text(stream, inside[1]), score, inside.get(3, NORMAL)))
         else:
             how |= {(number, inner): value for inner, value in inside.items()}
-    if (2, 3) in how and how[2, 3] not in (1, 2):
-        raise ValueError("its pieces are whole words or signs, which are not read")
-    start, stop = how.get((3, 2), (0, 0))
+    kind, (start, stop) = how.get((2, 3), UNIGRAM), how.get((3, 2), (0, 0))
+    if kind not in (UNIGRAM, BPE):
+        raise ValueError("its pieces are words or signs")
     names, scores, kinds = zip(*found, strict=True)
-    return Pieces(names, scores, kinds, how.get((2, 3)) == 2, data.getvalue()[start:stop],
-                  bool(how.get((3, 3), 1)), bool(how.get((3, 4), 1)))  # fmt: skip
+    prefix, tidy = (bool(how.get((3, one), True)) for one in (3, 4))
+    return Pieces(names, scores, kinds, kind == BPE, data[start:stop], prefix, tidy)
