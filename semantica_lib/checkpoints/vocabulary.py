@@ -3,7 +3,6 @@
 No code of a tokenizer is run but that of the library ``tokenizers``.
 """
 
-import io
 import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -64,8 +63,8 @@ def _of(place: Place) -> Vocabulary:
         return _of_pieces(sentencepiece.read(place, name))
     if "vocab.txt" in place.sizes:
         with place.open("vocab.txt") as opened:
-            lines = io.TextIOWrapper(opened, encoding="utf-8").read()
-        return Vocabulary(lines.removesuffix("\n").split("\n"))  # some words split lines too
+            lines = opened.read().decode().replace("\r\n", "\n").removesuffix("\n")
+        return Vocabulary(lines.split("\n"))  # other signs that end a line are words
     if name := next((name for name in sorted(place.sizes) if name.endswith("vocab.json")), ""):
         ids = {token: id_ for token, id_ in place.json(name).items() if isinstance(id_, int)}
         letters = all(len(one) == 1 or SPECIAL.fullmatch(one) for one in ids)
