@@ -16,6 +16,7 @@ from semantica_lib.checkpoints.formats import (
     keras,
     onnx,
     safetensors,
+    sentencepiece,
     torch_file,
     vectors,
 )
@@ -244,12 +245,21 @@ def _tokenizer(found: Place, judged: status.Judgement) -> None:
     Raises:
         RequestError: it has words for which there is no row.
     """
-    source, name = judged.input, "tokenizer.json"
+    source = judged.input
     assert source
+    names = "tokenizer.json", sentencepiece.named(found), "vocab.json", "vocab.txt"
+    name = next((one for one in names if one in found.sizes and one != found.chosen), "")
     room = TOKENIZER_SHARE * 4 * source.words * source.width
     if not 0 < found.sizes.get(name, 0) <= max(room, 1 << 20):
         return
-    told = found.json(name)
+    told = found.json(name) if name.endswith(".json") else {}
+    if name.endswith(".model"):
+        told = {"model": {"vocab": list(sentencepiece.read(found, name).names)}}
+    elif name == "vocab.txt":
+        with found.open(name) as opened:
+            told = {"model": {"vocab": opened.read().splitlines()}}
+    elif name == "vocab.json":
+        told = {"model": {"vocab": told}}
     model = told.get("model") if isinstance(told.get("model"), dict) else {}
     vocabulary = model.get("vocab")
     ids = range(len(vocabulary)) if isinstance(vocabulary, list) else (vocabulary or {}).values()

@@ -10,9 +10,8 @@ import numpy as np
 from semantica_lib.checkpoints import families
 from semantica_lib.checkpoints.contents import Contents
 from semantica_lib.checkpoints.families import VERSION
-from semantica_lib.checkpoints.tensor import Tensor
+from semantica_lib.checkpoints.tensor import Tensor, float_steps
 
-EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7}  # relative steps; of others float32's
 LAST = 256  # rows at the end that are looked at
 
 
@@ -50,10 +49,10 @@ class Table:
             made[start:stop] = self.rows(start, stop)
         return made
 
-    def steps(self, start: int, stop: int, values: np.ndarray) -> np.ndarray | float:
+    def steps(self, start: int, stop: int, values: np.ndarray) -> np.ndarray:
         """How far values may lie from what they were rounded from."""
         if self.tensor.steps is None:
-            return np.abs(values) * EPSILON.get(self.dtype, 2.0**-23)
+            return float_steps(values, self.dtype)
         if self.transposed:
             return self.tensor.steps(0, self.shape[0])[:, start:stop].T
         return self.tensor.steps(start, stop)
@@ -255,7 +254,7 @@ def _rows(judged: Judgement, config: Mapping[str, Any]) -> None:
     """What the last rows say of padding, and the padding token's."""
     source = judged.input
     assert source
-    if not re.match(r"b?float\d+$", source.dtype) or source.dtype.startswith("float8"):
+    if source.tensor.steps or not re.match(r"b?float", source.dtype):
         return
     start = max(0, source.words - LAST)
     rows = source.rows(start, source.words).astype(np.float32)

@@ -23,6 +23,10 @@ SIZES = {  # bytes of a number; those that NumPy has no type for are read as the
     "float8_e5m2": 1,
 }  # fmt: skip
 
+MANTISSA = {  # bits of a float after the point, and the exponent of its least normal number
+    "float16": (10, -14), "bfloat16": (7, -126), "float8_e4m3fn": (3, -6), "float8_e5m2": (2, -14),
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -81,7 +85,14 @@ def numbers(data: bytes, dtype: str) -> np.ndarray:
     """
     if dtype == "bfloat16":
         return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
-    if dtype.startswith("float8"):
+    if dtype == "float8_e5m2":  # the upper half of a float16
+        return (np.frombuffer(data, np.uint8).astype("<u2") << 8).view("<f2").astype(np.float32)
+    if dtype == "float8_e4m3fn":  # as a float16, but for 8 in the exponent, and its NaN is all ones
+        bits = np.frombuffer(data, np.uint8).astype("<u2")
+        made = ((bits & 128) << 8 | (bits & 127) << 7).view("<f2").astype(np.float32) * 256
+        made[bits & 127 == 127] = np.nan
+        return made
+    if dtype not in SIZES:
         raise RequestError(f"values of type {dtype} are not read; save the table as bfloat16")
     return np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
 
@@ -116,25 +127,50 @@ def whole(name: str, shape: tuple[int, ...], dtype: str, load: Callable[[], np.n
 def scaled(
     table: Tensor, scale: Tensor, factor: float = 1.0, offset: Tensor | None = None
 ) -> Tensor:
-    """A quantised table with its scale a row: ``(table - offset) * scale * factor``."""
-    count, length = table.shape[0], math.prod(scale.shape)
-    if length not in (1, count):
-        raise ValueError(f"{scale.name} has {length:,} scales for {count:,} rows")
+    """A quantised table with its scale: ``(table - offset) * scale * factor``.
+
+    There is one scale, or one a row; or one a group of columns, or a block of 128 by 128.
+    """
 
     @functools.cache
-    def column(of: Tensor) -> np.ndarray:
-        values = of.rows(0, of.shape[0] if of.shape else 1).reshape(-1, 1)
-        return np.broadcast_to(values.astype(np.float32), (count, 1))
+    def spread(of: Tensor) -> tuple[np.ndarray, int]:
+        """Its values [groups of rows, groups of columns], and how many rows a group has."""
+        values = of.rows(0, of.shape[0] if of.shape else 1).astype(np.float32)
+        values = values.reshape((-1, 1) if len(of.shape) < 2 else of.shape)
+        sizes = [_group(*both) for both in zip(table.shape, values.shape, strict=True)]
+        if not all(sizes):
+            shapes = [" x ".join(f"{n:,}" for n in one) for one in (values.shape, table.shape)]
+            raise RequestError(f"{of.name} has {shapes[0]} scales, {table.name} {shapes[1]} values")
+        return np.repeat(values, sizes[1], axis=1)[:, : table.shape[1]], sizes[0]
+
+    def beside(of: Tensor, start: int, stop: int) -> np.ndarray:
+        values, size = spread(of)
+        return values[np.arange(start, stop) // size]
 
     def rows(start: int, stop: int) -> np.ndarray:
         values = table.rows(start, stop).astype(np.float32)
-        values = values - column(offset)[start:stop] if offset else values
-        return values * (column(scale)[start:stop] * np.float32(factor))
+        values = values - beside(offset, start, stop) if offset else values
+        return values * (beside(scale, start, stop) * np.float32(factor))
 
     def steps(start: int, stop: int) -> np.ndarray:
-        return np.abs(column(scale)[start:stop] * factor)
+        return np.abs(beside(scale, start, stop) * factor) * (
+            float_steps(table.rows(start, stop), table.dtype) if "float" in table.dtype else 1
+        )
 
     return Tensor(table.name, table.shape, table.dtype, rows, steps, table.place)
+
+
+def _group(count: int, groups: int) -> int:
+    """How many of so many share a scale, 0 if it cannot be told."""
+    if -(-count // 128) == groups:
+        return 128
+    return count // groups if groups and count % groups == 0 else 0
+
+
+def float_steps(values: np.ndarray, dtype: str) -> np.ndarray:
+    """How far floats of a type may lie from what they were rounded to, [row, column]."""
+    bits, least = MANTISSA.get(dtype, (23, -126))
+    return np.maximum(np.abs(values), 2.0**least) * 2.0**-bits
 
 
 def swells(packed: int, unpacked: int) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semantica_lib.checkpoints.formats import gguf, vectors
+from semantica_lib.checkpoints.formats import gguf, sentencepiece, vectors
+from semantica_lib.checkpoints.formats.sentencepiece import BYTE, NORMAL, OWN, UNKNOWN, Pieces
 from semantica_lib.checkpoints.place import Place
 from semantica_lib.errors import RequestError
 
@@ -58,14 +59,21 @@ def _of(place: Place) -> Vocabulary:
         return _of_gguf(place, file)
     if file and _begins(place, file, vectors.MAGIC):
         return _of_fasttext(place, file)
+    if name := sentencepiece.named(place):
+        return _of_pieces(sentencepiece.read(place, name))
     if "vocab.txt" in place.sizes:
         with place.open("vocab.txt") as opened:
-            return Vocabulary(opened.read().decode().splitlines())
+            lines = opened.read().decode().replace("\r\n", "\n").removesuffix("\n")
+        return Vocabulary(lines.split("\n"))  # other signs that end a line are words
     if name := next((name for name in sorted(place.sizes) if name.endswith("vocab.json")), ""):
         ids = {token: id_ for token, id_ in place.json(name).items() if isinstance(id_, int)}
         letters = all(len(one) == 1 or SPECIAL.fullmatch(one) for one in ids)
         return Vocabulary(_in_order(ids), spelt(ids) if letters else None)
-    raise RequestError("no vocabulary beside it that is read (tokenizer.json, vocab.txt, GGUF's)")
+    raise RequestError(
+        "no vocabulary beside it that is read "
+        "(tokenizer.json, spiece.model, tokenizer.model, vocab.txt, GGUF's); "
+        "transformers' AutoTokenizer writes a tokenizer.json by save_pretrained"
+    )
 
 
 def spelt(ids: dict[str, int], parts: Callable[[str], Iterable[str]] = iter) -> Encode:
@@ -92,13 +100,68 @@ def _of_gguf(place: Place, file: str) -> Vocabulary:
     names = keys.get("tokenizer.ggml.tokens")
     if not isinstance(names, list):
         raise RequestError("a GGUF file without a vocabulary")
-    if keys.get("tokenizer.ggml.model") != "gpt2":
+    kind = keys.get("tokenizer.ggml.model")
+    scores, kinds = (keys.get(f"tokenizer.ggml.{one}") for one in ("scores", "token_type"))
+    if kind in ("llama", "t5") and isinstance(scores, list) and isinstance(kinds, list):
+        charsmap = bytes(keys.get("tokenizer.ggml.precompiled_charsmap", ()))
+        prefix = keys.get("tokenizer.ggml.add_space_prefix", True)
+        tidy = keys.get("tokenizer.ggml.remove_extra_whitespaces", False)
+        return _of_pieces(Pieces(names, scores, kinds, kind == "llama", charsmap, prefix, tidy))
+    if kind != "gpt2":
         return Vocabulary(names)
     merges = [tuple(one.split(" ")) for one in keys.get("tokenizer.ggml.merges", ())]
     made = Tokenizer(models.BPE({name: one for one, name in enumerate(names)}, merges))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     return Vocabulary(names, lambda text: made.encode(text).ids)
+
+
+def _of_pieces(found: Pieces) -> Vocabulary:
+    """SentencePiece's, whose merges are of the pieces by their scores."""
+    from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+    # What no text is read as gets a name that stands in none.
+    names = [
+        name if kind in (NORMAL, OWN, BYTE) else f"\0{place}"
+        for place, (name, kind) in enumerate(zip(found.names, found.kinds, strict=True))
+    ]
+    unknown, spelt_out = found.kinds.index(UNKNOWN), BYTE in found.kinds
+    if found.merges:
+        ids = {name: one for one, name in enumerate(names)}
+        told = {"unk_token": names[unknown], "fuse_unk": True, "byte_fallback": spelt_out}
+        model = models.BPE(ids, _merges(found), **told)
+    else:
+        model = models.Unigram(list(zip(names, found.scores, strict=True)), unknown, spelt_out)
+    made = Tokenizer(model)
+    steps: list[normalizers.Normalizer] = []
+    if found.charsmap:
+        steps.append(normalizers.Precompiled(found.charsmap))
+    if found.tidy:
+        steps.append(normalizers.Replace(Regex(" {2,}"), " "))
+    made.normalizer = normalizers.Sequence(steps)
+    made.pre_tokenizer = pre_tokenizers.Metaspace(
+        prepend_scheme="first" if found.prefix else "never", split=not found.merges
+    )
+    own = [name for name, kind in zip(found.names, found.kinds, strict=True) if kind == OWN]
+    made.add_tokens([AddedToken(name, normalized=False) for name in own])
+
+    def encode(text: str) -> Sequence[int]:
+        text = text.strip(" ") if found.tidy else text
+        return made.encode(text, add_special_tokens=False).ids
+
+    return Vocabulary(found.names, encode)
+
+
+def _merges(found: Pieces) -> list[tuple[str, str]]:
+    """Every two pieces that make a third, the one with the best score first."""
+    pieces = zip(found.names, found.scores, found.kinds, strict=True)
+    scores = {name: score for name, score, kind in pieces if kind == NORMAL}
+    return [
+        (name[:at], name[at:])
+        for name in sorted(scores, key=scores.__getitem__, reverse=True)
+        for at in range(1, len(name))
+        if name[:at] in scores and name[at:] in scores
+    ]
 
 
 def _begins(place: Place, file: str, magic: bytes) -> bool:

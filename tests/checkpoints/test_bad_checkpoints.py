@@ -75,6 +75,37 @@ def _another_tokenizer(path: Path) -> str:
     return str(path)
 
 
+def _unread(path: Path) -> str:
+    """Two tables of a type of GGUF that is not read, iq3_s."""
+    one = (V, 256), 21, bytes(V * 110)
+    keys = {"general.architecture": "llama"}
+    return made.gguf(path, keys, {"token_embd.weight": one, "output.weight": one})
+
+
+def _of_another_model(path: Path) -> str:
+    folder(path, {IN: W}, LLAMA)
+    piece = made.field(1, made.field(1, "a"))
+    (path / "tokenizer.model").write_bytes(piece * (V + 1))
+    return str(path)
+
+
+def _of_cut_pieces(path: Path) -> str:
+    folder(path, {IN: W}, LLAMA)
+    (path / "spiece.model").write_bytes(made.field(1, made.field(1, "a"))[:-1])
+    return str(path)
+
+
+def _of_other_words(name: str) -> Callable[[Path], str]:
+    def write(path: Path) -> str:
+        folder(path, {IN: W}, LLAMA)
+        words = [f"w{number}" for number in range(V + 1)]
+        ids = json.dumps({word: number for number, word in enumerate(words)})
+        (path / name).write_text(ids if name.endswith(".json") else "\n".join(words))
+        return str(path)
+
+    return write
+
+
 def _written(data: bytes) -> Callable[[Path], str]:
     def write(path: Path) -> str:
         path.write_bytes(data)
@@ -130,6 +161,13 @@ BAD: list[tuple[str, Callable[[Path], str], str]] = [
     ("shard", _lacks_a_shard, "are missing, such as model-00001-of-00002.safetensors; fetch them"),
     ("index", _contradicts_its_index, "says that lm_head.weight is in s.safetensors, where it is"),
     ("tokenizer", _another_tokenizer, "has ids up to 23, and the input table has 23 rows"),
+    ("pieces", _of_another_model, "tokenizer.model has ids up to 23, and the input table has 23"),
+    ("cut pieces", _of_cut_pieces, "spiece.model is damaged (the file is cut: a message"),
+    ("words of another", _of_other_words("vocab.txt"), "vocab.txt has ids up to 23, and the input"),
+    ("ids of another", _of_other_words("vocab.json"), "vocab.json has ids up to 23, and the input"),
+    ("type", _unread, "of GGUF's type iq3_s, whose values are not read; name the model's file of"),
+    ("four bits", lambda path: _header(path, {name: _entry(at, at + 4) | {"dtype": "F4"} for
+     at, name in ((0, IN), (4, OUT))}, bytes(8)), "values of type F4 are not read; save"),
     ("config", _config("{"), "config.json is no JSON"),
     ("list", _config("[1]"), "config.json is no JSON object"),
     ("twice", _config('{"a": 1, "a": 2}'), "a name stands there twice"),

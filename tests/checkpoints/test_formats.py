@@ -19,8 +19,9 @@ import pytest
 import torch
 from made_checkpoints import D, V, constant, field, folder, node, table
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as torch_file
 
-from semantica_lib.checkpoints import place
+from semantica_lib.checkpoints import place, tensor
 from semantica_lib.checkpoints.reading import Checkpoint, tables
 from semantica_lib.errors import RequestError
 
@@ -111,6 +112,52 @@ def test_no_pickle_is_run(tmp_path: Path) -> None:
             tables(str(tmp_path / "b.bin"))
     assert not mark.exists()
     assert not {name for name in sys.modules if name.startswith(("gensim", "transformers", "onnx"))}
+
+
+FLOATS = {"float8_e4m3fn": torch.float8_e4m3fn, "float8_e5m2": torch.float8_e5m2}
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+def test_every_float_of_eight_bits_is_what_torch_takes_it_for(kind: str) -> None:
+    data = bytes(range(256))
+    expected = torch.frombuffer(bytearray(data), dtype=torch.uint8).view(FLOATS[kind]).float()
+    assert np.array_equal(tensor.numbers(data, kind), expected.numpy(), equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+@pytest.mark.parametrize("groups", [(), (1,), (V,), (V, 1), (V, 4), "blocks"])
+def test_float8_with_its_scales(tmp_path: Path, kind: str, groups: Any) -> None:
+    """One scale, one a row, one a group of columns, one a block of 128 by 128; tied to its start.
+
+    The start has tiny values too, which are no normal numbers of such a float.
+    """
+    words, width = (300, 200) if groups == "blocks" else (V, D)
+    start = torch.from_numpy(table(1, words, width)) * torch.logspace(-6, 0, width)
+    shape = (3, 2) if groups == "blocks" else groups
+    scale = torch.rand(shape, generator=torch.manual_seed(1)) + 0.5
+    if groups == "blocks":
+        whole = scale.repeat_interleave(128, 0).repeat_interleave(128, 1)[:words, :width]
+    else:
+        columns = shape[1] if len(shape) == 2 else 1
+        whole = scale.reshape(-1, columns).repeat_interleave(width // columns, 1)
+    stored = (start / whole).to(FLOATS[kind])
+    name = "weight_scale_inv" if groups == "blocks" else "weight_scale"
+    both = {"model.embed_tokens.weight": start, "lm_head.weight": stored, f"lm_head.{name}": scale}
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    torch_file(both, tmp_path / "model.safetensors")
+    found = tables(str(tmp_path))
+    assert (found.status, found.output.dtype) == ("tied up to quantisation", kind)
+    assert np.array_equal(found.output.array(), (stored.float() * whole).numpy())
+    torch_file(both | {f"lm_head.{name}": scale * 2}, tmp_path / "model.safetensors")
+    assert tables(str(tmp_path)).status == "untied"
+
+
+def test_scales_that_fit_no_table_are_told(tmp_path: Path) -> None:
+    stored = torch.ones(V, D).to(torch.float8_e4m3fn)
+    both = {"lm_head.weight": stored, "lm_head.weight_scale": torch.ones(5)}
+    torch_file({"wte.weight": stored.clone(), **both}, tmp_path / "a.safetensors")
+    with pytest.raises(RequestError, match=r"weight_scale has 5 x 1 scales, .* 23 x 8 values"):
+        tables(str(tmp_path / "a.safetensors"))
 
 
 def _blocks(values: np.ndarray) -> tuple[bytes, np.ndarray]:

@@ -13,7 +13,8 @@ import pytest
 import torch
 from made_checkpoints import table
 
-from semantica_lib.checkpoints import families
+from semantica_lib.checkpoints import families, place, vocabulary
+from semantica_lib.checkpoints.formats import sentencepiece
 from semantica_lib.checkpoints.reading import tables
 
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
@@ -182,7 +183,12 @@ def test_ggufs_types(tmp_path: Path, kind: str) -> None:
     assert found.status == ("equal copies" if kind == "F32" else "tied up to quantisation")
 
 
-@pytest.mark.parametrize(("kind", "halves"), [("Q4_K", (0, 2)), ("Q5_K", (0, 2)), ("Q6_K", (208,))])
+BLOCKS = [
+    ("Q2_K", (80, 82)), ("Q3_K", (108,)), ("Q4_K", (0, 2)), ("Q5_K", (0, 2)), ("Q6_K", (208,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "halves"), BLOCKS)
 def test_ggufs_blocks_of_256(tmp_path: Path, kind: str, halves: tuple[int, ...]) -> None:
     """Any bytes at all, with sane scales."""
     gguf = pytest.importorskip("gguf")
@@ -198,8 +204,50 @@ def test_ggufs_blocks_of_256(tmp_path: Path, kind: str, halves: tuple[int, ...])
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+TEXT = (Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8").splitlines()
+ODD = ["Ünlikely ﬁne  wörds 12 345", "naïve café, 東京 <s> </s> <own> x"]
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+@pytest.mark.parametrize("spelt", [True, False])
+@pytest.mark.parametrize("rule", ["identity", "nmt_nfkc"])
+def test_sentencepieces_models(tmp_path: Path, kind: str, spelt: bool, rule: str) -> None:
+    """The ids of sentences are those of its own library; of what a GGUF keeps of it too."""
+    pieces, gguf = pytest.importorskip("sentencepiece"), pytest.importorskip("gguf")
+    (tmp_path / "text.txt").write_text("\n".join(TEXT))
+    path = tmp_path / "tokenizer.model"
+    pieces.SentencePieceTrainer.train(
+        input=str(tmp_path / "text.txt"), model_prefix=str(tmp_path / "tokenizer"),
+        vocab_size=500 if spelt else 250, model_type=kind, byte_fallback=spelt,
+        normalization_rule_name=rule, user_defined_symbols=["<own>"], minloglevel=2,
+        remove_extra_whitespaces=rule == "nmt_nfkc", hard_vocab_limit=False,
+    )  # fmt: skip
+    own = pieces.SentencePieceProcessor(model_file=str(path))
+    (tmp_path / "text.txt").unlink()
+    np.savez(tmp_path / "a.npz", emb=table(1, own.vocab_size(), D))
+    (tmp_path / "gguf").mkdir()
+    writer = gguf.GGUFWriter(str(tmp_path / "gguf" / "a.gguf"), "llama")
+    told = sentencepiece.read(place.local(tmp_path), path.name)
+    writer.add_tokenizer_model("llama" if kind == "bpe" else "t5")
+    writer.add_token_list(told.names)
+    writer.add_token_scores(told.scores)
+    writer.add_token_types(told.kinds)
+    if told.charsmap:
+        writer.add_precompiled_charsmap(told.charsmap)
+    writer.add_remove_extra_whitespaces(told.tidy)
+    _closed(writer, table(1, own.vocab_size(), D), gguf.GGMLQuantizationType.F32)
+    for where in (tmp_path, tmp_path / "gguf"):
+        words = vocabulary.of(tables(str(where)).place)
+        assert list(words.names) == [own.id_to_piece(one) for one in range(own.vocab_size())]
+        for line in filter(str.strip, TEXT + ODD):
+            assert list(words.encode(line.strip())) == own.encode(line.strip()), line
+
+
 def _written(gguf: Any, path: Path, data: Any, number: Any, head: Any = None) -> None:
-    writer = gguf.GGUFWriter(str(path), "llama")
+    _closed(gguf.GGUFWriter(str(path), "llama"), data, number, head)
+
+
+def _closed(writer: Any, data: Any, number: Any, head: Any = None) -> None:
     writer.add_tensor("token_embd.weight", data, raw_dtype=number)
     if head is not None:
         writer.add_tensor("output.weight", head)

@@ -1,11 +1,14 @@
 """Which word a row is, and all that is measured of a small checkpoint."""
 
 import json
+import struct
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from made_checkpoints import folder, gguf, table
+from made_checkpoints import field, folder, gguf, table
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from semantica_lib.checkpoints import vocabulary
@@ -118,12 +121,80 @@ def test_a_gguf_file_s_own_words_are_read(tmp_path: Path) -> None:
     assert words.encode and list(words.encode("ab ab b")) == [3, 4, 2, 1]
 
 
+PIECES = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("<own>", 0.0, 4), ("▁", -4.0, 1), ("a", -3.5, 1),
+          ("b", -3.0, 1), ("ab", -2.0, 1), ("▁a", -2.5, 1), ("▁ab", -9.0, 1), ("ba", -2.2, 1),
+          ("<", -6.0, 1), ("s", -6.1, 1), (">", -6.2, 1), ("s>", -7.0, 1)]  # fmt: skip
+
+
+def _sentencepiece(path: Path, kind: int, prefix: int) -> None:
+    """The pieces above; ``kind``: 1 unigrams, 2 BPE."""
+    data = b""
+    for name, score, sort in PIECES:
+        piece = field(1, name) + b"\x15" + struct.pack("<f", score)
+        data += field(1, piece + (field(3, sort) if sort > 1 else b""))
+    path.write_bytes(data + field(2, field(3, kind)) + field(3, field(3, prefix)))
+
+
+def _best(text: str) -> list[int]:
+    """The pieces of a text with the best sum of scores, of all there are."""
+    known = {name: (score, one) for one, (name, score, kind) in enumerate(PIECES) if kind == 1}
+    if not text:
+        return []
+    ways = [[known[text[:n]][1], *_best(text[n:])] for n in range(1, len(text) + 1)
+            if text[:n] in known]  # fmt: skip
+    return max(ways, key=lambda ids: sum(PIECES[one][1] for one in ids))
+
+
+def _merged(text: str) -> list[int]:
+    """Two neighbours at a time, those that make the piece with the best score."""
+    known = {name: (score, one) for one, (name, score, kind) in enumerate(PIECES) if kind == 1}
+    parts = list(text)
+    while pairs := [(known[a + b][0], -at) for at, (a, b) in enumerate(pairwise(parts))
+                    if a + b in known]:  # fmt: skip
+        at = -max(pairs)[1]
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+    return [known[part][1] for part in parts]
+
+
+@pytest.mark.parametrize(("kind", "read"), [(1, _best), (2, _merged)])
+@pytest.mark.parametrize("prefix", [0, 1])
+def test_sentencepieces_pieces(tmp_path: Path, kind: int, read: Any, prefix: int) -> None:
+    """As the two rules read a text; what is not of a text is no piece of one."""
+    source = folder(tmp_path, {"wte.weight": table(1, len(PIECES), 8)}, {"model_type": "llama"})
+    _sentencepiece(tmp_path / "tokenizer.model", kind, prefix)
+    words = vocabulary.of(tables(source).place)
+    assert list(words.names) == [name for name, *_ in PIECES]
+    for text in ("abba bab", "aabab  b", "<s>"):
+        marked = ["▁" * (prefix or bool(at)) + part for at, part in enumerate(text.split())]
+        if kind == 1:
+            assert list(words.encode(text)) == [one for part in marked for one in read(part)]
+        else:
+            assert list(words.encode(text)) == read("".join(marked))
+    assert words.encode("a<own>c")[-2:] == [2, 0]
+
+
+def test_ids_that_are_not_the_rows_are_not_taken(tmp_path: Path) -> None:
+    """Pegasus moves them by 103; tiktoken's file has the name that SentencePiece's has."""
+    source = folder(tmp_path, {"wte.weight": table(1, 30, 8)}, {"model_type": "pegasus"})
+    _sentencepiece(tmp_path / "spiece.model", 1, 1)
+    with pytest.raises(RequestError, match="save_pretrained"):
+        vocabulary.of(tables(source).place)
+    source = folder(tmp_path / "other", {"wte.weight": table(1, 30, 8)}, None)
+    (tmp_path / "other" / "tokenizer.model").write_bytes(b"IQ== 0\nIg== 1\n")
+    with pytest.raises(RequestError, match="save_pretrained"):
+        vocabulary.of(tables(source).place)
+
+
 def test_letters_are_read_one_by_one_and_else_only_named(tmp_path: Path) -> None:
     found = folder(tmp_path, {"model.embed_tokens.weight": table(1, 3, 8)}, None)
     place = tables(found).place
     assert place
     with pytest.raises(RequestError, match="no vocabulary"):
         vocabulary.of(place)
+    (tmp_path / "vocab.txt").write_bytes("a\r\n\u2028\nb\n".encode())
+    place = tables(found).place
+    assert place and list(vocabulary.of(place).names) == ["a", "\u2028", "b"]
+    (tmp_path / "vocab.txt").unlink()
     (tmp_path / "my_vocab.json").write_text('{"a": 2, "b": 1, "<s>": 0}')
     place = tables(found).place
     assert place

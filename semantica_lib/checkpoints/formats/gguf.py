@@ -22,8 +22,10 @@ PLAIN = {
     30: "bfloat16",
 }  # fmt: skip
 NAMES = {
-    2: "q4_0", 3: "q4_1", 6: "q5_0", 7: "q5_1", 8: "q8_0", 10: "q2_k", 11: "q3_k", 12: "q4_k",
-    13: "q5_k", 14: "q6_k", 20: "iq4_nl", 21: "iq3_s", 23: "iq4_xs", 34: "tq1_0", 39: "mxfp4",
+    2: "q4_0", 3: "q4_1", 6: "q5_0", 7: "q5_1", 8: "q8_0", 9: "q8_1", 10: "q2_k", 11: "q3_k",
+    12: "q4_k", 13: "q5_k", 14: "q6_k", 15: "q8_k", 16: "iq2_xxs", 17: "iq2_xs", 18: "iq3_xxs",
+    19: "iq1_s", 20: "iq4_nl", 21: "iq3_s", 22: "iq2_s", 23: "iq4_xs", 29: "iq1_m", 34: "tq1_0",
+    35: "tq2_0", 39: "mxfp4", 40: "nvfp4",
 }  # fmt: skip
 ENCODERS = {"bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "t5encoder", "modern-bert"}
 SPLIT = re.compile(r"(.*)-\d{5}-of-(\d{5})\.gguf")
@@ -75,7 +77,7 @@ def keys(place: Place, file: str) -> dict[str, Any]:
 
 
 def _header(opened: BinaryIO, whole: bool) -> tuple[dict[str, Any], int]:
-    """The keys, with their lists of texts where it is ``whole``, and the number of tensors."""
+    """The keys, with their lists where it is ``whole``, and the number of tensors."""
     _, version, count, length = _unpack(opened, "4sIQQ")
     if version not in (2, 3) or max(count, length) > ENTRIES:
         raise ValueError(f"version {version}, {count:,} tensors and {length:,} keys")
@@ -126,6 +128,8 @@ def _value(file: BinaryIO, kind: int, whole: bool = False) -> Any:
     if kind == TEXT:  # the vocabulary, which is passed over
         for _ in range(count):
             file.seek(_unpack(file, "Q")[0], 1)
+    elif whole:
+        return list(_unpack(file, f"{count}{SCALARS[kind]}"))
     else:
         file.seek(struct.calcsize("<" + SCALARS[kind]) * count, 1)
     return f"{count} values"
@@ -144,7 +148,10 @@ def _tensor(
 
     def blocks(start: int, stop: int) -> bytes:
         if not size:
-            raise RequestError(f"{name} is of type {dtype}, whose values are not read")
+            raise RequestError(
+                f"{name} is of GGUF's type {dtype}, whose values are not read; name the model's "
+                "file of another type, such as Q4_K_M or Q8_0"
+            )
         with place.open(file) as opened:
             opened.seek(offset + start * width)
             return exactly(opened, (stop - start) * width)
@@ -221,10 +228,33 @@ def _large(bits: int) -> Callable[[np.ndarray], Decoded]:
     return decode
 
 
+def _two(blocks: np.ndarray) -> Decoded:
+    """In sixteen parts, each with a step and a least value of four bits."""
+    whole = _quarters(blocks[:, 16:80])
+    step = ((blocks[:, :16] & 15) * _half(blocks, 80))[:, :, None]
+    values = whole * step - ((blocks[:, :16] >> 4) * _half(blocks, 82))[:, :, None]
+    return values.reshape(-1, 256), 2 * np.repeat(step[:, :, 0], 16, axis=1)
+
+
+def _three(blocks: np.ndarray) -> Decoded:
+    """In sixteen parts, each with a step of six bits; the numbers' third bits come first."""
+    high = blocks[:, None, :32] >> np.arange(8)[:, None] & 1
+    whole = _quarters(blocks[:, 32:96]) + (high.reshape(-1, 16, 16).astype(np.int16) << 2) - 4
+    low = np.concatenate([blocks[:, 96:104] & 15, blocks[:, 96:104] >> 4], axis=1)
+    top = (blocks[:, None, 104:108] >> np.arange(0, 8, 2)[:, None] & 3).reshape(-1, 16)
+    step = ((low | top << 4).astype(np.int16) - 32) * _half(blocks, 108)
+    return (whole * step[:, :, None]).reshape(-1, 256), 2 * np.repeat(step, 16, axis=1)
+
+
+def _quarters(data: np.ndarray) -> np.ndarray:
+    """Four numbers of two bits a byte, of every 32 bytes the lowest first: [blocks, 16, 16]."""
+    four = data.reshape(-1, 2, 1, 32) >> np.arange(0, 8, 2)[:, None] & 3
+    return four.reshape(-1, 16, 16).astype(np.int16)
+
+
 def _six(blocks: np.ndarray) -> Decoded:
     low = _fours(blocks[:, :128], 64).reshape(-1, 8, 32)
-    high = blocks[:, 128:192].reshape(-1, 2, 1, 32) >> np.array([0, 2, 4, 6])[:, None] & 3
-    whole = low + (high.reshape(-1, 8, 32).astype(np.int16) << 4) - 32
+    whole = low + (_quarters(blocks[:, 128:192]).reshape(-1, 8, 32) << 4) - 32
     scale = blocks[:, 192:208].view(np.int8) * _half(blocks, 208)
     step = np.repeat(scale, 16, axis=1)
     return whole.reshape(-1, 256) * step, 2 * step
@@ -236,6 +266,8 @@ BLOCKS: dict[str, tuple[int, int, Callable[[np.ndarray], Decoded]]] = {
     "q5_0": (32, 22, _small(5, False)),
     "q5_1": (32, 24, _small(5, True)),
     "q8_0": (32, 34, _eight),
+    "q2_k": (256, 84, _two),
+    "q3_k": (256, 110, _three),
     "q4_k": (256, 144, _large(4)),
     "q5_k": (256, 176, _large(5)),
     "q6_k": (256, 210, _six),

@@ -1,13 +1,13 @@
 """ONNX: a graph, in which the tables are found by what reads them."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from semantica_lib.checkpoints.contents import Contents
+from semantica_lib.checkpoints.formats.protobuf import Span, fields, integers, text
 from semantica_lib.checkpoints.place import Place
 from semantica_lib.checkpoints.tensor import SIZES, Tensor, exactly, scaled, stored, whole
 from semantica_lib.errors import RequestError
@@ -18,7 +18,6 @@ TYPES = {
     17: "float8_e4m3fn", 19: "float8_e5m2",
 }  # fmt: skip
 NODES = 1_000_000
-SMALL = 1 << 20  # bytes of a name or of a number's list
 # What may stand between a table and what it is used for.
 SAME = {"Identity", "Cast", "CastLike", "DequantizeLinear", "Transpose", "QuantizeLinear"}
 AFTER = {
@@ -26,7 +25,6 @@ AFTER = {
     "Softmax", "LogSoftmax", "Slice", "DequantizeLinear", "QuantizeLinear", "Gather", "Sub",
 }  # fmt: skip
 PRODUCTS = {"MatMul", "Gemm", "MatMulInteger", "DynamicQuantizeMatMul", "FusedMatMul"}
-Span = tuple[int, int]
 
 
 @dataclass
@@ -44,7 +42,7 @@ def read(place: Place, file: str) -> Contents:
         ValueError: it is no ONNX model.
     """
     with place.open(file) as opened:
-        graphs = [span for number, span in _fields(opened, 0, place.sizes[file]) if number == 7]
+        graphs = [span for number, span in fields(opened, 0, place.sizes[file]) if number == 7]
         if len(graphs) != 1 or not isinstance(graphs[0], tuple):
             raise ValueError("it has no graph")
         graph = _Graph(place, file, opened, graphs[0])
@@ -66,7 +64,7 @@ class _Graph:
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self.ends: list[str] = []
-        for number, value in _fields(opened, *span):
+        for number, value in fields(opened, *span):
             if len(self.nodes) + len(self.tensors) > NODES:
                 raise ValueError(f"more than {NODES:,} nodes")
             if number == 1:
@@ -74,23 +72,23 @@ class _Graph:
             elif number == 5:
                 self._tensor(opened, value)
             elif number == 12:
-                self.ends += [_text(opened, one) for n, one in _fields(opened, *value) if n == 1]
+                self.ends += [text(opened, one) for n, one in fields(opened, *value) if n == 1]
         self.maker = {name: node for node in self.nodes for name in node.outputs}
 
     def _node(self, opened: BinaryIO, span: Span) -> Node:
         node = Node()
-        for number, value in _fields(opened, *span):
+        for number, value in fields(opened, *span):
             if number == 1:
-                node.inputs.append(_text(opened, value))
+                node.inputs.append(text(opened, value))
             elif number == 2:
-                node.outputs.append(_text(opened, value))
+                node.outputs.append(text(opened, value))
             elif number == 4:
-                node.op = _text(opened, value)
+                node.op = text(opened, value)
             elif number == 5:
                 told = {}
-                for inner, one in _fields(opened, *value):
+                for inner, one in fields(opened, *value):
                     told[inner] = one
-                name = _text(opened, told[1])
+                name = text(opened, told[1])
                 node.turned |= name == "transB" and told.get(3) == 1
                 if name == "value" and 5 in told and node.op in ("", "Constant") and node.outputs:
                     self._tensor(opened, told[5], node.outputs[0])
@@ -99,20 +97,20 @@ class _Graph:
     def _tensor(self, opened: BinaryIO, span: Span, name: str = "") -> None:
         shape: list[int] = []
         kind, data, external, lists = 0, None, {}, []
-        for number, value in _fields(opened, *span):
+        for number, value in fields(opened, *span):
             if number == 1:
-                shape += _integers(opened, value)
+                shape += integers(opened, value)
             elif number == 2:
                 kind = value
             elif number == 8:
-                name = name or _text(opened, value)
+                name = name or text(opened, value)
             elif number == 9:
                 data = value
             elif number in (4, 5):
                 lists.append(value)
             elif number == 13:
-                pair = dict(_fields(opened, *value))
-                external[_text(opened, pair[1])] = _text(opened, pair[2])
+                pair = dict(fields(opened, *value))
+                external[text(opened, pair[1])] = text(opened, pair[2])
         dtype = TYPES.get(kind)
         if not dtype or len(shape) > 2 or min(shape, default=1) < 0:
             return
@@ -193,53 +191,3 @@ class _Graph:
                     bias = self.constant(constants[0])
                 name = next((one for one in node.inputs if one not in constants), "")
         return "", ""
-
-
-def _fields(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, Any]]:
-    """The fields of a message: their numbers, with an integer, or the span where bytes lie."""
-    at, file_end = start, stop
-    while at < file_end:
-        file.seek(at)
-        key, at = _varint(file, at)
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            value, at = _varint(file, at)
-        elif wire == 2:
-            length, at = _varint(file, at)
-            value, at = (at, at + length), at + length
-        elif wire in (1, 5):
-            value, at = None, at + (8 if wire == 1 else 4)
-        else:
-            raise ValueError(f"a field of kind {wire}")
-        if at > stop or not number:
-            raise EOFError("the file is cut: a message ends after what holds it")
-        yield number, value
-
-
-def _varint(file: BinaryIO, at: int) -> tuple[int, int]:
-    value = 0
-    for place in range(10):
-        byte = exactly(file, 1)[0]
-        value |= (byte & 127) << (7 * place)
-        if byte < 128:
-            return value, at + place + 1
-    raise ValueError("an integer of more than 64 bits")
-
-
-def _text(file: BinaryIO, span: Span) -> str:
-    if span[1] - span[0] > SMALL:
-        raise ValueError("a name is too long")
-    file.seek(span[0])
-    return exactly(file, span[1] - span[0]).decode()
-
-
-def _integers(file: BinaryIO, value: Any) -> list[int]:
-    """One integer, or a packed list of them."""
-    if isinstance(value, int):
-        return [value]
-    file.seek(value[0])
-    found, at = [], value[0]
-    while at < value[1]:
-        one, at = _varint(file, at)
-        found.append(one)
-    return found

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from semantica_lib.checkpoints.contents import Contents
 from semantica_lib.checkpoints.place import Place, json_object
-from semantica_lib.checkpoints.tensor import SIZES, Tensor, exactly, scaled, stored
+from semantica_lib.checkpoints.tensor import SIZES, Tensor, exactly, numbers, scaled, stored
 from semantica_lib.errors import RequestError
 
 HEADER_BYTES = 25_000_000  # what the hub's own library reads
@@ -15,6 +15,10 @@ TYPES = {
     "U16": "uint16", "U8": "uint8", "BOOL": "bool", "F8_E4M3": "float8_e4m3fn",
     "F8_E5M2": "float8_e5m2",
 }  # fmt: skip
+
+SCALES = (  # how a quantised table's scale is called, and by what it is multiplied itself
+    ("_weight_scale", 1.0), ("weight_scale", 1.0), ("weight_scale_inv", 1.0), ("SCB", 1 / 127),
+)  # fmt: skip
 
 
 def read(place: Place, file: str) -> Contents:
@@ -41,6 +45,9 @@ def read(place: Place, file: str) -> Contents:
         end = stop
         if dtype:
             tensors[name] = stored(place, file, 8 + length + start, name, shape, dtype)
+        else:  # refused once its values are wanted
+            kind = str(entry["dtype"])
+            tensors[name] = Tensor(name, shape, kind, lambda *_, kind=kind: numbers(b"", kind))
     if 8 + length + end != place.sizes[file]:
         raise EOFError(f"it has {place.sizes[file]:,} bytes, its header tells {8 + length + end:,}")
     # save_model and save_torch_model write, of names that share an array, which one is kept.
@@ -83,7 +90,9 @@ class Quantised(Mapping[str, Tensor]):
     """Arrays by their names, one that is quantised as ``X.weight``, whatever its parts are called.
 
     torchao 0.18 writes ``X._weight_qdata`` with ``X._weight_scale``; compressed-tensors
-    ``X.weight`` with ``X.weight_scale``; bitsandbytes' int8 ``X.weight`` with ``X.SCB`` (of 127).
+    ``X.weight`` with ``X.weight_scale``; DeepSeek and transformers' float8 ``X.weight`` with
+    ``X.weight_scale_inv``, which multiplies; bitsandbytes' int8 ``X.weight`` with ``X.SCB`` (of
+    127).
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
@@ -92,10 +101,9 @@ class Quantised(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         found, base = self.tensors[self.names[name]], name.removesuffix("weight")
-        if not found.dtype.startswith(("int", "uint")) or len(found.shape) != 2:
+        if not found.dtype.startswith(("int", "uint", "float8")) or len(found.shape) != 2:
             return found
-        spellings = (("_weight_scale", 1.0), ("weight_scale", 1.0), ("SCB", 1 / 127))
-        for scale, factor in spellings:
+        for scale, factor in SCALES:
             if base + scale in self.tensors:
                 zero = self.tensors.get(f"{base}_weight_zero_point")
                 return scaled(found, self.tensors[base + scale], factor, zero)
