@@ -39,7 +39,7 @@ MODULE_LINES, CLASS_LINES, CORE_LINES = 300, 200, 3_000
 ALL_LINES = 21_700  # 15,000 is the aim; what is new may take it no further than this
 # What reads and measures real checkpoints counts apart: ten formats, vocabularies, five measures.
 REAL = "checkpoints", "chapters.models"
-REAL_LINES = 3_970
+REAL_LINES = 4_190
 
 CORE = """
 import sys

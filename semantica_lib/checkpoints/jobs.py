@@ -1,6 +1,7 @@
 """Jobs of the third kind, beside experiments and sweeps: a notebook that trains nothing."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -32,7 +33,8 @@ def job(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> Models:
     """A job's parameters; a path that is there is made whole.
 
     Raises:
-        RequestError: one is unknown or wrong; there is no such text; or a device is named.
+        RequestError: one is unknown or wrong; there is no such text, or surely too little of it;
+            or a device is named.
     """
     values = dict(overrides)
     if "device" in values:
@@ -43,7 +45,23 @@ def job(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> Models:
     if own.text and not typed(own.text).exists():
         raise RequestError(f"text: {own.text}: no such file or folder")
     text = str(typed(own.text)) if own.text else ""
+    if text:
+        _refuse_short(text)
     return own.model_copy(update={"checkpoints": whole, "text": text})
+
+
+def _refuse_short(text: str) -> None:
+    """Of fewer characters no tokenizer makes the tokens that the measures need."""
+    from semantica_lib.checkpoints.measures.sides import LEAST, LEAST_COUNT  # takes its time
+    from semantica_lib.datasets.own_text import own_files, own_text
+
+    files = own_files(Path(text), False).files
+    found, least = sum(len(own_text(file)) for file in files), LEAST * LEAST_COUNT
+    if found < least:
+        raise RequestError(
+            f"text: {text}: too short for the measures, {found} characters: {LEAST} tokens must "
+            f"stand in it {LEAST_COUNT} times each; give a longer one, of some thousand sentences"
+        )
 
 
 def training(requests: Requests) -> Requests:

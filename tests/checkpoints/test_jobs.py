@@ -15,7 +15,7 @@ def test_a_path_that_is_there_is_made_whole_and_a_hub_s_name_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine").mkdir()
-    (tmp_path / "text.txt").write_text("words")
+    (tmp_path / "text.txt").write_text("word " * 80)
     monkeypatch.chdir(tmp_path)
     own = job("models", [("checkpoints", ["mine", "gpt2", "a/b@main"]), ("text", "text.txt")])
     assert own.checkpoints == (str(tmp_path / "mine"), "gpt2", "a/b@main")
@@ -35,6 +35,14 @@ def test_a_path_that_is_there_is_made_whole_and_a_hub_s_name_stays(
 def test_what_is_wrong_is_one_line(values: list, words: str) -> None:
     with pytest.raises(RequestError, match=words):
         job("models", values)
+
+
+def test_a_text_too_short_is_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.txt").write_text("word " * 79)
+    assert cli.main(["run", "models", "--set", f"text={tmp_path}/text.txt"]) == 2
+    assert "text.txt: too short for the measures, 39" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
