@@ -65,8 +65,9 @@ def command() -> None:
     results.settle()
 
 
+SETTING = "a setting; scheme=FILE.py:NAME runs that file, a way to tie of your own"
 _names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
-_set = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="a setting")
+_set = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help=SETTING)
 _json = click.option("--json", "as_json", is_flag=True, help="one JSON array on stdout")
 Requests = dict[str, list[AnySettings]]  # what is wanted under each name
 

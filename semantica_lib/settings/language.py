@@ -27,15 +27,27 @@ HUB = "bookcorpus"  # comes with a tokenizer of its own
 
 
 def anchored(values: Mapping[Any, Any], folder: Path = Path()) -> dict[Any, Any]:
-    """Settings, or a sweep's lists of them, of which own text is named by its whole path."""
+    """Settings, or a sweep's lists of them, of which own text is named by its whole path.
 
-    def whole(corpus: Any) -> Any:
-        own = isinstance(corpus, str) and corpus.startswith(TEXT) and corpus != TEXT
-        return f"{TEXT}{typed(corpus.removeprefix(TEXT), folder)}" if own else corpus
+    So is a scheme of one's own, with a digest of its file.
+
+    Raises:
+        RequestError: that file cannot be read.
+    """
+
+    def whole(name: str, value: Any) -> Any:
+        if name == "scheme":
+            from semantica_lib.settings.ties import named  # most need none of the others
+
+            return named(value, folder)
+        own = isinstance(value, str) and value.startswith(TEXT) and value != TEXT
+        return f"{TEXT}{typed(value.removeprefix(TEXT), folder)}" if own else value
 
     found = {**values}
-    if one := found.get("corpus"):
-        found["corpus"] = [*map(whole, one)] if isinstance(one, list) else whole(one)
+    for name in ("corpus", "scheme"):
+        if one := found.get(name):
+            several = isinstance(one, list)
+            found[name] = [whole(name, each) for each in one] if several else whole(name, one)
     return found
 
 

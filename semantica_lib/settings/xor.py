@@ -6,7 +6,7 @@ because a result is known by the settings in which it differs from them.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_serializer, field_validator, model_validator
 
 from semantica_lib.settings.schema import (
     BOTH,
@@ -55,6 +55,8 @@ Distribution = Annotated[tuple[Real, ...], Field(strict=False), BeforeValidator(
 class Settings(Common):
     """All that an XOR experiment can choose; the names are fixed: files and notebooks use them."""
 
+    scheme: str | None = None
+    """FILE.py:NAME, a way to tie of one's own beside ties: a class of a file, which is run"""
     untie_at: Count | None = None
     """step from which tied tables go their own ways; null: never"""
     equal_start: bool = False
@@ -139,6 +141,30 @@ class Settings(Common):
         if not abs(total - 1) <= 1e-9:
             raise ValueError(f"probabilities must sum to 1, these sum to {total:.9g}")
         return values
+
+    @field_validator("scheme")
+    @classmethod
+    def _scheme(cls, value: str | None) -> str | None:
+        if value is not None:
+            from semantica_lib.settings.ties import own_word  # most need none of the others
+
+            own_word(value)
+        return value
+
+    @field_serializer("scheme", when_used="json")
+    def _without_path(self, value: str | None) -> str | None:
+        """Neither what identifies a result nor what is stored of it says where a file lay."""
+        return value and value.rpartition(":")[2]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_its_tie(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A scheme of one's own is one of the ties."""
+        if not isinstance(scheme := values.get("scheme"), str):
+            return values
+        word, ties = scheme.rpartition(":")[2], as_list(values.get("ties", BOTH))
+        listed = "@" in word and isinstance(ties, list | tuple) and word not in ties
+        return values | {"ties": [*ties, word]} if listed else values
 
     @model_validator(mode="before")
     @classmethod

@@ -26,6 +26,7 @@ OTHER: dict[str, Any] = {
     "steps": 7,
     "seeds": [1, 2],
     "ties": ["tied"],
+    "scheme": "Mine@0123456789ab",
     "untie_at": 5,
     "near_synonym": 0.1,
     "equal_start": True,
