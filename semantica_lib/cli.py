@@ -18,8 +18,9 @@ from semantica_lib.checkpoints.jobs import JOBS, job, training
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.running.shards import shard
 from semantica_lib.running.stopping import stopped_by
+from semantica_lib.settings.added_points import asked_points
 from semantica_lib.settings.catalogue import AnySettings, experiments, find, parse_override
-from semantica_lib.settings.sweeps import file_of, points, read
+from semantica_lib.settings.sweeps import file_of, read
 from semantica_lib.store import results
 
 
@@ -81,7 +82,7 @@ def _requests(
     requests = {}
     for name in names:
         path, make = (None, job) if name in JOBS else (file_of(name), find)
-        found = points(read(path), changes) if path else [(None, make(name, changes))]
+        found = asked_points(read(path), changes) if path else [(None, make(name, changes))]
         requests[name] = [own for _, own in found]
     return requests
 

@@ -7,8 +7,8 @@ from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Table
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.settings.catalogue import Settings, settings
+from semantica_lib.settings.own_scheme import word_of
 from semantica_lib.settings.sweeps import file_of, points, read, sweeps
-from semantica_lib.settings.ties import own_word
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
@@ -62,7 +62,7 @@ def added(sweep: str) -> list[Point]:
             own = settings(results.manifest_of(*address)["settings"])
         except RequestError:
             continue  # `semantica list` names what is damaged
-        if getattr(own, "scheme", None) and own.ties == (own_word(own.scheme),):
+        if getattr(own, "scheme", None) and own.ties == (word_of(own.scheme),):
             plain = own.model_copy(update={"scheme": None}).settings_hash
             ours.setdefault(plain, []).append((own, results.load(*address)))
     return [

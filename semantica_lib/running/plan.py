@@ -20,7 +20,6 @@ from semantica_lib.running.groups import (
 )
 from semantica_lib.running.stacks import cut, remaining
 from semantica_lib.settings.catalogue import AnySettings, Settings
-from semantica_lib.settings.ties import own_word
 from semantica_lib.store import results
 from semantica_lib.store.checkpoint import load_checkpoint
 from semantica_lib.store.folders import MANIFEST, METRICS, PLAIN_METRICS, TRAJECTORY, is_there
@@ -128,7 +127,7 @@ def look(own: AnySettings, folder: Path, fresh: bool = False) -> Target:
 
 def _refuse_changed(own: Settings, folder: Path) -> None:
     """Refuse to begin anew, unasked, what was begun with another content of a scheme's file."""
-    word = own_word(own.scheme)
+    (word,) = (tie for tie in own.ties if "@" in tie)
     name = word.partition("@")[0]
     if any((folder / CHECKPOINTS).glob("*.safetensors")):
         return

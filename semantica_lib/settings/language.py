@@ -27,27 +27,19 @@ HUB = "bookcorpus"  # comes with a tokenizer of its own
 
 
 def anchored(values: Mapping[Any, Any], folder: Path = Path()) -> dict[Any, Any]:
-    """Settings, or a sweep's lists of them, of which own text is named by its whole path.
+    """Settings, or a sweep's lists of them, of which own files are named by their whole paths."""
 
-    So is a scheme of one's own, with a digest of its file.
+    def whole(corpus: Any) -> Any:
+        if isinstance(corpus, list):
+            return [*map(whole, corpus)]
+        own = isinstance(corpus, str) and corpus.startswith(TEXT) and corpus != TEXT
+        return f"{TEXT}{typed(corpus.removeprefix(TEXT), folder)}" if own else corpus
 
-    Raises:
-        RequestError: that file cannot be read.
-    """
+    found = {name: whole(one) if name == "corpus" else one for name, one in values.items()}
+    if found.get("scheme"):
+        from semantica_lib.settings.own_scheme import named  # most have none
 
-    def whole(name: str, value: Any) -> Any:
-        if name == "scheme":
-            from semantica_lib.settings.ties import named  # most need none of the others
-
-            return named(value, folder)
-        own = isinstance(value, str) and value.startswith(TEXT) and value != TEXT
-        return f"{TEXT}{typed(value.removeprefix(TEXT), folder)}" if own else value
-
-    found = {**values}
-    for name in ("corpus", "scheme"):
-        if one := found.get(name):
-            several = isinstance(one, list)
-            found[name] = [whole(name, each) for each in one] if several else whole(name, one)
+        found["scheme"] = named(found["scheme"], folder)
     return found
 
 

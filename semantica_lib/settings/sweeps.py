@@ -93,7 +93,6 @@ def points(
     """The values of each point and its settings, in the order of the file.
 
     A point that is the base itself is recorded as the base is, so that one result serves both.
-    An override of ``scheme`` gives further points, with trials of that scheme alone, beside these.
 
     Raises:
         RequestError: a name or a value is not one of the base's settings, two points are one,
@@ -105,8 +104,7 @@ def points(
     found: dict[str, tuple[Mapping[str, Any], AnySettings]] = {}  # by their hashes
     seeds, overrides = {"seeds": list(sweep.seeds)}, dict(overrides)
     base = find(sweep.base, (seeds | overrides).items())
-    may = {"scheme", *NOT_IDENTITY} - {"experiment"}.union(*sweep.grid)
-    own_tie = base.ties[-1:] if getattr(base, "scheme", None) else ()  # it is the last
+    may = NOT_IDENTITY - {"experiment"}.union(*sweep.grid)
     if wrong := sorted(overrides.keys() - may):
         raise RequestError(
             f"--set {wrong[0]} would make other points than the sweep has: change a copy of its "
@@ -116,10 +114,6 @@ def points(
         for values in product(*block.values()):
             varied = dict(zip(block, values, strict=True))
             own = find(sweep.base, (sweep.fixed | varied | seeds | overrides).items())
-            if own_tie:
-                own = own.model_copy(update={"ties": own_tie})
-                if own.settings_hash in found:  # points that differ in their ties
-                    continue
             taken = own.model_dump(mode="json", include=set(varied))
             varied = {name: taken[name] for name in varied}  # however they are written
             if own.settings_hash == base.settings_hash:

@@ -1,18 +1,14 @@
 """The words for ways to tie the two tables, beside ``tied`` and ``untied``; and how they are read.
 
 Some take a strength after a colon, as ``soft:0.1``. What each computes is in ``models/ties.py``.
-One of one's own is named by the setting ``scheme``, ``FILE.py:NAME``; its word is ``NAME@DIGEST``,
-which tells of what content the file was. Nothing here runs that file.
+One of one's own has the word ``NAME@DIGEST`` (``settings/own_scheme.py``).
 """
 
-import hashlib
 import re
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
-from semantica_lib.errors import RequestError, nearest
-from semantica_lib.settings.spelling import typed
+from semantica_lib.errors import nearest
 from semantica_lib.settings.yaml_text import number
 
 # Each with the strength that its example has and whether it may be 0; None takes none.
@@ -27,9 +23,8 @@ WORDS: dict[str, tuple[str, bool] | None] = {
     "lookup": ("3", True),
 }
 MOST = 1e6  # of a strength
-DIGITS = 12  # of the sha256 of one's own file
-NAMED = re.compile(r"(.+\.py):([A-Za-z_][A-Za-z0-9_]{0,39})", re.DOTALL)
-OWN_WORD = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,39}}@[0-9a-f]{{{DIGITS}}}")
+NAME = r"[A-Za-z_][A-Za-z0-9_]{0,39}"  # of a class
+OWN = re.compile(NAME + "@[0-9a-f]{12}")
 
 
 def read(word: str) -> str:
@@ -39,7 +34,7 @@ def read(word: str) -> str:
         ValueError: there is no such word, or its strength is none.
     """
     name, colon, text = word.partition(":")
-    if OWN_WORD.fullmatch(word):
+    if OWN.fullmatch(word):
         return word
     if name.endswith(".py"):
         raise ValueError("has no files: write scheme=FILE.py:NAME, which is tried beside ties")
@@ -68,43 +63,6 @@ def strength(word: str) -> float | None:
     return float(text) if colon else None
 
 
-def named(scheme: Any, folder: Path) -> Any:
-    """``FILE.py:NAME`` with the whole path and the file's digest; all else as it is.
-
-    Raises:
-        RequestError: the file cannot be read.
-    """
-    found = NAMED.fullmatch(scheme) if isinstance(scheme, str) else None
-    if not found:
-        return scheme
-    path = typed(found[1], folder)
-    return f"{path}:{found[2]}@{digest_of(path)}"
-
-
-def digest_of(path: Path) -> str:
-    """What tells the content of one's own file from any other.
-
-    Raises:
-        RequestError: it cannot be read.
-    """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGITS]
-    except OSError as error:
-        raise RequestError(f"scheme: cannot read {path}: {error.strerror}") from None
-
-
-def own_word(scheme: str) -> str:
-    """The word of a scheme that :func:`named` made whole, or that was stored: without its path.
-
-    Raises:
-        ValueError: it is no scheme.
-    """
-    _, _, word = scheme.rpartition(":")
-    if not OWN_WORD.fullmatch(word):
-        raise ValueError("should be FILE.py:NAME, a class NAME in a file of your own")
-    return word
-
-
 def refuse_misfits(own: Any, schemes: Collection[str], vocabulary: int) -> None:
     """Refuse, by a ValueError, settings that do not go with their ties.
 
@@ -112,7 +70,7 @@ def refuse_misfits(own: Any, schemes: Collection[str], vocabulary: int) -> None:
         schemes: their ties but for tied and untied.
         vocabulary: how many symbols there are, at least.
     """
-    known = {own_word(own.scheme)} if getattr(own, "scheme", None) else set()
+    known = {(getattr(own, "scheme", None) or "").rpartition(":")[2]}
     if foreign := {tie for tie in schemes if "@" in tie} - known:
         tie = min(foreign)
         raise ValueError(f"ties has {tie}, of a file of one's own: write scheme=FILE.py:NAME")

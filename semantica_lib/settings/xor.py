@@ -6,7 +6,7 @@ because a result is known by the settings in which it differs from them.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_serializer, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
 from semantica_lib.settings.schema import (
     BOTH,
@@ -49,13 +49,14 @@ MAY_DIFFER = {
 USUAL_PERIOD = 20_000  # of the paper's schedule, and what a run's end is where there is none
 MOST_CONTEXTS = 2**20  # more cannot be enumerated in reasonable time and memory
 
+Own = Annotated[str, PlainSerializer(lambda text: text.rpartition(":")[2], when_used="json")]
 Distribution = Annotated[tuple[Real, ...], Field(strict=False), BeforeValidator(as_list)]
 
 
 class Settings(Common):
     """All that an XOR experiment can choose; the names are fixed: files and notebooks use them."""
 
-    scheme: str | None = None
+    scheme: Own | None = None
     """FILE.py:NAME, a way to tie of one's own beside ties: a class of a file, which is run"""
     untie_at: Count | None = None
     """step from which tied tables go their own ways; null: never"""
@@ -142,34 +143,14 @@ class Settings(Common):
             raise ValueError(f"probabilities must sum to 1, these sum to {total:.9g}")
         return values
 
-    @field_validator("scheme")
-    @classmethod
-    def _scheme(cls, value: str | None) -> str | None:
-        if value is not None:
-            from semantica_lib.settings.ties import own_word  # most need none of the others
-
-            own_word(value)
-        return value
-
-    @field_serializer("scheme", when_used="json")
-    def _without_path(self, value: str | None) -> str | None:
-        """Neither what identifies a result nor what is stored of it says where a file lay."""
-        return value and value.rpartition(":")[2]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_its_tie(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """A scheme of one's own is one of the ties."""
-        if not isinstance(scheme := values.get("scheme"), str):
-            return values
-        word, ties = scheme.rpartition(":")[2], as_list(values.get("ties", BOTH))
-        listed = "@" in word and isinstance(ties, list | tuple) and word not in ties
-        return values | {"ties": [*ties, word]} if listed else values
-
     @model_validator(mode="before")
     @classmethod
     def _applying(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Give what applies its value where none is set, and refuse what does not apply."""
+        if isinstance(values.get("scheme"), str):
+            from semantica_lib.settings.own_scheme import with_its_tie  # most have none
+
+            values = with_its_tie(values)
         for kind, choices in APPLY.items():
             chosen = values.get(kind, cls.model_fields[kind].default)
             own = choices.get(chosen) if isinstance(chosen, str) else None
@@ -231,10 +212,7 @@ class Settings(Common):
 
     @property
     def period(self) -> int:
-        """Steps over which a run's end is averaged: a period of its schedule.
-
-        As many as of the paper's where there is none: no cosine, or one that never turns back.
-        """
+        """Steps over which a run's end is averaged: its schedule's period, else the paper's."""
         period = self.schedule_period
         return period if period and self.steps > period // 2 else USUAL_PERIOD
 

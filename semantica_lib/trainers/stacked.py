@@ -108,14 +108,10 @@ class Stack:
         pairs = zip(self.each, self.ties, strict=True)
         apart = [(one.untie_at or NEVER) * (tie == BOTH[0]) for one, tie in pairs]
         self.head = None
-        if own.scheme and not {*self.ties} <= {*BOTH}:
-            from semantica_lib.models.own_scheme import load
-
-            load(own.scheme)
         if own.output_bias != "none" or not {*self.ties} <= {*BOTH}:
             from semantica_lib.models.head import Head  # most need none
 
-            self.head = Head(own.output_bias, self.ties, self.task.mask)
+            self.head = Head(own.output_bias, self.ties, self.task.mask, own.scheme)
         shapes = {name: tuple(value.shape) for name, value in self._weights(0).items()}
         self.layout = Layout(shapes, tied=set(apart) == {NEVER})
         self.as_one = any(apart) and not self.layout.tied

@@ -11,6 +11,7 @@ from semantica_lib.errors import RequestError
 from semantica_lib.models.own_scheme import in_file, load, tried
 from semantica_lib.models.stack import INPUT
 from semantica_lib.models.ties import SCHEMES
+from semantica_lib.settings.added_points import asked_points
 from semantica_lib.settings.catalogue import parse_override, read_file, settings
 from semantica_lib.settings.sweeps import points, read, sweeps
 from semantica_lib.settings.xor import Settings
@@ -118,14 +119,11 @@ def test_a_sweep_gets_points_of_the_scheme_alone_one_for_each_of_its_cells(tmp_p
     file = tmp_path / "mine.py"
     file.write_text(GOOD)
     sweep = read(sweeps()["schemes"])
-    plain, more = points(sweep), points(sweep, [parse_override(f"scheme={file}:Mine")])
+    plain, more = points(sweep), asked_points(sweep, [parse_override(f"scheme={file}:Mine")])
     assert [one.expectation for _, one in more] == ["sampled", "exact"]
     for (_, without), (_, one) in zip(plain, more, strict=True):
         assert len(one.ties) == 1 and one.seeds == without.seeds
         assert one.identity == without.identity | {"scheme": one.ties[0]}
-    many = [{"ties": [["tied"], ["untied"]], "weight_decay": [0.0, 0.1]}]
-    twice = sweep.model_copy(update={"grid": many})
-    assert len(points(twice, [parse_override(f"scheme={file}:Mine")])) == 2
 
 
 # --- what it computes ------------------------------------------------------------------------

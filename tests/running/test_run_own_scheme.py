@@ -16,8 +16,9 @@ from semantica_lib.models.ties import SCHEMES
 from semantica_lib.running import processes
 from semantica_lib.running.plan import check
 from semantica_lib.running.run import run
+from semantica_lib.settings.added_points import asked_points
 from semantica_lib.settings.catalogue import parse_override, settings
-from semantica_lib.settings.sweeps import points, read
+from semantica_lib.settings.sweeps import read
 from semantica_lib.store import listing, results
 from semantica_lib.store.weights import weights
 
@@ -153,6 +154,6 @@ def test_the_points_of_a_sweep_are_its_own_whatever_was_added(tmp_path, file) ->
     path = tmp_path / "made.yaml"
     path.write_text(yaml.safe_dump(SWEEP))
     with_own = [parse_override(f"scheme={file}:Mine"), ("steps", 8)]
-    for _, own in points(read(path), with_own):
+    for _, own in asked_points(read(path), with_own):
         run(own)
     assert [one.result for one in stored(str(path))] == [None, None]

@@ -26,7 +26,6 @@ OTHER: dict[str, Any] = {
     "steps": 7,
     "seeds": [1, 2],
     "ties": ["tied"],
-    "scheme": "Mine@0123456789ab",
     "untie_at": 5,
     "near_synonym": 0.1,
     "equal_start": True,
@@ -60,6 +59,7 @@ OTHER: dict[str, Any] = {
 ELSEWHERE = {
     "expectation", "architecture", "hidden_size", "bidirectional", "token_feedforward_size",
     "channel_feedforward_size", "schedule", "warmup_steps", "loss", "odds",
+    "scheme",
 }  # fmt: skip
 NOT_IDENTITY = {
     "experiment", "question", "steps", "seeds", "ties", "record_every", "validate_every",
