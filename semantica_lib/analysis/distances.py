@@ -109,9 +109,9 @@ def _symbols(task: XorTask) -> tuple[list[int], list[int]]:
     return [s for s in occurring if s < first], [s for s in occurring if s >= first]
 
 
-def tie_of(tied: bool) -> str:
-    """The name of a tie in the settings."""
-    return "tied" if tied else "untied"
+def tie_of(tied: bool | str) -> str:
+    """The name of a tie in the settings; a name that is given stays."""
+    return tied if isinstance(tied, str) else "tied" if tied else "untied"
 
 
 def end_of(result: Result) -> np.ndarray | None:
@@ -144,7 +144,7 @@ class OneTie:
     diverged: list[int]
 
     @classmethod
-    def of(cls, result: Result, tied: bool, window: np.ndarray | None) -> "OneTie":
+    def of(cls, result: Result, tied: bool | str, window: np.ndarray | None) -> "OneTie":
         own, name = result.settings, tie_of(tied)  # not those of other ties with one table, or two
         present = result.tie == name
         tables = {"input": result.input_embedding, "output": result.output_embedding}
@@ -188,7 +188,7 @@ class Trials(OneTie):
     hidden_norm: np.ndarray | None
 
     @classmethod
-    def of(cls, result: Result, tied: bool, window: np.ndarray | None) -> "Trials":
+    def of(cls, result: Result, tied: bool | str, window: np.ndarray | None) -> "Trials":
         found, own, norm = OneTie.of(result, tied, window), result.settings, result.hidden_norm
         last, rows = result.steps.max(initial=0), found.metrics
         after = last - own.period if window is not None else last

@@ -13,6 +13,7 @@ from scipy.spatial import procrustes
 from scipy.stats import ortho_group
 
 from semantica_lib.analysis.claims import EXPLORATORY
+from semantica_lib.analysis.procrustes import factor, jackknifed, residual
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.chapters.shaping.claims import (
@@ -30,7 +31,6 @@ from semantica_lib.chapters.shaping.measures import (
     ratios,
     related,
 )
-from semantica_lib.chapters.shaping.procrustes import factor, jackknifed, residual
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.store.results import Result
 

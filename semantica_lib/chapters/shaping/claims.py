@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from semantica_lib.analysis.claims import BOTH, Measured, aim, claim_of, exploratory
+from semantica_lib.analysis.procrustes import jackknifed
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping import measures
 from semantica_lib.chapters.shaping.measures import EARLY, LATE, Nearness, pulls, ratios
-from semantica_lib.chapters.shaping.procrustes import jackknifed
 from semantica_lib.settings.catalogue import MlmSettings, run_command
 
 TEXT = "the tied table is nearer to the untied output than to the untied input table"

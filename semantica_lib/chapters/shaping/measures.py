@@ -19,9 +19,9 @@ from scipy import stats
 from semantica_lib.analysis.claims import Measured
 from semantica_lib.analysis.distances import OneTie, Table
 from semantica_lib.analysis.language import Language
+from semantica_lib.analysis.procrustes import crossed, factor, jackknifed, residual
 from semantica_lib.analysis.statistics import mean_over
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Point
-from semantica_lib.chapters.shaping.procrustes import crossed, factor, jackknifed, residual
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 from semantica_lib.store.results import Result
 

@@ -1,0 +1,194 @@
+"""Ways to tie: the testbed's table and what came out, in words by the verdicts, as Markdown."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from semantica_lib.analysis.claims import MERGE_MARGIN
+from semantica_lib.analysis.distances import synonym_pairs
+from semantica_lib.analysis.markdown import (
+    NONE,
+    counted,
+    geometric,
+    mean,
+    table_of,
+    with_interval,
+)
+from semantica_lib.analysis.procrustes import factor, residual
+from semantica_lib.analysis.second_round import HALF, OURS, UNDECIDED
+from semantica_lib.analysis.statistics import Interval, mean_interval
+from semantica_lib.analysis.sweep_points import Point
+from semantica_lib.analysis.verdicts import primary_rows
+from semantica_lib.chapters.schemes import measures
+from semantica_lib.chapters.schemes.claims import LOSSES
+from semantica_lib.chapters.schemes.measures import TIED, UNTIED, Schemed
+from semantica_lib.figures.facts import made_from, whose
+from semantica_lib.settings.schema import family, one_table
+from semantica_lib.settings.ties import strength
+
+FIXED = "a4bc3af060"  # the commit in which the predictions were fixed
+WAYS = {
+    "untied": "two tables",
+    "soft": "two tables, their squared difference added to the loss, times {s:g}",
+    "tied-but-mask": "one table, but the mask has an output row of its own",
+    "mapped": "the output table is the input's times a square map, at first the identity",
+    "pseudo-inverse": "the output table is the pseudo-inverse of the input's",
+    "scaled": "one table, begun with a standard deviation of {s:g}, its logits divided by 2",
+    "lookup": "one table, the look-up's part of its gradient times {s:g}",
+    "tied": "one table",
+}
+# What each primary row says: as was predicted, and the other way round.
+WHY = (
+    ("a row of its own for the mask lets a model know more than a tied one",
+     "a row of its own for the mask lets a model know less than a tied one"),
+    ("a row of its own for the mask does more than a small start, which predicts no mask either",
+     "a small start, which predicts no mask either, does more than a row of its own for the mask"),
+    ("a square map between the tables lets a model know more than a tied one",
+     "a square map between the tables lets a model know less than a tied one"),
+    ("the more alike two tables are held, from untied to tied, the less is known",
+     "the more alike two tables are held, from untied to tied, the more is known"),
+)  # fmt: skip
+NEARER = (
+    "ten times the look-up's gradient makes a tied table more like an untied input table",
+    "ten times the look-up's gradient makes a tied table more like an untied output table",
+)
+CLOSER = (
+    "ten times the look-up's gradient brings A and B nearer in it",
+    "ten times the look-up's gradient drives A and B apart in it",
+)
+LEARNED = (
+    "ten times the look-up's gradient lets more be known",
+    "ten times the look-up's gradient lets less be known",
+)
+WHO = NEARER, CLOSER, LEARNED, NEARER, CLOSER
+
+
+def told(tie: str) -> str:
+    """What a way to tie does, in words."""
+    return WAYS[family(tie)].format(s=strength(tie))
+
+
+def listed(sweep: str, found: Sequence[Point]) -> str:
+    """Which points of the sweep the page is made from, and how to get the others."""
+    whole = {f"{loss} loss": measures.at(found, loss) is not None for loss in LOSSES}
+    asked = {f"{one.settings.expectation} loss": one.result for one in found}
+    return made_from(sweep, {name: one if whole[name] else None for name, one in asked.items()})
+
+
+def ways(found: Sequence[Point]) -> str:
+    """The ways to tie that the sweep has, a row each."""
+    ties = dict.fromkeys(tie for point in found for tie in point.settings.ties)
+    return table_of({"way": f"`{tie}`", "what it is": told(tie)} for tie in measures.ordered(ties))
+
+
+def testbed(found: Sequence[Point], loss: str) -> str:
+    """Every way with a loss: its loss, what is known, cost, merges and alignment, a row each."""
+    measured = measures.at(found, loss)
+    return table_of(_rows(measured)) if measured else f"Nothing is trained with the {loss} loss."
+
+
+def _rows(measured: Schemed) -> Iterator[dict[str, str]]:
+    known, ties = measured.known, measures.ordered(measured.settings.ties)
+    fails, holds = (pair[:2] for pair in synonym_pairs(measured.task)[:2])
+    for tie, logs in zip(ties, measures.whose(measured, ties), strict=True):
+        trials = measured.trials[tie]
+        ratio = {pair: trials.ratio("output", pair)[0] for pair in (fails, holds)}
+        own = (factor(trials.tables[table][:, -1]) for table in ("input", "output"))
+        yield {
+            "way": f"`{tie}`",
+            "loss, nats": mean(trials.measured("exact", "loss")),
+            "known": mean(known[tie]),
+            "over a half": counted(known[tie] > HALF),
+            "cost: untied minus it": mean(known[UNTIED] - known[tie]) if tie != UNTIED else NONE,
+            "C and D merge, output": counted(ratio[holds] < MERGE_MARGIN),
+            "A and B merge, output": counted(ratio[fails] < MERGE_MARGIN),
+            "A and B, input: distance / control": geometric(trials.ratio("input", fails)[0]),
+            "its two tables apart": "0" if one_table(tie) else mean(residual(*own)),
+            "input table: output over input residual": geometric(np.exp(logs)),
+        }
+
+
+def says(costs: pd.DataFrame, shaping: pd.DataFrame) -> str:
+    """What came out of every prediction, a line each; the rows are those judged."""
+    lines = [
+        f"- {_sentence(row, *told)}"
+        for frame, all_ in ((costs, WHY), (shaping, WHO))
+        for row, told in zip(_primary(frame), all_, strict=False)
+    ]
+    return "\n".join(lines) or "Nothing is trained yet."
+
+
+def _primary(frame: pd.DataFrame) -> list[pd.Series]:
+    return [row for _, row in primary_rows(frame).iterrows()]
+
+
+def _sentence(row: pd.Series, predicted: str, contrary: str) -> str:
+    loss = row.claim.partition(":")[0]
+    much = with_interval(Interval(row.estimate, row.low, row.high))
+    much += " times" if row.margin == 1 else " of the bit"
+    if row.verdict == OURS[0]:
+        return f"With the {loss} **{predicted}**, as predicted ({much})."
+    if row.verdict == OURS[1]:
+        return f"With the {loss} **{contrary}** ({much}). The contrary was predicted."
+    return f"Undecided with the {loss} is whether {predicted} ({much})."
+
+
+def opening(found: Sequence[Point], costs: pd.DataFrame, shaping: pd.DataFrame) -> str:
+    """What the page shows, in three sentences."""
+    if not (both := _both(found)):
+        return "Nothing is trained yet, so what follows is the question and the predictions."
+    source = whose(next(point.result for point in found if point.result))
+    cost = [mean(_cost(one)) for one in both]
+    return (
+        f"In the results {source} a tied model knows {cost[0]} less of the bit than an untied one "
+        f"with the sampled loss, and {cost[1]} less with the exact one. Of the predictions on why, "
+        f"{_counts(costs)}; of those on who shapes the tied table, {_counts(shaping)}. "
+        f"{_better(both[0])}"
+    )
+
+
+def answer(found: Sequence[Point], costs: pd.DataFrame, shaping: pd.DataFrame) -> str:
+    """What one assumes by tying, what that costs, and what to do instead: three lines."""
+    if not (both := _both(found)):
+        return f"What to do instead of tying is to come: {NONE}."
+    assumed = " ".join(
+        _sentence(row, *told) for row, told in zip(_primary(shaping)[:2], WHO, strict=False)
+    )
+    cost = [mean(_cost(one)) for one in both]
+    return (
+        f"- **What tying assumes**: that one row can be read and written with. {assumed}\n"
+        f"- **What it costs**: {cost[0]} of the bit with the sampled loss, {cost[1]} with the "
+        f"exact one. {_sentence(_primary(costs)[0], *WHY[0])}\n"
+        f"- **What to do instead**: {_better(both[0])}"
+    )
+
+
+def _both(found: Sequence[Point]) -> list[Schemed]:
+    """What is measured with either loss; empty if one is not trained."""
+    both = [measures.at(found, loss) for loss in LOSSES]
+    return [] if None in both else both
+
+
+def _cost(measured: Schemed) -> pd.Series:
+    return measured.known[UNTIED] - measured.known[TIED]
+
+
+def _counts(frame: pd.DataFrame) -> str:
+    verdicts = [row.verdict for row in _primary(frame)]
+    words = {OURS[0]: "came out", OURS[1]: "came out contrary", UNDECIDED: "undecided"}
+    return ", ".join(f"{verdicts.count(one)} {words[one]}" for one in words if one in verdicts)
+
+
+def _better(measured: Schemed) -> str:
+    """Which ways know more than tied by a 95% interval of their own, and which most."""
+    known = measured.known
+    more = {tie: known[tie] - known[TIED] for tie in known if tie not in (TIED, UNTIED)}
+    shown = [f"`{tie}`" for tie in measures.ordered(more) if mean_interval(more[tie]).low > 0]
+    best = max(more, key=lambda tie: more[tie].mean())
+    told = f"{', '.join(shown)} know more" if shown else "no other way is shown to know more"
+    return (
+        f"By {len(known)} seeds each, and by a plain interval each, {told} than "
+        f"tied with the sampled loss; "
+        f"by the mean `{best}` does best, by {mean(more[best])}."
+    )
