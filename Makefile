@@ -10,6 +10,7 @@ CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chro
 verdict = $(shell $(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
 	print("ok" if (3, 11) <= v <= (3, 13) else "is %d.%d" % v)' 2>/dev/null || echo "does not run")
 
+.NOTPARALLEL: # both marks are of one environment
 .PHONY: help env book test test-long test-book test-faults paper bench models trainer readme clean
 
 help: ## print these targets
@@ -17,20 +18,22 @@ help: ## print these targets
 
 env: $(COMPLETE) ## create .venv with all packages of the lock; does nothing when it is current
 
-# A mark is set last: without the first one an environment is taken for half made, and begun anew.
-$(INSTALLED): constraints.txt pyproject.toml
+# Marks are set last: without the first one an environment is taken for half made, and begun anew.
+define install
 	$(if $(filter ok,$(verdict)),,$(error Python 3.11 to 3.13 is needed, $(PYTHON) $(verdict): set PYTHON=))
-	@test -e $@ || $(PYTHON) -m venv --clear .venv
-	@rm -f $@
-	$(BIN)/python -m pip install -c constraints.txt -e .
-	$(BIN)/python -m pip check
-	@touch $@
-
-$(COMPLETE): $(INSTALLED)
+	@test -e $(INSTALLED) || $(PYTHON) -m venv --clear .venv
 	@rm -f $(INSTALLED)
-	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e '$(1)'
 	$(BIN)/python -m pip check
-	@touch $(INSTALLED) $@
+	@touch $(INSTALLED) $(2)
+endef
+
+$(INSTALLED): constraints.txt pyproject.toml
+	$(call install,.)
+
+# What the tests need holds what the book needs: installed at once where neither is there.
+$(COMPLETE): constraints.txt pyproject.toml
+	$(call install,.[dev],$@)
 
 book: $(INSTALLED) ## train the main experiment if not done here yet, and build book/_build/html/index.html
 	$(BIN)/semantica book

@@ -25,7 +25,7 @@ from semantica_lib.trainers.kernel import shape
 from semantica_lib.trainers.stacked import Stack
 
 HERE = Path(__file__).parents[1] / "extra" / "trainer"
-READ = ("page.cpp", "transformer.cpp", "job.h", "lanes.h")
+READ = ("page.cpp", "transformer.cpp", "job.h", "ties.h", "lanes.h")
 # -Os: half as large as -O3 and as fast within a twentieth. Rules on what is not a number stay.
 FLAGS = (
     "--target=wasm32", "-Os", "-std=c++17", "-msimd128", "-mbulk-memory", "-nostdlib",

@@ -120,12 +120,13 @@ def provenance(result: Result) -> str:
 def facts_of_run(result: Result) -> dict[str, str]:
     """How a result came about, by the key under which pages quote it."""
     manifest, seeds = result.manifest, sorted(set(result.seed.tolist()))
+    ties = list(dict.fromkeys(result.tie.tolist()))
     return {
         "source": whose(result),
         "trials": str(len(result.seed)),
         "seed_count": str(len(seeds)),
         "seeds": _listed(seeds),
-        "ties": " and ".join(dict.fromkeys(result.tie.tolist())),
+        "ties": " and ".join(ties).replace(" and ", ", ", max(0, len(ties) - 2)),
         "steps": f"{manifest['steps_done']:,}",
         "device": literal(manifest["device"].removeprefix("cpu: ")),
         "duration": _duration(manifest["duration_s"]),

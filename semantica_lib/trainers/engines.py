@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from semantica_lib.settings.schema import BOTH
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers.building import NotBuilt
 from semantica_lib.trainers.compiling import Uncompiled, check_variables
@@ -40,8 +39,8 @@ def engine(stack: Stack, steps: int) -> Engine:
 
 def kind(own: Settings, device: str, steps: int) -> str:
     """The first word or words of the name of the engine that would train such a stack."""
-    plain = device.startswith("cpu") and has_shape(own) and {*own.ties} <= {*BOTH}
-    return KIND if plain and steps >= EAGER_BELOW else GENERAL
+    served = device.startswith("cpu") and has_shape(own, own.ties)
+    return KIND if served and steps >= EAGER_BELOW else GENERAL
 
 
 def of_kernel(kernel: Kernel) -> Engine:

@@ -6,12 +6,14 @@ LSTM that draws its batches. The schedule stays that of the stack, which gives e
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
 
 from semantica_lib.datasets import streams
+from semantica_lib.models.stack import OUTPUT
+from semantica_lib.settings.schema import BOTH, family
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers.building import HERE, library
 from semantica_lib.trainers.stacked import Stack, State
@@ -19,6 +21,8 @@ from semantica_lib.trainers.stacked import Stack, State
 KIND = "kernel"  # begins the name of each
 OPTIMIZERS = ("adamw", "adam", "sgd")
 BIASES = ("none", "learned", "log-frequency")
+# transformer: ways to tie, in the order of native/ties.h; the first is tied and untied
+SCHEMES = "", "lookup", "scaled", "soft", "tied-but-mask", "mapped", "pseudo-inverse"
 MOST_BITS = 8  # transformer: three bits hold how often a symbol is shown, eight how often hidden
 MOST_SYMBOLS = {"transformer": 7, "lstm": 5}  # lstm: eight with parity and mask, to be looked up
 WIDEST = {"transformer": 16, "lstm": 32}  # features: of more, slow to compile; not measured
@@ -35,19 +39,19 @@ NUMBERS = ("step", "steps", "trials", "string_count", "cases", "tables")
 def serves(stack: Stack) -> bool:
     """Whether there is a kernel of the shape of this stack."""
     certain = (stack.traits.thresholds == streams.WORD - 1).any()  # see `draw` in job.h
-    plain = stack.device == "cpu" and not (stack.head and stack.head.scheme)
-    return plain and has_shape(stack.settings) and not certain
+    return stack.device == "cpu" and has_shape(stack.settings, stack.ties) and not certain
 
 
-def has_shape(own: Settings) -> bool:
-    """Whether a kernel has the shape of such an experiment's stacks."""
+def has_shape(own: Settings, ties: Collection[str]) -> bool:
+    """Whether a kernel has the shape of such an experiment's stacks of these ties."""
     zeros, ones = len(own.zero_dst), len(own.one_dst)
     if own.architecture == "transformer":
         sizes = own.embedding_size, own.feedforward_size
         fits = (own.layers, own.heads, own.dropout) == (1, 1, 0) and own.bits <= MOST_BITS
+        fits = fits and {*map(family, ties)} <= {*BOTH, *SCHEMES}
     elif own.architecture == "lstm":
         sizes = own.embedding_size, own.hidden_size
-        fits = (own.expectation, own.output_bias) == ("sampled", "none")
+        fits = (own.expectation, own.output_bias) == ("sampled", "none") and {*ties} <= {*BOTH}
         fits = fits and own.hidden_size % UNITS == 0
     else:
         return False
@@ -72,6 +76,8 @@ def shape(stack: Stack) -> dict[str, int]:
     if own.architecture == "transformer":
         constants |= {"INNER": own.feedforward_size, "RELU": int(own.activation == "relu")}
         constants |= {"EXACT": int(stack.whole is not None), "BIAS": BIASES.index(own.output_bias)}
+        tie = family(stack.ties[0])
+        constants |= {"SCHEME": SCHEMES.index("" if tie in BOTH else tie)}
     else:
         constants |= {"HIDDEN": own.hidden_size, "LAYERS": own.layers}
         constants |= {"DIRECTIONS": 1 + own.bidirectional}
@@ -124,7 +130,7 @@ class Kernel:
         stack, trials, steps = self.stack, len(self.stack.seeds), torch.arange(step, step + count)
         factors = stack.factors(steps[:, None], stack.traits).expand(-1, trials, -1).contiguous()
         arrays = self.data | arrays | {"factors": factors}
-        cases, tables = self.data["codes"].numel(), 1 if stack.layout.tied else 2
+        cases, tables = self.data["codes"].numel(), 1 + (OUTPUT in stack.layout.names)
         numbers = step, count, trials, len(stack.strings), cases, tables
         moments = (*(stack.settings.betas or (0.0, 0.0)), stack.settings.eps or 0.0)
         real = ctypes.c_double if stack.dtype == torch.float64 else ctypes.c_float

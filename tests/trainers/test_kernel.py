@@ -66,6 +66,20 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
         | {"bits": 5, "odds": "turning"},
         [False, True],
     ),
+    "lookup": ({"weight_decay": 0.5}, ["lookup:0.1", "lookup:30"]),
+    "scaled": ({"expectation": "exact"}, ["scaled:0.02", "scaled:1"]),
+    "soft": (
+        {"output_bias": "log-frequency", "weight_decay": 0.5},
+        ["soft:0.1", "soft:1", "soft:0"],
+    ),
+    "soft, adam": ({"optimizer": "adam", "eps": 1e-8, "expectation": "exact"}, ["soft:0.1"]),
+    "tied but the mask": ({"output_bias": "learned", "bits": 4}, "tied-but-mask"),
+    "mapped": ({"odds": "turning", "embedding_size": 3}, "mapped"),
+    "pseudo-inverse": ({"weight_decay": 0.5}, "pseudo-inverse"),
+    "pseudo-inverse of other sizes": (
+        {"expectation": "exact", "embedding_size": 5, "output_bias": "learned", "bits": 4},
+        "pseudo-inverse",
+    ),
 }
 
 
@@ -187,9 +201,12 @@ def test_the_gradient_is_that_of_the_definition(values: dict[str, Any]) -> None:
     assert_gradient(values)
 
 
-@pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("name", ["transformer-small", "three-synonyms"])
-def test_as_it_trains_it_is_within_rounding_of_the_definition(name: str, tied: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "tied"),
+    [(name, tied) for name in ("transformer-small", "three-synonyms") for tied in (True, False)]
+    + [("transformer-small", "soft:1")],
+)
+def test_as_it_trains_it_is_within_rounding_of_the_definition(name: str, tied: Any) -> None:
     single, real = (Stack(find(name), range(3), tied, dtype=d) for d in (torch.float32, REAL))
     state, losses = Kernel(single).advance(single.initial(), 100)
     expected = uncompiled(real)

@@ -48,8 +48,13 @@ def at(found: Sequence[Point], expectation: str) -> Schemed | None:
 
 
 def ordered(ties: Iterable[str]) -> list[str]:
-    """Ways in the order in which they are told, those of one family by their strength."""
-    return sorted(ties, key=lambda tie: (FAMILIES.index(family(tie)), strength(tie) or 0))
+    """Ways in the order in which they are told, those of one family by their strength.
+
+    Between the first and the last, tied, stand those of one's own.
+    """
+    place = {name: at for at, name in enumerate(FAMILIES)}
+    own = place[TIED] - 0.5
+    return sorted(ties, key=lambda tie: (place.get(family(tie), own), strength(tie) or 0))
 
 
 def strengths(measured: Measured, name: str) -> dict[str, float]:

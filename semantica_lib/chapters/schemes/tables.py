@@ -27,7 +27,9 @@ from semantica_lib.figures.facts import made_from, whose
 from semantica_lib.settings.schema import family, one_table
 from semantica_lib.settings.ties import strength
 
-FIXED = "a4bc3af060"  # the commit in which the predictions were fixed
+FIXED = (  # before a result was looked at
+    "The code that holds it is of commit `a4bc3af060`, the number of seeds of `98b1edd77f`."
+)
 WAYS = {
     "untied": "two tables",
     "soft": "two tables, their squared difference added to the loss, times {s:g}",
@@ -66,7 +68,7 @@ WHO = NEARER, CLOSER, LEARNED, NEARER, CLOSER
 
 def told(tie: str) -> str:
     """What a way to tie does, in words."""
-    return WAYS[family(tie)].format(s=strength(tie))
+    return WAYS.get(family(tie), "a way of one's own").format(s=strength(tie))
 
 
 def listed(sweep: str, found: Sequence[Point]) -> str:
@@ -160,10 +162,10 @@ def opening(found: Sequence[Point], costs: pd.DataFrame, shaping: pd.DataFrame) 
     source = whose(next(point.result for point in found if point.result))
     cost = [mean(_cost(one)) for one in both]
     return (
-        f"In the results {source} a tied model knows {cost[0]} less of the bit than an untied one "
-        f"with the sampled loss, and {cost[1]} less with the exact one. Of the predictions on why, "
+        f"In the results {source} an untied model knows {cost[0]} more of the bit than a tied one "
+        f"with the sampled loss, and {cost[1]} with the exact one. Of the predictions on why, "
         f"{_counts(costs)}; of those on who shapes the tied table, {_counts(shaping)}. "
-        f"{_better(both[0])}"
+        f"Instead of tying: {_better(both[0])}"
     )
 
 
@@ -205,9 +207,8 @@ def _better(measured: Schemed) -> str:
     more = {tie: known[tie] - known[TIED] for tie in known if tie not in (TIED, UNTIED)}
     shown = [f"`{tie}`" for tie in measures.ordered(more) if mean_interval(more[tie]).low > 0]
     best = max(more, key=lambda tie: more[tie].mean())
-    told = f"{', '.join(shown)} know more" if shown else "no other way is shown to know more"
+    told = f"{', '.join(shown)} know" if shown else "no other way is shown to know"
     return (
-        f"By {len(known)} seeds each, and by a plain interval each, {told} than "
-        f"tied with the sampled loss; "
-        f"by the mean `{best}` does best, by {mean(more[best])}."
+        f"{told} more than tied (sampled loss, {len(known)} seeds, a plain interval each); by the "
+        f"mean `{best}` does best, by {mean(more[best])}."
     )

@@ -6,16 +6,20 @@
 // once, and the symbols that they hide are counted.
 //
 // Compiled for one shape: FEATURES, INNER (of the feed-forward part), EXACT, RELU, BIAS (of the output:
-// 0 none, 1 learned, 2 fixed), and the job's.
+// 0 none, 1 learned, 2 fixed), SCHEME (a way to tie, as in ties.h; 0 none), and the job's.
 #include "job.h"
 
 constexpr int D = FEATURES, F = INNER;
+#include "ties.h"
 constexpr int SHOWN = BITS - 1;      // symbols of bits beside the masked one
 constexpr int PLANES = (K + 3) / 4;  // words that hold a count of 8 bits for each symbol
 constexpr int TOGETHER = 2;          // contexts that pass through the layer side by side
 
 struct Parameters {  // in the order of the stack's buffer, but for the output table behind the rest
   V input[S][D];
+#if SCHEME
+  V own[OWN_ROWS][OWN];  // of the way to tie
+#endif
   V asks[3][D][D], asks_bias[3][D];  // queries, keys, values
   V out[D][D], out_bias[D];
   V wide[F][D], wide_bias[F], narrow[D][F], narrow_bias[D];
@@ -23,7 +27,7 @@ struct Parameters {  // in the order of the stack's buffer, but for the output t
 #if BIAS
   V bias[S];
 #endif
-  V output[S][D];
+  V output[S][D];  // of a way to tie that has no such table what it makes of others
 };
 constexpr int ALL = sizeof(Parameters) / sizeof(V), TABLE = S * D;
 constexpr int HELD = BIAS == 2 ? S : 0;  // parameters before the output table whose moments alone move
@@ -329,15 +333,17 @@ INLINE int place(int i, int64_t tables) {
 
 // One step of the optimizer; returns zero, but what is no number where something is not finite.
 INLINE V update(Block& block, Parameters& g, const Job& job, const V* factors, V decay, M joined) {
+#if !SCHEME
   for (int j = 0; j < S; j++) for (int i = 0; i < D; i++) {
     V &a = g.input[j][i], &b = g.output[j][i], both = a + b;
     a = joined ? both : a, b = joined ? both : b;
   }
+#endif
   V *w = (V*)&block.now, *m = (V*)&block.first, *v = (V*)&block.second, *d = (V*)&g, zero = V{};
   for (int i = 0; i < ALL; i++) {
     V before = w[i];
     move(w[i], m[i], v[i], d[i], factors[0], factors[1], factors[2], decay, job);
-    if (i >= ALL - TABLE - HELD && i < ALL - TABLE) w[i] = before;
+    if ((i >= ALL - TABLE - HELD && i < ALL - TABLE) || (STRONG && i == TABLE)) w[i] = before;
     zero += 0 * (w[i] + v[i]);
   }
   return zero;
@@ -377,7 +383,15 @@ static void train_block(const Job& job, int at, const Strings* strings) {
     for (auto& plane : batch.hides) for (U& hits : plane) hits = U{};
     for (int l = 0; l < trials; l++) gather(batch, l, strings, job, at + l, step);
 #endif
+#if SCHEME
+    Parameters& p = block.now;
+    Ties ties;
+    ties.derive(p.input, p.output, p.own);
+#endif
     V here = gradient(block.now, g, batch, Real(1) / job.string_count, step + 1 == end);
+#if SCHEME
+    ties.fold(g.input, g.output, g.own, p.input, p.output, p.own);
+#endif
     V factors[3];
     for (int i = 0; i < 3; i++) factors[i] = of_trials(job.factors + ((step - job.step) * job.trials + at) * 3 + i, trials, 3);
     M joined = {};
