@@ -60,3 +60,17 @@ def against_untied(point: Point, measured: Measured, pair: Pair) -> pd.Series:
     both = knowing(measured, False).intersection(knowing(measured, True))
     untied, tied = (divergence(point, measured, one, pair).reindex(both) for one in BOTH)
     return tied / untied
+
+
+def distance(measured: Measured, tied: bool, pair: Pair) -> pd.Series:
+    """The distance of a pair's input rows over the median control pair's, at the end, by seed."""
+    trials = measured.trials[tied]
+    return pd.Series(trials.ratio("input", pair)[0], trials.seeds)
+
+
+def over_clock(measured: Measured, tied: bool, pair: Pair) -> pd.Series:
+    """The distance of a pair's input rows at the end over what decay alone would leave, by seed."""
+    trials = measured.trials[tied]
+    apart = trials.distance("input", pair)
+    clock = trials.end(trials.start(apart)[:, None] * measured.factor)
+    return pd.Series(trials.end(apart) / clock, trials.seeds)
