@@ -15,6 +15,8 @@ from semantica_lib.chapters.uses.measures import label
 from semantica_lib.figures import style
 from semantica_lib.figures.overview import pair_keys
 
+BEYOND = 1.6  # times: how far axes go beyond the last mark
+
 
 def there(found: Sequence[Point]) -> Iterator[tuple[Point, Measured, SynonymPair]]:
     """Every pair of synonyms of every point that has a result."""
@@ -31,29 +33,36 @@ def rows_and_uses(found: Sequence[Point]) -> Figure:
     alike.
     """
     figure, (row,) = style.panels(1, len(BOTH), 3.8, sharex=True, sharey=True)
+    drawn = []
     for axes, tied in zip(row, BOTH, strict=True):
         axes.set(title=tie_of(tied), xlabel="input rows: distance / control")
-        axes.set(xscale="log", yscale="log")
         axes.axvline(MERGE_MARGIN, **style.MARGIN_LINE)
         axes.axhline(ALIKE, **style.MARGIN_LINE)
-        drawn = [_trials(axes, *one, tied) for one in there(found)]
-        if not any(drawn):
-            style.note(axes, "no trial that knows the bit" if drawn else "not trained")
-    row[0].set_ylabel("use: swap divergence / control")
+        marks = [mark for one in there(found) for mark in _trials(axes, *one, tied)]
+        if not marks:
+            style.note(axes, "no trial that knows the bit" if any(there(found)) else "not trained")
+        drawn += marks
+    across, up = zip(*drawn, (MERGE_MARGIN, ALIKE), (1.0, 1.0), strict=True)
+    row[0].set(xscale="log", yscale="log", ylabel="use: swap divergence / control")
+    row[0].set_xlim(min(across) / BEYOND, max(across) * BEYOND)
+    row[0].set_ylim(min(up) / BEYOND, max(up) * BEYOND)
     keys = *pair_keys(linestyle=""), style.key("margins", **style.MARGIN_LINE)
     style.legend(figure, *keys, columns=3)
     return figure
 
 
-def _trials(axes: Axes, point: Point, measured: Measured, pair: SynonymPair, tied: bool) -> int:
-    """Draw the trials of a pair; how many there are."""
+def _trials(
+    axes: Axes, point: Point, measured: Measured, pair: SynonymPair, tied: bool
+) -> list[tuple[float, float]]:
+    """Draw the trials of a pair; where each of them is."""
     colour, marker = style.DH[pair.conditionally_equivalent]
     seeds = measures.knowing(measured, tied)
     near = measures.distance(measured, tied, pair[:2])[seeds]
     alike = measures.over_control(point, measured, tied, pair[:2])[seeds]
     hollow = {"fillstyle": "none"} if 0 in point.settings.zero_dst else {}
-    axes.plot(near, alike, marker, color=colour, markersize=5, alpha=0.8, **hollow)
-    return len(seeds)
+    look = {"color": colour, "markersize": 5, "alpha": 0.8, "linestyle": ""}
+    axes.plot(near, alike, marker=marker, **look | hollow)
+    return list(zip(near, alike, strict=True))
 
 
 def on_the_way(found: Sequence[Point]) -> Figure:
