@@ -11,7 +11,7 @@ import pytest
 from made import STEPS, made, manifest_of
 
 from semantica_lib.analysis.claims import Measured
-from semantica_lib.analysis.sweep_points import Point
+from semantica_lib.analysis.sweep_points import Point, stored
 from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.chapters.uses import figures, measures, tables
 from semantica_lib.chapters.uses.claims import uses_claims
@@ -19,6 +19,7 @@ from semantica_lib.datasets.xor import xor_task
 from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.settings.sweeps import points, read, sweeps
+from semantica_lib.store import results
 
 SEEDS, CONTROL = tuple(range(1, 21)), 2.0
 PAPERS, FAILS = {}, {"zero_dst": (1.0, 0.0), "one_dst": (0.1, 0.9)}
@@ -141,3 +142,19 @@ def test_figures_show_every_trial_that_knows_the_bit(tmp_path: Path, fits) -> No
     )
     for one in (figure, way):
         assert fits(one) and png(one)
+
+
+def test_what_the_page_says_in_words_is_so(monkeypatch, tmp_path: Path) -> None:
+    """In what is published rows and uses come apart in tied tables; few seeds learn both ways."""
+    monkeypatch.setattr(results, "here", lambda: tmp_path)
+    found = stored("uses")
+    assert len(found) == 2 and all(point.result.published for point in found)
+    for point, measured, pair in figures.there(found):
+        seeds = measures.knowing(measured, True)
+        near = measures.distance(measured, True, pair[:2])[seeds] < 0.1
+        alike = measures.over_control(point, measured, True, pair[:2])[seeds] < 0.1
+        assert near.all() if pair.conditionally_equivalent else not near.any()
+        assert alike.mean() > 0.8
+        use = measures.divergence(point, measured, True, pair[:2])[seeds]
+        assert (use < 1e-3).sum() >= len(use) - 1
+        assert len(measures.against_untied(point, measured, pair[:2])) < 10

@@ -12,7 +12,7 @@ from semantica_lib.analysis.statistics import last_period, mean_over
 from semantica_lib.analysis.sweep_points import Point
 
 DIVERGENCE, CURVATURE = 0, 1  # the effects of a swap, as they are stored
-LEAST = 1e-9  # nats: a smaller divergence is what single precision makes of none
+LEAST = 1e-9  # nats: a smaller divergence is taken for this
 
 
 def label(point: Point) -> str:
