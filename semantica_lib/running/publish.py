@@ -217,6 +217,7 @@ def thinned(found: Contents, records: int) -> Contents:
     for steps, names in (
         ("steps", ("input_embedding", "output_embedding")),
         ("measured_steps", ("hidden_norm", "logit_gap")),
+        ("use_steps", ("uses",)),
     ):
         if steps in arrays:
             keep = np.isin(arrays[steps], _kept(arrays[steps], last, records))
