@@ -7,7 +7,7 @@ from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Table
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.settings.catalogue import Settings, settings
-from semantica_lib.settings.own_scheme import word_of
+from semantica_lib.settings.own_files import word_of
 from semantica_lib.settings.sweeps import file_of, points, read, sweeps
 from semantica_lib.store import results
 from semantica_lib.store.results import Result

@@ -18,7 +18,7 @@ from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.models.stack import BIAS, INPUT, OUTPUT
 from semantica_lib.models.ties import SCHEMES, STRENGTH, Parameters, Scheme, Tables
-from semantica_lib.settings.own_scheme import digest_of
+from semantica_lib.settings.own_files import digest_of
 from semantica_lib.settings.xor import Settings
 
 

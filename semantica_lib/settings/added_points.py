@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from semantica_lib.settings.catalogue import AnySettings
-from semantica_lib.settings.own_scheme import word_of
+from semantica_lib.settings.own_files import word_of
 from semantica_lib.settings.schema import checked
 from semantica_lib.settings.sweeps import Sweep, points
 

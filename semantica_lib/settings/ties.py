@@ -1,7 +1,7 @@
 """The words for ways to tie the two tables, beside ``tied`` and ``untied``; and how they are read.
 
 Some take a strength after a colon, as ``soft:0.1``. What each computes is in ``models/ties.py``.
-One of one's own has the word ``NAME@DIGEST`` (``settings/own_scheme.py``).
+One of one's own has the word ``NAME@DIGEST`` (``settings/own_files.py``).
 """
 
 import re

@@ -148,7 +148,7 @@ class Settings(Common):
     def _applying(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Give what applies its value where none is set, and refuse what does not apply."""
         if isinstance(values.get("scheme"), str):
-            from semantica_lib.settings.own_scheme import with_its_tie  # most have none
+            from semantica_lib.settings.own_files import with_its_tie  # most have none
 
             values = with_its_tie(values)
         for kind, choices in APPLY.items():

@@ -1,8 +1,8 @@
-"""A way to tie of one's own as a setting: ``scheme`` is ``FILE.py:NAME``, a class in that file.
+"""Files of one's own that settings name: text of a language model, and a way to tie.
 
-Read, it is ``PATH:NAME@DIGEST``, with the whole path and a digest of the file. Its last part is the
-word for its tie, and all of it that identifies a result or is stored of it: nothing stored says
-where a file lay. Nothing here runs that file.
+``scheme`` is ``FILE.py:NAME``, a class in that file. Read, it is ``PATH:NAME@DIGEST``, with the
+whole path and a digest of the file. Its last part is the word for its tie, and all of it that
+identifies a result or is stored of it: nothing stored says where a file lay. Nothing here runs it.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 
 from semantica_lib.errors import RequestError, short
 from semantica_lib.settings.schema import BOTH
-from semantica_lib.settings.spelling import as_list, typed
+from semantica_lib.settings.spelling import TEXT, as_list, typed
 from semantica_lib.settings.ties import NAME, OWN
 
 NAMED = re.compile(rf"(.+\.py):({NAME})", re.DOTALL)
@@ -23,19 +23,22 @@ def word_of(scheme: str) -> str:
     return scheme.rpartition(":")[2]
 
 
-def named(scheme: Any, folder: Path) -> Any:
-    """A scheme, or each of a list, as it is read; what is no ``FILE.py:NAME`` as it is.
+def whole(name: str, value: Any, folder: Path) -> Any:
+    """A setting, or each of a list, in which a file is named by its whole path.
 
     Raises:
-        RequestError: the file cannot be read.
+        RequestError: a scheme's file cannot be read.
     """
-    if isinstance(scheme, list):
-        return [named(one, folder) for one in scheme]
-    found = NAMED.fullmatch(scheme) if isinstance(scheme, str) else None
-    if not found:
-        return scheme
-    path = typed(found[1], folder)
-    return f"{path}:{found[2]}@{digest_of(path)}"
+    if isinstance(value, list):
+        return [whole(name, one, folder) for one in value]
+    if not isinstance(value, str):
+        return value
+    if name == "corpus" and value.startswith(TEXT) and value != TEXT:
+        return f"{TEXT}{typed(value.removeprefix(TEXT), folder)}"
+    if name == "scheme" and (found := NAMED.fullmatch(value)):
+        path = typed(found[1], folder)
+        return f"{path}:{found[2]}@{digest_of(path)}"
+    return value
 
 
 def digest_of(path: Path) -> str:
