@@ -18,8 +18,9 @@ from semantica_lib.checkpoints.jobs import JOBS, job, training
 from semantica_lib.errors import RequestError, nearest
 from semantica_lib.running.shards import shard
 from semantica_lib.running.stopping import stopped_by
+from semantica_lib.settings.added_points import asked_points
 from semantica_lib.settings.catalogue import AnySettings, experiments, find, parse_override
-from semantica_lib.settings.sweeps import file_of, points, read
+from semantica_lib.settings.sweeps import file_of, read
 from semantica_lib.store import results
 
 
@@ -65,8 +66,9 @@ def command() -> None:
     results.settle()
 
 
+SETTING = "a setting; scheme=FILE.py:NAME runs that file, a way to tie of your own"
 _names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
-_set = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="a setting")
+_set = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help=SETTING)
 _json = click.option("--json", "as_json", is_flag=True, help="one JSON array on stdout")
 Requests = dict[str, list[AnySettings]]  # what is wanted under each name
 
@@ -80,7 +82,7 @@ def _requests(
     requests = {}
     for name in names:
         path, make = (None, job) if name in JOBS else (file_of(name), find)
-        found = points(read(path), changes) if path else [(None, make(name, changes))]
+        found = asked_points(read(path), changes) if path else [(None, make(name, changes))]
         requests[name] = [own for _, own in found]
     return requests
 

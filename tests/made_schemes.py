@@ -34,12 +34,13 @@ def scheme_point(
     tables: Tables = random_tables,
     expectation: str = "sampled",
     ties: tuple[str, ...] = TIES,
+    **more: object,
 ) -> Point:
     """A complete point whose trials know ``known(seed, tie)`` of the bit and have these tables."""
     varied = {"expectation": expectation, "ties": ties}
     own = Settings(
         experiment="made-up", seeds=SEEDS, steps=400, schedule_period=200, weight_decay=0.0,
-        **varied,
+        **varied | more,
     )  # fmt: skip
     trials = [(seed, tie) for tie in own.ties for seed in SEEDS]
     made = np.array(

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Table
 from semantica_lib.errors import RequestError, nearest
-from semantica_lib.settings.catalogue import Settings
+from semantica_lib.settings.catalogue import Settings, settings
+from semantica_lib.settings.own_files import word_of
 from semantica_lib.settings.sweeps import file_of, points, read, sweeps
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
@@ -41,6 +42,34 @@ def stored(sweep: str) -> list[Point]:
     if path is None:
         raise RequestError(f"{sweep} is an experiment, not a sweep{nearest(sweep, sweeps())}")
     return [Point(varied, own, _result(own)) for varied, own in points(read(path))]
+
+
+def added(sweep: str) -> list[Point]:
+    """Points that ``--set scheme=FILE.py:NAME`` has added to a sweep on this machine, in its order.
+
+    Each has trials of that scheme alone, at the settings of one of the sweep's points. Their files
+    are not looked for.
+
+    Args:
+        sweep: its name, or the path of its file.
+
+    Raises:
+        RequestError: as :func:`stored`.
+    """
+    ours: dict[str, list[tuple[Settings, Result]]] = {}
+    for address in results.addresses(results.here()):
+        try:
+            own = settings(results.manifest_of(*address)["settings"])
+        except RequestError:
+            continue  # `semantica list` names what is damaged
+        if getattr(own, "scheme", None) and own.ties == (word_of(own.scheme),):
+            plain = own.model_copy(update={"scheme": None}).settings_hash
+            ours.setdefault(plain, []).append((own, results.load(*address)))
+    return [
+        Point(varied | {"ties": list(own.ties)}, own, result.of_seeds(point.seeds))
+        for varied, point in points(read(file_of(sweep)))
+        for own, result in ours.get(point.settings_hash, ())
+    ]
 
 
 def _result(own: Settings) -> Result | None:

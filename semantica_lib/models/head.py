@@ -23,15 +23,22 @@ class Head:
         bias: as the setting ``output_bias``.
         ties: of the trials.
         mask: the mask's row.
+        scheme: the setting of a scheme of one's own.
 
     Raises:
         ValueError: trials of several families do not make one stack.
     """
 
-    def __init__(self, bias: str, ties: Sequence[str], mask: int) -> None:
+    def __init__(
+        self, bias: str, ties: Sequence[str], mask: int, scheme: str | None = None
+    ) -> None:
         families = {"" if tie in BOTH else family(tie) for tie in ties}
         if len(families) > 1:
             raise ValueError(f"one stack has ties of one family, not of {sorted(families)}")
+        if scheme and "@" in min(families):
+            from semantica_lib.models.own_scheme import load
+
+            load(scheme)
         self.bias, self.mask, self.scheme = bias, mask, SCHEMES.get(families.pop())
 
     def start(self, named: Parameters, tie: str, shares: Tensor) -> Parameters:

@@ -36,7 +36,7 @@ CHECK = "check"  # of the cell that is put behind a notebook's own
 # What the notebooks that are not of one experiment show: their own cells say the same, which are
 # there to be changed by hand.
 # Chapters on the sweep of their name.
-SWEPT = "bias-or-frequency", "closing", "near", "original", "phase", "schemes", "untie"
+SWEPT = "bias-or-frequency", "closing", "near", "original", "phase", "schemes", "untie", "uses"
 PARAMETERS: dict[str, dict[str, Any]] = {
     **{name: {"sweep": name} for name in SWEPT},
     "clock": {"experiments": []},

@@ -10,11 +10,11 @@ import torch
 from semantica_lib.datasets.xor import SPLITS
 from semantica_lib.models.stack import INPUT, OUTPUT
 from semantica_lib.running.groups import Group
-from semantica_lib.settings.catalogue import AnySettings, MlmSettings
+from semantica_lib.settings.catalogue import AnySettings, MlmSettings, Settings
 from semantica_lib.settings.schema import BOTH, one_table, order
 from semantica_lib.store import results
 from semantica_lib.store.provenance import any_dirty, device_name, listed, provenance, was_dirty
-from semantica_lib.trainers.stacked import NEVER
+from semantica_lib.trainers.stacked import NEVER, Stack
 
 if TYPE_CHECKING:  # for language models only
     from semantica_lib.datasets.mlm import MlmTask
@@ -49,12 +49,26 @@ def collect(
         if all("gradients" in one.tensors for one in groups):  # not those of an earlier version
             steps, pulls = _joined(groups, "gradient_steps", "gradients")
             trajectory |= {"gradient_steps": steps, "table_gradient": pulls[places]}
+        trajectory |= _uses(own, groups, places)
         further, splits = {}, SPLITS
     else:
         words, further, splits = _words(own, [groups[index] for index in places], text)
         trajectory |= words
     manifest = _manifest(own, groups, trajectory, device) | further
     results.write(folder, manifest, trajectory, _metrics(groups, splits))
+
+
+def _uses(own: Settings, groups: list[Group], places: list[int]) -> dict[str, np.ndarray]:
+    """What the trajectory has of uses, measured of kept weights; empty where none are."""
+    from semantica_lib.trainers.uses import measured, uses
+
+    if not measured(own) or not all("kept" in one.tensors for one in groups):
+        return {}
+    for group in groups:
+        stack = Stack(own, group.seeds, group.tie)
+        group.tensors["uses"] = torch.stack([uses(stack, flat) for flat in group.tensors["kept"]])
+    steps, found = _joined(groups, "kept_steps", "uses")
+    return {"use_steps": steps, "uses": found[places].astype(np.float32)}
 
 
 def _manifest(

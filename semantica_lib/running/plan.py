@@ -19,10 +19,12 @@ from semantica_lib.running.groups import (
     trials_in,
 )
 from semantica_lib.running.stacks import cut, remaining
-from semantica_lib.settings.catalogue import AnySettings
+from semantica_lib.settings.catalogue import AnySettings, Settings
 from semantica_lib.store import results
-from semantica_lib.store.folders import MANIFEST, METRICS, PLAIN_METRICS, TRAJECTORY
+from semantica_lib.store.checkpoint import load_checkpoint
+from semantica_lib.store.folders import MANIFEST, METRICS, PLAIN_METRICS, TRAJECTORY, is_there
 from semantica_lib.store.locks import InUse, holding
+from semantica_lib.store.manifest import CHECKPOINTS
 from semantica_lib.store.results import Result
 
 if TYPE_CHECKING:
@@ -106,6 +108,12 @@ def look(own: AnySettings, folder: Path, fresh: bool = False) -> Target:
     if before and before.covers(own):
         done = [Group(folder, own, tie, own.seeds, finished=True) for tie in own.ties]
         return Target(own, done, outcome=before)
+    if getattr(own, "scheme", None):
+        from semantica_lib.models.own_scheme import tried  # torch takes seconds to import
+
+        tried(own)
+        if not fresh:
+            _refuse_changed(own, folder)
     wanted = results.asked(own)
     if before and before.complete:  # its trials stay in the result
         wanted |= before.held
@@ -115,6 +123,21 @@ def look(own: AnySettings, folder: Path, fresh: bool = False) -> Target:
     for group in groups:
         group.own = own
     return Target(own, groups)
+
+
+def _refuse_changed(own: Settings, folder: Path) -> None:
+    """Refuse to begin anew, unasked, what was begun with another content of a scheme's file."""
+    (word,) = (tie for tie in own.ties if "@" in tie)
+    name = word.partition("@")[0]
+    if any((folder / CHECKPOINTS).glob("*.safetensors")):
+        return
+    for file in folder.parent.glob(f"{own.experiment}-{name}-*/{CHECKPOINTS}/{name}@*.safetensors"):
+        before = load_checkpoint(file)[1]["tie"]
+        if before != word and not is_there(file.parents[1]):
+            raise RequestError(
+                f"training of {name} was begun with another content of its file ({before}, in "
+                f"{file.parents[1]}): bring that back to go on, or begin anew by --fresh"
+            )
 
 
 def _discard(folder: Path) -> None:
@@ -155,7 +178,8 @@ def plan(
         shard, least: as :func:`stacks_of` has them.
 
     Raises:
-        RequestError: a result or a checkpoint is damaged, or the device is not there.
+        RequestError: a result or a checkpoint is damaged, or the device is not there, or there
+            is something wrong with a scheme of one's own.
     """
     found = stacks_of([look(own, folder_of(own), fresh) for own in wanted], shard, least)
     every = ((device, stack) for device, stacks in found.items() for stack in stacks)
@@ -179,6 +203,6 @@ def check(own: AnySettings, fresh: bool = False) -> None:
     with suppress(InUse), holding(folder):
         if not fresh and results.load_of(results.here(), own) is None:
             published_groups(folder, own)
-        target = Target(own, []) if fresh else look(own, folder)
+        target = look(own, folder, fresh)
         if target.outcome is None:
             text_of(own, target.groups)

@@ -201,8 +201,17 @@ def _child(pipe: Any, stack: list[Group], device: str) -> None:
     try:
         train_stack(stack, device, True, going_on)
     except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = " ".join(_said(error, stack[0]).split())[:300] or type(error).__name__
         log = stack[0].path.parents[1] / "error.log"
         with contextlib.suppress(OSError):
             pipe.send(("error", f"{reason} {children.logged(log)}"))
         raise SystemExit(1) from None
+
+
+def _said(error: Exception, group: Group) -> str:
+    """An error in words; one that arose in a scheme of one's own with its place there."""
+    if not getattr(group.own, "scheme", None):
+        return str(error)
+    from semantica_lib.models.own_scheme import in_file  # most need none
+
+    return in_file(error, group.own.scheme) or str(error)

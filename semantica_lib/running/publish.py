@@ -95,6 +95,11 @@ def _refuse_tree(dirty: bool | None) -> None:
 def refuse_nameless(wanted: Sequence[AnySettings]) -> None:
     """Refuse, by a RequestError, settings that no experiment and no sweep of the project has."""
     for own in wanted:
+        if getattr(own, "scheme", None):
+            raise RequestError(
+                "what is published is the project's, and a scheme of one's own is not: make it a "
+                "class in semantica_lib/models/ties.py, with a word, as CONTRIBUTING.md tells"
+            )
         home, _ = _home(own)
         if home.name not in (own.experiment, *sweeps()) and not folders.is_there(home):
             what = " with ".join(filter(None, [own.experiment, ", ".join(changes(own))]))
@@ -212,6 +217,7 @@ def thinned(found: Contents, records: int) -> Contents:
     for steps, names in (
         ("steps", ("input_embedding", "output_embedding")),
         ("measured_steps", ("hidden_norm", "logit_gap")),
+        ("use_steps", ("uses",)),
     ):
         if steps in arrays:
             keep = np.isin(arrays[steps], _kept(arrays[steps], last, records))

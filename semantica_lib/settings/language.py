@@ -19,24 +19,20 @@ from semantica_lib.settings.schema import (
     of_length,
     refuse_contradictions,
 )
-from semantica_lib.settings.spelling import typed
+from semantica_lib.settings.spelling import TEXT
 
 CORPORA = "grammar", "documentation", "bookcorpus"
-TEXT = "text:"  # before a path: the user's own files
 HUB = "bookcorpus"  # comes with a tokenizer of its own
 
 
 def anchored(values: Mapping[Any, Any], folder: Path = Path()) -> dict[Any, Any]:
-    """Settings, or a sweep's lists of them, of which own text is named by its whole path."""
+    """Settings, or a sweep's lists of them, of which own files are named by their whole paths."""
+    own = {name: values[name] for name in ("corpus", "scheme") if values.get(name)}
+    if own:
+        from semantica_lib.settings.own_files import whole  # most have none
 
-    def whole(corpus: Any) -> Any:
-        own = isinstance(corpus, str) and corpus.startswith(TEXT) and corpus != TEXT
-        return f"{TEXT}{typed(corpus.removeprefix(TEXT), folder)}" if own else corpus
-
-    found = {**values}
-    if one := found.get("corpus"):
-        found["corpus"] = [*map(whole, one)] if isinstance(one, list) else whole(one)
-    return found
+        own = {name: whole(name, value, folder) for name, value in own.items()}
+    return {**values, **own}
 
 
 def by_profile(cpu: Any, paper: Any) -> Any:

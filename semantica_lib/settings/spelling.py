@@ -11,6 +11,7 @@ from semantica_lib.settings.yaml_text import number
 
 NULLS = {"~", "null", "none"}  # in any case
 YES, NO = {"true", "yes", "y", "on", "1", "1.0"}, {"false", "no", "n", "off", "0", "0.0"}
+TEXT = "text:"  # before a path: the user's own files
 LONGEST = 30  # characters of a number that a hint repeats
 THOUSANDS = r"[-+]?[1-9][0-9]{0,2}([,' ])[0-9]{3}(?:\1[0-9]{3})*(?:\.[0-9]*)?"
 

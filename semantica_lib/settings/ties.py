@@ -1,8 +1,10 @@
 """The words for ways to tie the two tables, beside ``tied`` and ``untied``; and how they are read.
 
 Some take a strength after a colon, as ``soft:0.1``. What each computes is in ``models/ties.py``.
+One of one's own has the word ``NAME@DIGEST`` (``settings/own_files.py``).
 """
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -21,6 +23,8 @@ WORDS: dict[str, tuple[str, bool] | None] = {
     "lookup": ("3", True),
 }
 MOST = 1e6  # of a strength
+NAME = r"[A-Za-z_][A-Za-z0-9_]{0,39}"  # of a class
+OWN = re.compile(NAME + "@[0-9a-f]{12}")
 
 
 def read(word: str) -> str:
@@ -30,6 +34,10 @@ def read(word: str) -> str:
         ValueError: there is no such word, or its strength is none.
     """
     name, colon, text = word.partition(":")
+    if OWN.fullmatch(word):
+        return word
+    if name.endswith(".py"):
+        raise ValueError("has no files: write scheme=FILE.py:NAME, which is tried beside ties")
     if name not in WORDS:
         written = (name + (f":{takes[0]}" if takes else "") for name, takes in WORDS.items())
         raise ValueError(f"should be a way to tie{nearest(word, written)}")
@@ -62,6 +70,10 @@ def refuse_misfits(own: Any, schemes: Collection[str], vocabulary: int) -> None:
         schemes: their ties but for tied and untied.
         vocabulary: how many symbols there are, at least.
     """
+    known = {(getattr(own, "scheme", None) or "").rpartition(":")[2]}
+    if foreign := {tie for tie in schemes if "@" in tie} - known:
+        tie = min(foreign)
+        raise ValueError(f"ties has {tie}, of a file of one's own: write scheme=FILE.py:NAME")
     if getattr(own, "untie_at", None) is not None:  # a language model has no such setting
         raise ValueError(f"untie_at does not apply to ties {min(schemes)}: leave one of them out")
     if "pseudo-inverse" in schemes and own.embedding_size > vocabulary:

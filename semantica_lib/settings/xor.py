@@ -6,7 +6,7 @@ because a result is known by the settings in which it differs from them.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
 from semantica_lib.settings.schema import (
     BOTH,
@@ -49,12 +49,15 @@ MAY_DIFFER = {
 USUAL_PERIOD = 20_000  # of the paper's schedule, and what a run's end is where there is none
 MOST_CONTEXTS = 2**20  # more cannot be enumerated in reasonable time and memory
 
+Own = Annotated[str, PlainSerializer(lambda text: text.rpartition(":")[2], when_used="json")]
 Distribution = Annotated[tuple[Real, ...], Field(strict=False), BeforeValidator(as_list)]
 
 
 class Settings(Common):
     """All that an XOR experiment can choose; the names are fixed: files and notebooks use them."""
 
+    scheme: Own | None = None
+    """FILE.py:NAME, a way to tie of one's own beside ties: a class of a file, which is run"""
     untie_at: Count | None = None
     """step from which tied tables go their own ways; null: never"""
     equal_start: bool = False
@@ -144,6 +147,10 @@ class Settings(Common):
     @classmethod
     def _applying(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Give what applies its value where none is set, and refuse what does not apply."""
+        if isinstance(values.get("scheme"), str):
+            from semantica_lib.settings.own_files import with_its_tie  # most have none
+
+            values = with_its_tie(values)
         for kind, choices in APPLY.items():
             chosen = values.get(kind, cls.model_fields[kind].default)
             own = choices.get(chosen) if isinstance(chosen, str) else None
@@ -205,10 +212,7 @@ class Settings(Common):
 
     @property
     def period(self) -> int:
-        """Steps over which a run's end is averaged: a period of its schedule.
-
-        As many as of the paper's where there is none: no cosine, or one that never turns back.
-        """
+        """Steps over which a run's end is averaged: its schedule's period, else the paper's."""
         period = self.schedule_period
         return period if period and self.steps > period // 2 else USUAL_PERIOD
 

@@ -44,6 +44,7 @@ SHAPES = {
     "output_embedding": ("f", "trial record symbol feature"),
     "measured_steps": ("iu", "measurement"), "hidden_norm": ("f", "trial measurement bit"),
     "logit_gap": ("f", "trial measurement pair quantity"),
+    "use_steps": ("iu", "use"), "uses": ("f", "trial use swap effect"),
     "gradient_steps": ("iu", "gradient"), "table_gradient": ("f", "trial gradient pull"),
     "words": ("U", "symbol"), "holds": ("b", "trial synonyms"),
     "neighbours": ("U", "trial table symbol rank"),

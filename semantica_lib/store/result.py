@@ -37,8 +37,11 @@ class Result:
     much b's logit exceeds a's, mean, least and greatest over the contexts of their bit.
     ``table_gradient`` is ``(trial, measurement, 3)`` at ``gradient_steps`` ``(measurement,)``, 0
     and the powers of 2: of the loss of the step to come, the norm of the gradient that reaches the
-    embedding table by the input, that by the output, and the cosine between them. Results of an
-    older version lack some of these. Of a trial that has diverged all is nan from then on.
+    embedding table by the input, that by the output, and the cosine between them. ``uses`` is
+    ``(trial, use, swap, 2)`` at ``use_steps`` ``(use,)``, those whose weights were kept: swap
+    divergence and curvature of every two symbols of bits (:mod:`semantica_lib.trainers.uses`).
+    Results of an older version lack some of these. Of a trial that has diverged all is nan from
+    then on.
 
     Of a language model the vocabulary is the words that have a synonym, then their synonyms,
     ``words`` ``(word,)``; ``holds`` ``(trial, pair)`` is whether the DH holds for a word and its
@@ -62,6 +65,8 @@ class Result:
     logit_gap: np.ndarray | None = None
     gradient_steps: np.ndarray | None = None
     table_gradient: np.ndarray | None = None
+    use_steps: np.ndarray | None = None
+    uses: np.ndarray | None = None
     words: np.ndarray | None = None
     holds: np.ndarray | None = None
     neighbours: np.ndarray | None = None
@@ -147,7 +152,7 @@ class Result:
         for name in {"trials", "diverged"} & self.manifest.keys():
             changes[name] = [one for one in self.manifest[name] if one["seed"] in seeds]
         a_trial = ("seed", "tied", "tie", "input_embedding", "output_embedding")
-        a_trial += ("hidden_norm", "logit_gap", "table_gradient", "holds", "neighbours")
+        a_trial += ("hidden_norm", "logit_gap", "table_gradient", "uses", "holds", "neighbours")
         arrays = {name: getattr(self, name) for name in a_trial}
         return replace(
             self,

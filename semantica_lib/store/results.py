@@ -69,11 +69,15 @@ def settle() -> None:
 
 
 def folder(place: Path, own: AnySettings) -> Path:
-    """A result's own folder: the experiment's name, with a hash for settings not its own."""
+    """A result's own folder: the experiment's name, with a hash for settings not its own.
+
+    Between the two stands the name of a scheme of one's own.
+    """
     file = experiment_file(own.experiment)
     if file and _hash_in(file, file.stat().st_mtime_ns) == own.settings_hash:
         return place / own.experiment
-    return place / f"{own.experiment}-{key_of(own)}"
+    whose = "".join(f"-{tie.partition('@')[0]}" for tie in own.ties if "@" in tie)
+    return place / f"{own.experiment}{whose}-{key_of(own)}"
 
 
 @cache

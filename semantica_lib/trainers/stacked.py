@@ -111,7 +111,7 @@ class Stack:
         if own.output_bias != "none" or not {*self.ties} <= {*BOTH}:
             from semantica_lib.models.head import Head  # most need none
 
-            self.head = Head(own.output_bias, self.ties, self.task.mask)
+            self.head = Head(own.output_bias, self.ties, self.task.mask, own.scheme)
         shapes = {name: tuple(value.shape) for name, value in self._weights(0).items()}
         self.layout = Layout(shapes, tied=set(apart) == {NEVER})
         self.as_one = any(apart) and not self.layout.tied

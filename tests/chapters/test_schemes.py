@@ -234,3 +234,17 @@ def test_what_came_out_is_told_by_the_verdicts(met, tmp_path: Path) -> None:
     }.items():
         line = tables.says(costs.assign(verdict=verdict), shaping).splitlines()[3]
         assert words in line and ("contrary was predicted" in line) == (verdict[:3] == "not")
+
+
+def test_a_scheme_of_ones_own_has_a_row_below_with_its_cost_against_untied(tmp_path: Path) -> None:
+    found = [scheme_point(tmp_path / "ours", lambda seed, tie: 0.5)]
+    word = "Mine@0123456789ab"
+    about = {"ties": (word,), "scheme": word}
+    own = scheme_point(tmp_path / "own", lambda seed, tie: 0.7, **about)
+    elsewhere = scheme_point(tmp_path / "own", expectation="exact", **about)
+    before = tables.testbed(found, "sampled").splitlines()
+    *same, line = tables.testbed(found, "sampled", [elsewhere, own]).splitlines()
+    assert same == before and line.startswith(f"| `{word}` |")
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[2].startswith("0.700") and cells[4].startswith("-0.200")
+    assert tables.testbed([], "sampled", [own]) == tables.testbed([], "sampled")

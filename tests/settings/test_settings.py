@@ -59,6 +59,7 @@ OTHER: dict[str, Any] = {
 ELSEWHERE = {
     "expectation", "architecture", "hidden_size", "bidirectional", "token_feedforward_size",
     "channel_feedforward_size", "schedule", "warmup_steps", "loss", "odds",
+    "scheme",
 }  # fmt: skip
 NOT_IDENTITY = {
     "experiment", "question", "steps", "seeds", "ties", "record_every", "validate_every",

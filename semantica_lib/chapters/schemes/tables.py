@@ -84,31 +84,50 @@ def ways(found: Sequence[Point]) -> str:
     return table_of({"way": f"`{tie}`", "what it is": told(tie)} for tie in measures.ordered(ties))
 
 
-def testbed(found: Sequence[Point], loss: str) -> str:
-    """Every way with a loss: its loss, what is known, cost, merges and alignment, a row each."""
+def testbed(found: Sequence[Point], loss: str, added: Sequence[Point] = ()) -> str:
+    """Every way with a loss: its loss, what is known, cost, merges and alignment, a row each.
+
+    Args:
+        added: points of schemes of one's own, which stand below.
+    """
     measured = measures.at(found, loss)
-    return table_of(_rows(measured)) if measured else f"Nothing is trained with the {loss} loss."
+    if not measured:
+        return f"Nothing is trained with the {loss} loss."
+    own = [Schemed(one.result) for one in added if one.settings.expectation == loss]
+    return table_of([*_rows(measured), *(_own_row(measured, one) for one in own)])
 
 
 def _rows(measured: Schemed) -> Iterator[dict[str, str]]:
-    known, ties = measured.known, measures.ordered(measured.settings.ties)
-    fails, holds = (pair[:2] for pair in synonym_pairs(measured.task)[:2])
+    ties = measures.ordered(measured.settings.ties)
     for tie, logs in zip(ties, measures.whose(measured, ties), strict=True):
-        trials = measured.trials[tie]
-        ratio = {pair: trials.ratio("output", pair)[0] for pair in (fails, holds)}
-        own = (factor(trials.tables[table][:, -1]) for table in ("input", "output"))
-        yield {
-            "way": f"`{tie}`",
-            "loss, nats": mean(trials.measured("exact", "loss")),
-            "known": mean(known[tie]),
-            "over a half": counted(known[tie] > HALF),
-            "cost: untied minus it": mean(known[UNTIED] - known[tie]) if tie != UNTIED else NONE,
-            "C and D merge, output": counted(ratio[holds] < MERGE_MARGIN),
-            "A and B merge, output": counted(ratio[fails] < MERGE_MARGIN),
-            "A and B, input: distance / control": geometric(trials.ratio("input", fails)[0]),
-            "its two tables apart": "0" if one_table(tie) else mean(residual(*own)),
-            "input table: output over input residual": geometric(np.exp(logs)),
-        }
+        cost = measured.known[UNTIED] - measured.known[tie]
+        cost = mean(cost) if tie != UNTIED else NONE
+        yield _row(measured, tie, cost, geometric(np.exp(logs)))
+
+
+def _own_row(measured: Schemed, own: Schemed) -> dict[str, str]:
+    """That of a result of one's own scheme, whose cost is against the others' untied trials."""
+    (tie,) = own.settings.ties
+    return _row(own, tie, mean((measured.known[UNTIED] - own.known[tie]).dropna()), NONE)
+
+
+def _row(measured: Schemed, tie: str, cost: str, aligned: str) -> dict[str, str]:
+    fails, holds = (pair[:2] for pair in synonym_pairs(measured.task)[:2])
+    trials, known = measured.trials[tie], measured.known[tie]
+    ratio = {pair: trials.ratio("output", pair)[0] for pair in (fails, holds)}
+    own = (factor(trials.tables[table][:, -1]) for table in ("input", "output"))
+    return {
+        "way": f"`{tie}`",
+        "loss, nats": mean(trials.measured("exact", "loss")),
+        "known": mean(known),
+        "over a half": counted(known > HALF),
+        "cost: untied minus it": cost,
+        "C and D merge, output": counted(ratio[holds] < MERGE_MARGIN),
+        "A and B merge, output": counted(ratio[fails] < MERGE_MARGIN),
+        "A and B, input: distance / control": geometric(trials.ratio("input", fails)[0]),
+        "its two tables apart": "0" if one_table(tie) else mean(residual(*own)),
+        "input table: output over input residual": aligned,
+    }
 
 
 def says(costs: pd.DataFrame, shaping: pd.DataFrame) -> str:
