@@ -78,7 +78,7 @@ def test_the_sweep_has_the_ways_and_seeds_that_the_predictions_are_on() -> None:
 
 
 def test_a_tied_model_begins_by_predicting_the_mask_and_an_untied_one_does_not() -> None:
-    """By plain PyTorch, at step 0 of half of the seeds of the sweep, on strings written at random."""
+    """By plain PyTorch, at step 0 of half of the sweep's seeds, on strings at random."""
     own = next(own for _, own in points(read(sweeps()["schemes"])))
     task, strings = xor_task(own), torch.Generator().manual_seed(0)
     bits = torch.randint(0, 2, (64, own.bits), generator=strings)
