@@ -76,7 +76,7 @@ def _result(own: Settings) -> Result | None:
     places = results.here(), results.PUBLISHED
     found = [one for place in places if (one := results.load_of(place, own))]
     best = next((one for one in found if one.covers(own)), found[0] if found else None)
-    return best.of_seeds(own.seeds) if best else None
+    return best.of_seeds(own.seeds, own.ties) if best else None
 
 
 def pairs_of(found: list[Point], name: str, one: Any, other: Any) -> list[tuple[Point, Point]]:

@@ -144,20 +144,23 @@ class Result:
         """Whether it has every trial that the settings ask for, at their number of steps."""
         return asked(own) <= self.held and self.manifest["steps_done"] >= own.steps
 
-    def of_seeds(self, seeds: Sequence[int]) -> "Result":
-        """The same result with the trials of these seeds only."""
-        keep = np.isin(self.seed, seeds)
-        changes = {"settings": {**self.manifest["settings"], "seeds": list(seeds)}}
+    def of_seeds(self, seeds: Sequence[int], ties: Sequence[str] | None = None) -> "Result":
+        """The same result with the trials of these seeds, and of these ties if given, only."""
+        words = self.tie if ties is None else ties
+        keep = np.isin(self.seed, seeds) & np.isin(self.tie, words)
+        asked = {"seeds": list(seeds)} | ({} if ties is None else {"ties": list(ties)})
+        changes = {"settings": {**self.manifest["settings"], **asked}}
         changes["seeds"] = sorted(set(self.seed[keep].tolist()))
         for name in {"trials", "diverged"} & self.manifest.keys():
-            changes[name] = [one for one in self.manifest[name] if one["seed"] in seeds]
+            there = self.manifest[name]
+            changes[name] = [o for o in there if o["seed"] in seeds and tie_in(o) in words]
         a_trial = ("seed", "tied", "tie", "input_embedding", "output_embedding")
         a_trial += ("hidden_norm", "logit_gap", "table_gradient", "uses", "holds", "neighbours")
         arrays = {name: getattr(self, name) for name in a_trial}
         return replace(
             self,
             manifest={**self.manifest, **changes},
-            metrics=self.metrics[self.metrics.seed.isin(seeds)],
+            metrics=self.metrics[self.metrics.seed.isin(seeds) & self.metrics.tie.isin(words)],
             **{name: None if one is None else one[keep] for name, one in arrays.items()},
         )
 

@@ -25,6 +25,8 @@ from semantica_lib.chapters.near.measures import Near
 from semantica_lib.chapters.parity import learning as parity
 from semantica_lib.chapters.phase.claims import phase_claims
 from semantica_lib.chapters.phase.measures import plane
+from semantica_lib.chapters.schemes import measures as schemes
+from semantica_lib.chapters.schemes.claims import shaping_claims
 from semantica_lib.chapters.shaping import claims as shaping
 from semantica_lib.chapters.shaping.measures import EXPERIMENTS, Nearness
 from semantica_lib.chapters.untying import measures as untying
@@ -429,3 +431,42 @@ def test_a_bias_brings_rows_nearer_and_ends_what_tying_costs() -> None:
         words = rows.get(f"{biases.BIASES[name]}, constant odds: {of}", "as predicted")  # or known
         assert words == "as predicted"
         assert rows[f"{biases.BIASES[name]}, turning odds: {of}"] == "undecided"
+
+
+def test_the_start_is_not_what_tying_costs_and_who_shapes_the_table_matters() -> None:
+    page, found = "schemes", sweep("schemes")
+    sampled, exact = (schemes.at(found, loss) for loss in ("sampled", "exact"))
+    known = sampled.known
+    assert len(known) == len(exact.known) == 60
+    said(page, "ends knowing next to nothing of the bit with the sampled loss")
+    assert mean_interval(known["scaled:0.02"]).high < 0.05
+    said(page, "because a small start harms, not because a row of its own for the mask helps")
+    assert mean_interval(known["scaled:0.02"] - known["tied"]).high < 0
+    for way in ("tied-but-mask", "mapped"):  # these seeds leave open
+        interval = mean_interval(known[way] - known["tied"])
+        assert interval.low < 0 < interval.high
+    said(page, "less than half of what it knows with three times as much as usual")
+    assert known["lookup:0.1"].mean() < known["lookup:3"].mean() / 2
+    said(
+        page, "More than three times helps no further, but then no difference from an untied model"
+    )
+    for way in ("lookup:3", "lookup:10", "lookup:30"):
+        assert abs((known["untied"] - known[way]).mean()) < 0.02
+        assert mean_interval(known[way] - known["tied"]).low > 0
+        assert abs((known[way] - known["lookup:3"]).mean()) < 0.02
+    said(page, "that an untied model does, these sixty seeds alone do not show")
+    interval = mean_interval(known["untied"] - known["tied"])
+    assert interval.low < 0 < interval.high
+    main = sweep("bias-or-frequency")[0]
+    assert (main.settings.output_bias, main.settings.odds) == ("none", "constant")
+    assert mean_interval(biases.cost(Measured(main.result))).low > 0
+    said(page, "tying costs nothing that these seeds show")
+    interval = mean_interval(exact.known["untied"] - exact.known["tied"])
+    assert interval.low < 0 < interval.high
+    frame = judged(page, *shaping_claims(found), [one.result for one in found])
+    told = [one for one in frame.itertuples() if "exact loss" in one.claim]
+    (row,) = (one for one in told if "brings 0 and 1 nearer" in one.claim)
+    assert row.verdict == "not as predicted"
+    said(page, "hardly learns here with either loss, and with the exact one some of its trials")
+    assert max(one.known["pseudo-inverse"].mean() for one in (sampled, exact)) < 0.05
+    assert exact.trials["pseudo-inverse"].diverged and not sampled.trials["pseudo-inverse"].diverged

@@ -47,11 +47,11 @@ def test_every_point_lies_once_and_is_named_by_every_sweep_that_has_it() -> None
             continue
         wanted = {own.settings_hash[:8]: own for _, own in points(read(sweeps()[name]))}
         assert manifest["points"].keys() <= wanted.keys()
-        there = set(results.addresses(results.PUBLISHED))  # of schemes one point is, so far
+        there = set(results.addresses(results.PUBLISHED))
         rest = wanted.keys() - manifest["points"].keys()
         found = {key for key in rest if results.locate(results.PUBLISHED, wanted[key]) in there}
         assert manifest["elsewhere"].keys() == found
-        assert name == "schemes" or found == rest
+        assert found == rest
         for key, where in manifest["elsewhere"].items():
             place, _ = results.locate(results.PUBLISHED, wanted[key])
             assert place.name == where["folder"] and (place / MANIFEST).exists()

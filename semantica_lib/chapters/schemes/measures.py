@@ -43,7 +43,7 @@ class Schemed(Measured):
 def at(found: Sequence[Point], expectation: str) -> Schemed | None:
     """What is measured with the sampled or with the exact loss, if a result has all its ties."""
     asked = (one for one in found if one.result and one.settings.expectation == expectation)
-    whole = (one.result for one in asked if {*one.settings.ties} <= {*one.result.settings.ties})
+    whole = (one.result for one in asked if {*one.settings.ties} <= {*one.result.tie})
     return next(map(Schemed, whole), None)
 
 

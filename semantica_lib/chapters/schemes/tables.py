@@ -169,18 +169,18 @@ def opening(found: Sequence[Point], costs: pd.DataFrame, shaping: pd.DataFrame) 
     )
 
 
-def answer(found: Sequence[Point], costs: pd.DataFrame, shaping: pd.DataFrame) -> str:
+def answer(found: Sequence[Point], shaping: pd.DataFrame) -> str:
     """What one assumes by tying, what that costs, and what to do instead: three lines."""
     if not (both := _both(found)):
         return f"What to do instead of tying is to come: {NONE}."
-    assumed = " ".join(
-        _sentence(row, *told) for row, told in zip(_primary(shaping)[:2], WHO, strict=False)
+    assumed, _, learned = (
+        _sentence(row, *told) for row, told in zip(_primary(shaping)[:3], WHO[:3], strict=True)
     )
     cost = [mean(_cost(one)) for one in both]
     return (
         f"- **What tying assumes**: that one row can be read and written with. {assumed}\n"
         f"- **What it costs**: {cost[0]} of the bit with the sampled loss, {cost[1]} with the "
-        f"exact one. {_sentence(_primary(costs)[0], *WHY[0])}\n"
+        f"exact one. {learned}\n"
         f"- **What to do instead**: {_better(both[0])}"
     )
 
