@@ -239,7 +239,8 @@ def undecided(frame: pd.DataFrame) -> str:
         if reach > off > 0:
             count = row.seeds * (reach / off) ** 2
             many = f"about {count:,.0f}" if count < 10_000 else "over 10,000"
-            lines[-1] += f" If it stays as measured, it takes {many} seeds to decide it."
+            which = " of which just one trial learns" * ("just one" in row.prediction)
+            lines[-1] += f" If it stays as measured, it takes {many} seeds{which} to decide it."
     return "\n".join(lines)
 
 
