@@ -25,7 +25,8 @@ def asked(sweep: str, file: Path, found: Sequence[Point]) -> str:
     trained = [point.result is not None and point.result.covers(point.settings) for point in found]
     lines = [
         f"**{literal(file.stem)}.** {literal(own.question)}".strip(),
-        f"{len(found)} points of {own.base}, {len(own.seeds)} seeds each; {there} have a result.",
+        f"{len(found)} points of *{markdown.title(own.base)}*, {len(own.seeds)} seeds each; "
+        f"{there} have a result.",
     ]
     if not all(trained):
         lines.append(f"`semantica run {shlex.quote(sweep)}` trains what is missing.")
