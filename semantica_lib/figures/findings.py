@@ -19,23 +19,20 @@ from semantica_lib.figures.overview import TABLES
 from semantica_lib.store.results import Result
 
 
-def merged(result: Result, tied: bool, table: Table) -> str:
-    """In how many trials each pair of synonyms has merged in a table at the end."""
-    trials = Trials.of(result, tied, end_of(result))
-    if trials.window is None or not len(trials.seeds):
-        return ""
+def merged(result: Result, *places: Place) -> str:
+    """In how many trials each pair of synonyms has merged at the end, in these tables or all."""
     told = []
-    for *pair, _ in synonym_pairs(trials.task):
-        count = (trials.ratio(table, tuple(pair))[0] < MERGE_MARGIN).sum()
-        told.append(f"{pair_name(pair)} in {count}")
-    end, where = "at the end" if result.complete else "so far", name_of((tied, table))
-    count = len(trials.seeds)
-    return f"Merged {end} ({where}), of {count} trials: {', '.join(told)}." if told else ""
-
-
-def ends(result: Result) -> str:
-    """The same of all tables."""
-    return " ".join(filter(None, (merged(result, *place) for place in TABLES.values())))
+    for tied, table in places or TABLES.values():
+        trials = Trials.of(result, tied, end_of(result))
+        if trials.window is not None and len(trials.seeds):
+            counts = [
+                f"{pair_name(pair)} in {(trials.ratio(table, tuple(pair))[0] < MERGE_MARGIN).sum()}"
+                for *pair, _ in synonym_pairs(trials.task)
+            ]
+            where = f"of {len(trials.seeds)} trials ({name_of((tied, table))})"
+            told += [f"{where} {', '.join(counts)}"] * bool(counts)
+    end = "at the end" if result.complete else "so far"
+    return f"Merged {end}: {'; '.join(told)}." if told else ""
 
 
 def learned(result: Result) -> str:
@@ -60,15 +57,18 @@ def known(result: Result) -> str:
 
 def nearest(result: Result) -> str:
     """Which two rows end nearest to each other in each table, by the mean over seeds."""
-    window, told = end_of(result), []
+    window, told = end_of(result), {}
     for name, (tied, table) in TABLES.items():
         trials = Trials.of(result, tied, window)
         if window is not None and len(trials.seeds):
             mean = distances.pairwise(trials.tables[table][:, window]).mean((0, 1))
             mean[np.tril_indices(len(mean))] = np.inf
             pair = np.unravel_index(mean.argmin(), mean.shape)
-            told.append(f"{' and '.join(names(trials.task)[i] for i in pair)} ({name})")
-    return f"Nearest to each other end {listed(told)}." if told else ""
+            told[name] = " and ".join(names(trials.task)[i] for i in pair)
+    if len({*told.values()}) == 1 < len(told):
+        return f"Nearest to each other end {told[name]}, in every table."
+    ends = (f"{pair} ({name})" for name, pair in told.items())
+    return f"Nearest to each other end {listed(ends)}." if told else ""
 
 
 def overview(found: Sequence[Result]) -> str:

@@ -22,7 +22,7 @@ def turned(result: Result, tied: bool, table: Table) -> "Image | SVG | widgets.V
     """The distances of the synonyms in a table; where nobody can turn it, the figure alone."""
     if style.in_jupyter():
         return Turning(result, tied, table).view
-    found = findings.merged(result, tied, table)
+    found = findings.merged(result, (tied, table))
     return style.show(curves.distances(result, tied, table), found)
 
 

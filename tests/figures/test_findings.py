@@ -43,14 +43,12 @@ def test_merged_pairs_are_counted(main: Result) -> None:
         control = np.median([apart[..., a, b] for a in (0, 1) for b in (2, 3)], 0).mean(1)
         apart = apart.mean(1)
         counts = [(apart[:, a, a + 1] < 0.1 * control).sum() for a in (0, 2)]
-        told = f"Merged at the end ({where}), of 20 trials: A and B in {counts[0]}, C and D in "
-        assert findings.merged(main, tie == "tied", table) == f"{told}{counts[1]}."
-        assert told in findings.ends(main)
+        told = f"of 20 trials ({where}) A and B in {counts[0]}, C and D in {counts[1]}"
+        assert findings.merged(main, (tie == "tied", table)) == f"Merged at the end: {told}."
+        assert told in findings.merged(main)
         nearest = apart.mean(0) + np.diag([np.inf] * 7)
         pair = np.unravel_index(nearest.argmin(), nearest.shape)
-        name = where.replace(" ", ", ")
-        words = f"{NAMES[min(pair)]} and {NAMES[max(pair)]} ({name})"
-        assert words in findings.nearest(main)
+        assert f" end {NAMES[min(pair)]} and {NAMES[max(pair)]}, in every" in findings.nearest(main)
 
 
 def test_who_learned_and_knows_is_counted(main: Result) -> None:
@@ -72,7 +70,7 @@ def test_nothing_is_said_without_an_end(main: Result) -> None:
         main, steps=main.steps[:1], input_embedding=main.input_embedding[:, :1],
         output_embedding=main.output_embedding[:, :1],
     )  # fmt: skip
-    for told in (findings.ends, findings.learned, findings.known, findings.nearest):
+    for told in (findings.merged, findings.learned, findings.known, findings.nearest):
         assert told(early) == ""
 
 
