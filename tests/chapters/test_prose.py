@@ -599,11 +599,12 @@ def test_what_theory_asks_of_near_meanings_and_what_is_learned() -> None:
     )
     near, shares = Near(sweep("near")), {}
     for point in sweep("near"):
-        tied, untied = (near.learned(key_of(point), one).mean() for one in (TIED, UNTIED))
+        tied, untied = (near.learned(key_of(point), tie).mean() for tie in (TIED, UNTIED))
         assert tied < untied
         shares.setdefault(point.settings.weight_decay, []).append((tied, untied))
     for of in shares.values():  # q grows from point to point
-        assert all(stats.spearmanr(range(len(of)), one).statistic < -0.9 for one in zip(*of))
+        for one in zip(*of, strict=True):
+            assert stats.spearmanr(range(len(of)), one).statistic < -0.9
 
 
 def test_what_the_original_s_figures_show() -> None:
