@@ -20,7 +20,7 @@ from semantica_lib.analysis.markdown import (
 )
 from semantica_lib.analysis.second_round import CONSISTENT, OURS, PAPERS, UNDECIDED
 from semantica_lib.analysis.statistics import FEW_SEEDS, Interval
-from semantica_lib.analysis.verdicts import across, primary_rows, to_markdown, verdicts
+from semantica_lib.analysis.verdicts import across, primary_rows, summary, to_markdown, verdicts
 from semantica_lib.settings.catalogue import (
     SECOND,
     AnySettings,
@@ -86,7 +86,9 @@ def told(own: AnySettings) -> str:
     if result is None:
         to_come = f"is to come: `semantica run {name}{SECOND}` trains it. Below is the first."
         is_one = name + SECOND in second_rounds()
-        return f"The second round {to_come}" if is_one else "There is no second round of it."
+        words = f"The second round {to_come}" if is_one else "There is no second round of it."
+        rows = verdicts(first, first=True) if (first := results.best(own)) else None
+        return words if rows is None else f"{words} By its rules: {summary(rows)}."
     frame = verdicts(result)
     table = f"{across(frame, short)}\n\n{COLOURS} {LEGEND} {_fixed([result])}"
     return f"{sentences(result, frame)}\n\n{table}\n\n{undecided(frame)}"
