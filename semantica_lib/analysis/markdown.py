@@ -45,6 +45,12 @@ def pair_name(pair: Iterable[int]) -> str:
     return " and ".join(map(letter, pair))
 
 
+def listed(words: Iterable[str], mark: str = ",") -> str:
+    """``a, b and c``."""
+    *head, last = words
+    return f"{f'{mark} '.join(head)} and {last}" if head else last
+
+
 def lettered(claim: str) -> str:
     """A claim as pages tell it: symbols, which are numbers in its fixed words, become letters.
 

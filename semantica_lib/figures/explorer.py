@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from semantica_lib.analysis.claims import MERGE_MARGIN, tie_of
 from semantica_lib.analysis.distances import Trials, synonym_pairs
-from semantica_lib.analysis.markdown import names
+from semantica_lib.analysis.markdown import names, number
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Place
 from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.datasets.xor import XorTask, xor_task
@@ -67,7 +67,7 @@ def explorer(result: Result) -> HTML:
     packed = json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")
     made = (
         '<div class="semantica-explorer"><div class="still">'
-        f'<img src="data:image/svg+xml;base64,{image}" alt="{ALT}"></div>'
+        f'<img src="data:image/svg+xml;base64,{image}" alt="{told(found)} {ALT}"></div>'
         f'<p>{"</p><p>".join(map(escape, _legend(found)))}</p><p class="live">{CLOSE_UP}</p>'
         f'<script type="application/json">{packed}</script></div>'
     )
@@ -150,6 +150,20 @@ def _panel(trials: Trials, seed: int, place: Place, records: np.ndarray) -> dict
         "distances": [_rounded(trials.distance(table, pair)[trial, records]) for pair in pairs],
         "control": _rounded(trials.control(table)[trial, records]),
     }
+
+
+def told(found: dict[str, Any]) -> str:
+    """Where the first seed's pairs end, of :func:`data`: what there is to be seen, in words."""
+    trial, called, parts = found["trials"][0], [one["name"] for one in found["symbols"]], []
+    for panel in trial["panels"]:
+        shares = (distance[-1] / panel["control"][-1] for distance in panel["distances"])
+        apart = (
+            f"{' and '.join(called[one] for one in pair['of'])} at {number(share)}"
+            for pair, share in zip(found["pairs"], shares, strict=True)
+        )
+        parts.append(f"{panel['name'].lower()}, {' and '.join(apart)}")
+    end = f"Of a control pair's distance synonyms of seed {trial['seed']} are at the last step"
+    return f"{end}: {'; '.join(parts)}."
 
 
 def _whole(values: np.ndarray) -> list:

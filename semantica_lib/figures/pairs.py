@@ -12,6 +12,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Pair, Table, Trials, control_pairs, synonym_pairs
 from semantica_lib.analysis.markdown import names
@@ -132,7 +133,7 @@ def plot(
         for pair in asked
     ]
     diverged = [f"{tie}, seed {seed}" for seed in trials.diverged]
-    heading = f"{own.experiment}: {'tied' if tied else f'untied, {table}'} table"
+    heading = f"{markdown.title(own.experiment)}: {'tied' if tied else f'untied, {table}'} table"
     return _figure(look, drawn, heading, "Euclidean distance", TOP, diverged)
 
 
@@ -169,7 +170,7 @@ def accuracy(
     measured = "train" if published else split
     count = len(task.splits[measured])
     where = "all strings" if measured == "exact" else f"{measured} split"
-    heading = f"{own.experiment}: {where}, {count} string{'s' * (count != 1)}"
+    heading = f"{markdown.title(own.experiment)}: {where}, {count} string{'s' * (count != 1)}"
     best = task.ceiling(measured)[0]
     return _figure(look, drawn, heading, "accuracy (share)", 1, diverged, best)
 

@@ -13,13 +13,14 @@ from semantica_lib.analysis.markdown import (
     PAIR,
     letter,
     lettered,
+    listed,
     markdown_table,
     title,
     with_interval,
 )
 from semantica_lib.analysis.second_round import CONSISTENT, OURS, PAPERS, UNDECIDED
 from semantica_lib.analysis.statistics import FEW_SEEDS, Interval
-from semantica_lib.analysis.verdicts import across, primary_rows, to_markdown, verdicts
+from semantica_lib.analysis.verdicts import across, primary_rows, summary, to_markdown, verdicts
 from semantica_lib.settings.catalogue import (
     SECOND,
     AnySettings,
@@ -85,7 +86,9 @@ def told(own: AnySettings) -> str:
     if result is None:
         to_come = f"is to come: `semantica run {name}{SECOND}` trains it. Below is the first."
         is_one = name + SECOND in second_rounds()
-        return f"The second round {to_come}" if is_one else "There is no second round of it."
+        words = f"The second round {to_come}" if is_one else "There is no second round of it."
+        rows = verdicts(first, first=True) if (first := results.best(own)) else None
+        return words if rows is None else f"{words} By its rules: {summary(rows)}."
     frame = verdicts(result)
     table = f"{across(frame, short)}\n\n{COLOURS} {LEGEND} {_fixed([result])}"
     return f"{sentences(result, frame)}\n\n{table}\n\n{undecided(frame)}"
@@ -99,7 +102,7 @@ def in_short(own: AnySettings | None = None) -> str:
         return ""
     marks = pd.concat(map(primary_rows, frames)).verdict.map(MARKS).value_counts()
     words = {MET: "came out as stated", UNMET: "did not", OPEN: "undecided"}
-    told = _listed(f"{marks[mark]} {words[mark]}" for mark in COLOURED if mark in marks)
+    told = listed(f"{marks[mark]} {words[mark]}" for mark in COLOURED if mark in marks)
     return f"Of {marks.sum()} claims of the second round {told}. {cost(frames)}"
 
 
@@ -156,7 +159,7 @@ def cost(frames: Sequence[pd.DataFrame]) -> str:
     some = [
         f"*{title(row.experiment)}* ({short(row).partition(' ')[2]})" for row in rows.itertuples()
     ]
-    where = f"It does in {_listed(some)}" if some else "It does in no task so far"
+    where = f"It does in {listed(some)}" if some else "It does in no task so far"
     also = ", also where the DH holds for all synonyms" * bool((rows.margin > 0).any())
     return f"Does tying cost knowledge of the bit? {where}{also}."
 
@@ -176,8 +179,8 @@ def sentences(result: Result, frame: pd.DataFrame) -> str:
         for mark, some in rows[rows.claim.str.contains(pattern)].groupby("mark"):
             does = {MET: "", UNMET: "do not ", OPEN: "may or may not (undecided) "}[mark] + verb
             told = (PAIR.search(claim).groups() for claim in some.claim)
-            pairs = _listed("/".join(map(letter, map(int, pair))) for pair in told)
-            counts = _listed(f"{_met(row)}" for row in some.itertuples())
+            pairs = listed("/".join(map(letter, map(int, pair))) for pair in told)
+            counts = listed(f"{_met(row)}" for row in some.itertuples())
             parts.append(f"{subject.format(pairs)} {does} ({counts} of {some.seeds.max()} trials)")
     for row in rows[rows.claim.str.contains("tying costs")].itertuples():
         parts.append(COSTS[row.margin == 0, row.mark].format(short(row).partition(" ")[2]))
@@ -194,7 +197,7 @@ def headline(result: Result, frame: pd.DataFrame) -> str:
     for whose, some in (("the paper's", rows[~ours]), ("this book's", rows[ours])):
         counts = some.verdict.value_counts()
         each = [(counts[word], word) for word in MARKS if word in counts]
-        words = _listed(f"{count} {'is' if count == 1 else 'are'} {word}" for count, word in each)
+        words = listed(f"{count} {'is' if count == 1 else 'are'} {word}" for count, word in each)
         told.append(f"of {whose} {len(some)} claim{'s' * (len(some) != 1)} {words}")
     return (
         f"**In this task ({title(result.settings.experiment)}) {', and '.join(told)}**, by "
@@ -246,9 +249,3 @@ def undecided(frame: pd.DataFrame) -> str:
 
 def _met(row: Any) -> int:
     return round(np.nan_to_num(row.pass_share) * row.seeds)
-
-
-def _listed(words: Iterable[str]) -> str:
-    """``a, b and c``."""
-    *head, last = words
-    return f"{', '.join(head)} and {last}" if head else last

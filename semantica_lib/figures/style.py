@@ -47,6 +47,7 @@ TABLES = {
 }
 WIDTH, DOTS = 6.8, 100  # inches, and page pixels an inch; files have twice as many
 MARGIN_LINE = {"color": BLACK, "linestyle": ":", "linewidth": 1.3}  # what decides a verdict
+FEW = 80_000  # characters of a drawing that no picture in dots is worth trying for
 SUFFIXES = "pdf", "png", "svg"
 PLACES = re.compile(r'^[MLQC] .+$|(?<= [xy]=")[^"]+', re.MULTILINE)  # in an SVG, in points
 Lines = Literal["seeds", "band", "both"]
@@ -152,15 +153,18 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def show(figure: Figure) -> Image | SVG:
+def show(figure: Figure, found: str = "") -> Image | SVG:
     """The figure as a notebook's output, at its size in page pixels.
 
     It is drawn in lines, sharp at any size, unless it has so many that dots are less to load.
+
+    Args:
+        found: what is to be seen in it, with which its caption on a page begins.
     """
-    lines, dots = svg(figure), png(figure)
-    if len(lines) < len(dots):
-        return SVG(lines)
-    return Image(dots, width=round(figure.get_figwidth() * DOTS))
+    lines, about = svg(figure), {"found": found} if found else None
+    if len(lines) < FEW or len(lines) < len(dots := png(figure)):
+        return SVG(lines, metadata=about)
+    return Image(dots, width=round(figure.get_figwidth() * DOTS), metadata=about)
 
 
 def suffix_of(file: Path) -> str:

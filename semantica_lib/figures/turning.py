@@ -4,25 +4,26 @@ from html import escape
 from typing import Any
 
 import ipywidgets as widgets
-from IPython.display import Image
+from IPython.display import SVG, Image
 
 from semantica_lib.analysis.distances import Table, control_pairs, synonym_pairs
 from semantica_lib.analysis.markdown import pair_name
 from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import RequestError
-from semantica_lib.figures import curves, pairs, style
+from semantica_lib.figures import curves, findings, pairs, style
 from semantica_lib.store.results import Result
 
 TABLES = {"tied": TIED, "untied: input": INPUT, "untied: output": OUTPUT}
 CLOCK = "synonyms, each beside its clock"
 
 
-def turned(result: Result, tied: bool, table: Table) -> "Image | widgets.VBox":
+def turned(result: Result, tied: bool, table: Table) -> "Image | SVG | widgets.VBox":
     """The distances of the synonyms in a table; where nobody can turn it, the figure alone."""
     if style.in_jupyter():
         return Turning(result, tied, table).view
-    return style.show(curves.distances(result, tied, table))
+    found = findings.merged(result, (tied, table))
+    return style.show(curves.distances(result, tied, table), found)
 
 
 class Turning:

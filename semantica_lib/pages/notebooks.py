@@ -14,6 +14,7 @@ from semantica_lib.analysis.markdown import title
 from semantica_lib.checkpoints.jobs import JOBS
 from semantica_lib.errors import literal
 from semantica_lib.files import ROOT, digest, write_whole
+from semantica_lib.pages import captions
 from semantica_lib.pages.kernels import KERNEL, SHOWN, own_kernel
 from semantica_lib.settings.catalogue import (
     MAIN,
@@ -114,11 +115,10 @@ def execute(
             head, *rest = notebook.cells[0].source.split("\n")
             head = titled(parameters["experiment"], head)
             notebook.cells[0].source = "\n".join([head, *rest])
-        for cell in notebook.cells:  # figure names are of the whole book
-            if figure := cell.metadata.get("mystnb", {}).get("figure"):
-                figure["name"] = f"{figure['name']}-{target.stem}"
+        captions.complete(notebook, target.stem)
+        for cell in notebook.cells:
             if "injected-parameters" in cell.metadata.get("tags", []):  # all of them: a long list
-                cell.metadata.tags.append("hide-input")
+                cell.metadata.tags.append("remove-input")
         nbformat.write(notebook, part)
         os.replace(part, target)
         failed.unlink(missing_ok=True)

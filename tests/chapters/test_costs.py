@@ -12,9 +12,11 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from semantica_lib.analysis.markdown import title
 from semantica_lib.chapters.costs import processor as costs
 from semantica_lib.errors import RequestError
 from semantica_lib.figures.style import png
+from semantica_lib.settings.catalogue import MAIN
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
@@ -84,12 +86,12 @@ def test_a_damaged_file_is_one_line_that_says_what_to_do(place: Path, text: str)
 
 def test_the_figure_draws_what_was_measured(fits: Callable[[Figure], bool]) -> None:
     slow = row(ratio=1.5, ms_a_step={"mean": 100.0}, plain_ms_a_step={"mean": 15.0})
-    figure = costs.times({"transformer-small": row(bound=BOUND), "slow": slow})
+    figure = costs.times({MAIN: row(bound=BOUND), "slow": slow})
     (axes,) = figure.axes
     assert points(axes, "o") == {0: 2, 1: 100}
     assert points(axes, "D") == {0: 50, 1: 150}  # ten runs
     assert points(axes, "|") == {0: 0.5}
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["transformer-small", "slow"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [title(MAIN), "slow"]
     beside = {text.get_position()[1]: text.get_text() for text in axes.texts}
     assert beside == {0: "25.0×", 1: "1.50×"}
     assert axes.get_xscale() == "log" and "milliseconds" in axes.get_xlabel()
@@ -135,16 +137,16 @@ def test_a_measurement_beside_jax_is_a_row_and_may_be_missing(place: Path) -> No
     (place / "bench-jax.json").write_text(json.dumps({"transformer-small": one}))
     (found,) = cells(costs.beside_jax())
     assert list(found) == ["experiment", "trials", "kernel, ms a step", "JAX 1.2, ms", "ratio"]
-    assert list(found.values()) == ["transformer-small", "10", "0.250", "3.00", "12.0×"]
+    assert list(found.values()) == [title(MAIN), "10", "0.250", "3.00", "12.0×"]
     (place / "bench-jax.json").write_text("[]")
     with pytest.raises(RequestError, match=r"^bench-jax\.json is damaged"):
         costs.beside_jax()
 
 
 def test_the_sentence_names_the_ends_of_the_ratios() -> None:
-    found = {"first": row(), "slow": row(ratio=1.684), "fast": row(ratio=130.2)}
+    found = {"upper": row(), "slow": row(ratio=1.684), "fast": row(ratio=130.2)}
     text = costs.summary(found)
-    assert "*first* takes 2.00 ms here; 10 plain runs take 25.0 times as long" in text
+    assert "*upper* takes 2.00 ms here; 10 plain runs take 25.0 times as long" in text
     assert "1.68 times (*slow*) to 130 times (*fast*)" in text
 
 
@@ -172,11 +174,11 @@ def test_what_a_result_took_is_its_manifest_s(
     other.folder.rename(results.folder(results.PUBLISHED, own))
     found = costs.published()
     rows = cells(costs.spent(found))
-    assert [one["result"].partition(" ")[0] for one in rows] == [
-        one.settings.experiment for one in found
+    assert [one["result"].partition(" (")[0] for one in rows] == [
+        title(one.settings.experiment) for one in found
     ]
-    by_name = {one["result"].partition(" ")[0]: one for one in rows}
-    small = by_name["transformer-small"]
+    by_name = {one.settings.experiment: row for one, row in zip(found, rows, strict=True)}
+    small = by_name[MAIN]
     assert small["trials"] == "3 tied, 3 untied" and by_name["lstm-small"]["trials"] == "1 tied"
     assert small["computing time"] == "1 h 1 min" and small["begun"] == "2026-01-02"
     key = "core-seconds a trial of 1,000 steps"  # 3,700 s for six trials and one, of 100 steps

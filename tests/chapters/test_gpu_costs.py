@@ -87,7 +87,7 @@ def test_the_table_holds_all_of_a_row_and_a_dash_for_what_it_lacks() -> None:
         [cell.strip() for cell in line[1:-1].split("|")] for line in table.split("\n")
     ]
     assert rows == [
-        ["transformer-small", "1,000", "0.250", "4,000,000", "5.00", "20,000×", "24.0", "340"],
+        ["The main experiment", "1,000", "0.250", "4,000,000", "5.00", "20,000×", "24.0", "340"],
         ["short (uncompiled)", "2", "0.250", "–", "5.00", "3.46×", "24.0", "–"],
     ]
     assert len(heads) == 8
@@ -108,5 +108,5 @@ def test_experiments_without_a_stack_are_named() -> None:
     found = {"one": row(), "two": row(experiment="lstm-small")}
     every = ["transformer-small", "mlp-small", "lstm-small", "lstm-medium"]
     said = gpu_costs.missing(found, every)
-    assert said == "No stack was measured of *mlp-small*, *lstm-medium*."
+    assert said == "No stack was measured of *An MLP-Mixer*, *A larger LSTM*."
     assert gpu_costs.missing(found, every[:1]) == gpu_costs.missing({}, every) == ""

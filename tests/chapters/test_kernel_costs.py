@@ -48,20 +48,20 @@ def test_a_damaged_file_is_one_line_that_says_what_to_do(place: Path, text: str)
 
 
 def test_bars_are_shares_of_the_step_and_noise_below_zero_is_none() -> None:
-    found = {"first": row(), "second": row(between=-0.5)}
+    found = {"upper": row(), "second": row(between=-0.5)}
     axes = kernel_costs.shares(found).axes[0]
     bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
     assert bars[:4] == [(0, 25), (25, 50), (75, 12.5), (87.5, 12.5)]
     assert [width for _, width in bars[4:]] == pytest.approx([100 / 3.5, 200 / 3.5, 50 / 3.5, 0])
     assert [text.get_text() for text in axes.texts] == ["4.00 ms", "3.00 ms"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "second"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["upper", "second"]
 
 
 def test_the_table_has_every_part_and_says_where_it_was_measured() -> None:
-    table, said = kernel_costs.table({"first": row(), "second": row(between=-0.25)}).split("\n\n")
+    table, said = kernel_costs.table({"upper": row(), "second": row(between=-0.25)}).split("\n\n")
     rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines()[2:]]
     assert rows == [
-        ["first", "4.00", "1.00", "2.00", "0.500", "0.500"],
+        ["upper", "4.00", "1.00", "2.00", "0.500", "0.500"],
         ["second", "3.25", "1.00", "2.00", "0.500", "–0.250"],
     ]
     assert said.startswith("Measured on: Abacus, 3 cores, of which 1 used; python 3.12.1")

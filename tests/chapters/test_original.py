@@ -300,7 +300,7 @@ def test_a_longer_run_is_judged_where_the_original_s_file_stops(make: Make) -> N
     for cell, row in zip(told[1:], (then, now), strict=True):
         assert f"**{row.verdict}**: {row.estimate:#.3g}".rstrip(".") in cell
     assert then.estimate != now.estimate
-    assert "lstm-medium**, whose file stops at step 150,000: there is no result yet." in text
+    assert "A larger LSTM**, whose file stops at step 150,000: there is no result yet." in text
     partial = {**make("two", experiment="transformer-medium").manifest, "status": "partial"}
     short = replace(make("three", experiment="transformer-medium"), manifest=partial)
     assert "is not there yet (partial: 100 of 500,000)" in original.own_steps([short])

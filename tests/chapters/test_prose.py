@@ -10,27 +10,45 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, ON_CLOCK, STRONG, Measured
+from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, ON_CLOCK, ON_LAW, STRONG, Measured
 from semantica_lib.analysis.distances import synonym_pairs
+from semantica_lib.analysis.log_odds import odds_of
+from semantica_lib.analysis.markdown import title
 from semantica_lib.analysis.statistics import FEW_SEEDS, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point, stored
+from semantica_lib.analysis.theory import paper_predictions
 from semantica_lib.analysis.verdicts import judged, primary_rows, verdicts
 from semantica_lib.chapters.bias import figures as bias
 from semantica_lib.chapters.bias import measures as biases
 from semantica_lib.chapters.bias.claims import bias_claims
+from semantica_lib.chapters.closing.claims import coincidence_claims
 from semantica_lib.chapters.closing.figures import along_ones
+from semantica_lib.chapters.costs import kernels, scale
+from semantica_lib.chapters.costs import processor as costs
 from semantica_lib.chapters.laws import measures as laws
+from semantica_lib.chapters.laws.claims import odds_claims
+from semantica_lib.chapters.near import theory as near_theory
 from semantica_lib.chapters.near.claims import near_claims
-from semantica_lib.chapters.near.measures import Near
+from semantica_lib.chapters.near.measures import Near, key_of
+from semantica_lib.chapters.original import measures as protocols
+from semantica_lib.chapters.original import tables as original
 from semantica_lib.chapters.parity import learning as parity
 from semantica_lib.chapters.phase.claims import phase_claims
 from semantica_lib.chapters.phase.measures import plane
 from semantica_lib.chapters.schemes import measures as schemes
 from semantica_lib.chapters.schemes.claims import shaping_claims
 from semantica_lib.chapters.shaping import claims as shaping
-from semantica_lib.chapters.shaping.measures import EXPERIMENTS, Nearness
+from semantica_lib.chapters.shaping.measures import (
+    EXPERIMENTS,
+    Nearness,
+    chosen,
+    early,
+    late,
+    pulls,
+)
 from semantica_lib.chapters.untying import measures as untying
-from semantica_lib.figures import tables
+from semantica_lib.datasets.xor import xor_task
+from semantica_lib.figures import explorer, tables
 from semantica_lib.files import ROOT
 from semantica_lib.settings import catalogue
 from semantica_lib.settings.catalogue import find
@@ -60,6 +78,15 @@ def opens(page: str, *words: str) -> None:
     first = " ".join("".join(cells[0]["source"]).split("\n\n")[1].split())
     assert len(re.findall(r"[.?](?= [A-Z]|$)", first)) == 3, first
     assert not (lacks := [one for one in words if one not in first]), lacks
+
+
+def captioned(page: str, figure: str, words: str) -> None:
+    """The figure's caption and its alternative text begin with what was found: these words."""
+    cells = json.loads((ROOT / "notebooks" / f"{page}.ipynb").read_text())["cells"]
+    about = [cell["metadata"]["mystnb"] for cell in cells if "mystnb" in cell["metadata"]]
+    (own,) = [one for one in about if one["figure"]["name"] == f"fig-{figure}"]
+    for text in (own["figure"]["caption"], own["image"]["alt"]):
+        assert text.startswith(words), text
 
 
 @cache
@@ -147,6 +174,13 @@ def test_some_know_nothing_and_others_a_part() -> None:
 
 
 def test_what_tying_costs_over_the_plane() -> None:
+    captioned(
+        "phase", "phase", "Tying costs at equal odds too (p = 0.5), most where decay is strong."
+    )
+    captioned(
+        "phase", "phase-attained", "Stronger decay helps untied trials to learn the parity, and"
+    )
+    captioned("phase", "phase-costs", "Tying costs from p = 0.5 on: ")
     said("phase", "of no other $p$ do these seeds show that it costs more")
     said("phase", "decay helps untied trials to learn the parity and tied ones far less")
     said("phase", "the first round's twenty seeds saw as many tied trials learn as untied ones")
@@ -198,12 +232,17 @@ def test_where_the_hypothesis_is_said_to_fail_only_frequency_differs() -> None:
 
 
 def test_what_a_tied_table_is_like() -> None:
+    captioned(
+        "shaping",
+        "alignment",
+        "With tables of the same seed the tied table is nearer to the output",
+    )
     said("shaping", "agree with {cite:t}`lopardo2026` if compared with the same seed")
     said(
         "shaping",
         "The main experiment, the one where the DH fails for all, and the LSTM agree too; ",
     )
-    said("shaping", "does not show it, and the small MLP-Mixer says the contrary")
+    said("shaping", "does not show it, and the small MLP-Mixer says the opposite")
     said("shaping", "the tied table of the one on documentation is *farther* from the output's")
     found = [one for name in EXPERIMENTS if (one := published(name)).complete]
     near, few = ([Nearness(one, few=few) for one in found] for few in (False, True))
@@ -219,16 +258,21 @@ def test_what_a_tied_table_is_like() -> None:
         "not as predicted": ("mlp-small",),
     }.items():
         for name in names:
-            assert verdict[words.format(name, "the same seed")] == same
+            assert verdict[words.format(title(name), "the same seed")] == same
     for name in ("mlm", "mlm-grammar"):
-        assert verdict[words.format(name, "other seeds")] == "inconclusive"
-    alone = frame[frame.claim.str.contains(words.format("mlm", "other seeds, words alone"))]
+        assert verdict[words.format(title(name), "other seeds")] == "inconclusive"
+    alone = frame[frame.claim.str.contains(words.format(title("mlm"), "other seeds, words alone"))]
     assert len(alone) == 1 and (alone.low > 1).all()
-    learned = frame[frame.claim.str.contains(words.format(SMALL[0], "the same seed, learned"))]
+    learned = frame[
+        frame.claim.str.contains(words.format(title(SMALL[0]), "the same seed, learned"))
+    ]
     assert len(learned) == 1 and (learned.low < 1).all() and (learned.high > 1).all()
 
 
 def test_the_clock_s_opening() -> None:
+    captioned(
+        "clock", "clock", "Untied input pairs end on the clock or under it, in all models but"
+    )
     opens(
         "clock",
         "on the decay clock or under it, in all models but the larger MLP-Mixer, and most pairs",
@@ -241,7 +285,7 @@ def test_the_clock_s_opening() -> None:
         trials = one.measured.trials[one.tied]
         clock = trials.end(one.measured.factor[None])
         end = geometric_interval(trials.ended(one.table, one.pair) / clock)
-        if one.name == "mlp-medium":
+        if one.name == title("mlp-medium"):
             assert end.low > ON_CLOCK
         elif (one.tied, one.table) == (UNTIED, "input"):
             assert end.estimate < 1
@@ -255,6 +299,9 @@ def test_the_clock_s_opening() -> None:
 
 
 def test_who_learns_opens_with_what_tying_does() -> None:
+    captioned(
+        "parity", "parity", "Some seeds learn the parity at nearly every point and some at almost"
+    )
     opens("parity", "less often than untied ones in all small transformers of the second round")
     opens("parity", "Without the noise of sampled writings they learn about as often")
     for name, rows in second_rounds().items():
@@ -268,6 +315,12 @@ def test_who_learns_opens_with_what_tying_does() -> None:
 
 
 def test_the_plane_opens_with_what_tying_costs() -> None:
+    captioned(
+        "phase", "phase-distances", "Input rows end on the decay clock or nearer at every p; "
+    )
+    captioned(
+        "phase", "phase-gaps", "The logits of A and B end apart by the log of the odds at every p, "
+    )
     opens(
         "phase",
         "at equal odds, where the distributional hypothesis (DH) holds for every synonym",
@@ -283,6 +336,13 @@ def test_the_plane_opens_with_what_tying_costs() -> None:
 
 
 def test_tying_first_is_no_better() -> None:
+    captioned(
+        "untie", "untied-at", "Nothing is won by tying first: no step of untying ends with less"
+    )
+    captioned("untie", "untied-loss", "The later the tables are freed, the nearer the loss ends to")
+    captioned(
+        "untie", "untied-gaps", "Once free, input rows that tying held apart come together by"
+    )
     opens("untie", "no step of untying ends with less loss, or with more trials that learn")
     opens("untie", "The later they are freed, the nearer a model ends to one that stays tied.")
     ways = {way.label: way for way in untying.ways_of(sweep("untie"))}
@@ -298,6 +358,11 @@ def test_tying_first_is_no_better() -> None:
 
 
 def test_near_meanings_open_with_the_output_s_degrees() -> None:
+    captioned(
+        "near",
+        "near-distances",
+        "At the paper's decay A and B end the farther apart the more B lies",
+    )
     opens(
         "near",
         "the less two symbols mean the same, the farther apart they end",
@@ -316,6 +381,9 @@ def test_near_meanings_open_with_the_output_s_degrees() -> None:
 
 
 def test_a_tied_table_s_page_opens_with_the_gradients() -> None:
+    captioned(
+        "shaping", "pulls", "Early the output has the larger pull, whether the DH holds or fails; "
+    )
     opens("shaping", "the output's gradient is the larger one early in training")
     opens("shaping", "the LSTM and two of three small transformers, and nearer to the input table")
     frame = judged("made", shaping.gradient_claims(sweep("phase")), [], [])
@@ -323,6 +391,9 @@ def test_a_tied_table_s_page_opens_with_the_gradients() -> None:
 
 
 def test_who_closes_the_gap_opens_with_it() -> None:
+    captioned(
+        "closing", "decays", "Input rows merge by decay: under AdamW hardly a trial merges them"
+    )
     opens("closing", "Mostly weight decay closes the gap between the input rows of synonyms")
     for loss in ("sampled", "exact"):
         merged = [
@@ -374,6 +445,12 @@ def test_the_first_page_s_findings() -> None:
 
 def test_a_bias_brings_rows_nearer_and_ends_what_tying_costs() -> None:
     page, found = "bias-or-frequency", sweep("bias-or-frequency")
+    captioned(
+        page, "bias-apart", "With a learned bias A and B merge in no trial; with a fixed one, under"
+    )
+    captioned(
+        page, "bias-learned", "Under constant odds tying costs knowledge of the bit without a bias"
+    )
     opens(page, "not one with a learned bias", "hardly any in the untied output", "about half")
     opens(page, "with a learned bias tying is no longer seen to cost anything in the paper's task")
     at = {(one.settings.output_bias, one.settings.odds): Measured(one.result) for one in found}
@@ -470,3 +547,182 @@ def test_the_start_is_not_what_tying_costs_and_who_shapes_the_table_matters() ->
     said(page, "hardly learns here with either loss, and with the exact one some of its trials")
     assert max(one.known["pseudo-inverse"].mean() for one in (sampled, exact)) < 0.05
     assert exact.trials["pseudo-inverse"].diverged and not sampled.trials["pseudo-inverse"].diverged
+
+
+def test_where_tables_merge_over_the_plane_is_captioned() -> None:
+    said("phase", "only where synonyms are equally likely, or almost, and only under strong decay")
+    lost: dict[float, list[np.ndarray]] = {}
+    for point in sweep("phase"):
+        measured, own = Measured(point.result), point.settings
+        lost.setdefault(own.weight_decay, []).append(-measured.untied_minus_tied("loss").mean())
+        for tied, table in ((UNTIED, "output"), (TIED, "input")):
+            merged = geometric_interval(measured.trials[tied].ratio(table, (0, 1))[0]).high
+            assert merged > MERGE_MARGIN or (own.zero_dst[1] < 0.7 and own.weight_decay >= 0.03)
+    means = {decay: np.mean(of) for decay, of in lost.items()}
+    assert max(means, key=means.get) == STRONG
+
+
+def test_rows_that_begin_equal_stay_so_without_noise() -> None:
+    captioned(
+        "coincidence", "parting", "Without noise rows that begin equal stay equal where theory says"
+    )
+    found = sweep("coincidence")
+    rows = primary_rows(judged("made", *coincidence_claims(found), [one.result for one in found]))
+    stay = rows[rows.claim.str.contains("exact loss.*stay equal")]
+    assert len(stay) == 5 and (stay.verdict == "as predicted").all()
+    assert (stay.pass_share[stay.claim.str.startswith("SGD")] == 1).all()
+    part = rows[rows.claim.str.contains("sampled loss: untied input: 0 and 1 part")]
+    assert len(part) == 2 and (part.verdict == "as predicted").all()
+
+
+def test_the_gap_ends_at_the_log_odds() -> None:
+    captioned(
+        "logodds",
+        "logodds",
+        "In every complete result in which it was measured the gap",
+    )
+    captioned(
+        "logodds",
+        "logodds-course",
+        "The gap comes to the log-odds within the first part of training",
+    )
+    said("logodds", "which only one of the comparisons shows")
+    said("logodds", "[one for one in _odds if one.label == title(base)]")  # else it draws none
+    done, points = [one for one in tables.stored() if one.complete], laws.sweep_points()
+    measured = odds_of(laws.labelled(done, points))
+    rows = primary_rows(judged("made", *odds_claims(measured, points), []))
+    compared = rows.claim.str.contains("nearer to the log-odds at decay")
+    assert (rows.verdict[~compared] == "as predicted").all()
+    assert rows.verdict[compared].eq("as predicted").sum() == 1 < compared.sum()
+    for one in measured:
+        if one.label == title(SMALL[0]):
+            gaps, quarter = one.gaps[..., 0].mean(0), one.steps >= one.steps[-1] / 4
+            np.testing.assert_allclose(gaps[quarter], one.odds, atol=ON_LAW)
+
+
+def test_what_the_benches_figures_show() -> None:
+    captioned(
+        "costs", "times", "A step of ten trials takes less time here than by ten plain runs in"
+    )
+    said("costs", "in the small transformers hundreds of times less")
+    for name, one in costs.bench().items():
+        small = find(name).architecture == "transformer" and find(name).embedding_size == 4
+        assert one["ratio"] > (200 if small else 1)
+    captioned(
+        "costs", "kernels", "By the general path matrix products take less than half of a step in"
+    )
+    for name, one in kernels.profiled().items():
+        whole = sum(one["ms"].values())
+        if name.endswith("small"):
+            assert one["ms"]["products"] < 0.5 * whole < one["ms"]["fused"]
+    captioned(
+        "scale", "growth", "A hundred trials cost far less than ten times as much as ten; width"
+    )
+    grown = scale.stacks(scale.scaling())
+    trials = grown[grown.varied == "trials"].set_index("value").ms_a_step
+    assert trials[100] < 7 * trials[10]
+    for name, value in (("embedding_size", 32), ("layers", 4), ("bits", 10)):
+        one = grown[grown.varied == name].set_index("value").ms_a_step
+        usual = getattr(find(SMALL[0]), name)
+        assert one[value] / one[usual] > (2**3 if name == "bits" else value / usual)
+
+
+def test_what_theory_asks_of_near_meanings_and_what_is_learned() -> None:
+    captioned(
+        "near", "near-theory", "As a share of the distance of A and C theory asks for more between"
+    )
+    for q in (0.005, 0.02, 0.05):
+        assert near_theory.output_law(q, (0, 1)) > 1.5 * near_theory.input_law(q, (0, 1))
+    for q in (0.3, 0.4, 0.49):
+        same = near_theory.input_law(q, (0, 1))
+        assert near_theory.output_law(q, (0, 1)) == pytest.approx(same, abs=0.01)
+    captioned(
+        "near", "near-losses", "The more often symbols lie the less there is to learn, and the"
+    )
+    near, shares = Near(sweep("near")), {}
+    for point in sweep("near"):
+        tied, untied = (near.learned(key_of(point), tie).mean() for tie in (TIED, UNTIED))
+        assert tied < untied
+        shares.setdefault(point.settings.weight_decay, []).append((tied, untied))
+    for of in shares.values():  # q grows from point to point
+        for one in zip(*of, strict=True):
+            assert stats.spearmanr(range(len(of)), one).statistic < -0.9
+
+
+def test_what_the_original_s_figures_show() -> None:
+    captioned(
+        "original", "protocols", "Only the small MLP-Mixer is clearly less accurate on held-out"
+    )
+    rows = tables.all_rows(original.stored())
+    rows = rows[rows.claim.str.contains("held-out strings") & rows.low.notna()]
+    less = rows[rows.high < -0.01]
+    assert {*less.experiment} == {"mlp-small"}
+    small = rows[rows.experiment.str.startswith("transformer")]
+    assert (small.high > -0.01).all() and (small.estimate.abs() < 0.05).all()
+    captioned(
+        "original", "sampled", "One sample says little: even a perfect model's accuracy in it is"
+    )
+    task = xor_task(find(SMALL[0]))
+    spread = [protocols.sampled_accuracy(task, split).std() for split in ("validation", "train")]
+    assert spread[0] > 2 * spread[1] > 0.05
+    captioned(
+        "original", "swings", "Distances move within each period of the learning rate, so the last"
+    )
+    (merges,) = (
+        p for p in paper_predictions(task) if p.tied and p.pair == (2, 3) and p.table == "input"
+    )
+    assert np.median(protocols.swing(published(SMALL[0]), merges)[0]) > 0.2
+
+
+def test_who_pulls_a_tied_table_is_captioned() -> None:
+    captioned(
+        "shaping", "pulls-points", "Early the output has over half of the gradient at every point"
+    )
+    points = [point for point in sweep("phase") if (got := pulls(point, TIED)) and len(got.share)]
+    assert len(points) > 40
+    for point in points:
+        assert mean_interval(early(pulls(point, TIED).share)).low > 0.5
+    for point in chosen(sweep("phase")).values():
+        assert mean_interval(late(pulls(point, UNTIED).share)).high < 0.5
+    captioned(
+        "shaping", "alignment-steps", "A tied table begins as the input table of its seed and ends"
+    )
+    for name in EXPERIMENTS:
+        if (one := published(name)).complete:
+            apart = (near := Nearness(one)).same(near.apart["input"])
+            assert (apart[:, 0] < 1e-6).all() and apart[:, -1].mean() > 0.1
+
+
+def test_real_models_are_captioned() -> None:
+    captioned(
+        "models", "models-sides", "In textgenrnn the input table follows what comes after a token"
+    )
+    opens(
+        "models", "In one real untied model, textgenrnn, the input table follows what comes after"
+    )
+    captioned(
+        "models", "models-validated", "The contrast sees what is there: next-word models lie over 0"
+    )
+
+
+def test_the_main_experiment_and_language_open_with_what_came_out() -> None:
+    opens("xor", "merge only where the two are equally likely", "a tied model ends up knowing less")
+    rows = primary_rows(second_rounds()[SMALL[0]])
+    assert rows.verdict.isin(["reproduced", "as predicted"]).all() and rows.seeds.max() == 100
+    opens("mlm", "nearer than unrelated words in every table where", "on prose it even helps")
+    rows = primary_rows(verdicts(published("mlm")))
+    assert (rows.verdict[~rows.claim.str.contains("tying costs")] == "reproduced").all()
+
+
+def test_the_trainer_s_still_shows_what_its_caption_says() -> None:
+    text = " ".join((ROOT / "book" / "train.md").read_text("utf-8").split())
+    assert (
+        "(equally likely) have merged and A and B have not; in the untied input table both" in text
+    )
+    (trial, *_) = explorer.data(published(SMALL[0]))["trials"]
+    for panel in trial["panels"]:
+        fails, holds = (one[-1] / panel["control"][-1] for one in panel["distances"])
+        if panel["name"] == "Untied: input":
+            assert max(fails, holds) < 0.2
+        else:
+            assert holds < MERGE_MARGIN < 0.2 < fails

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from semantica_lib.analysis.markdown import title
 from semantica_lib.chapters.costs import scale
 from semantica_lib.errors import RequestError
 from semantica_lib.running import estimate
@@ -119,7 +120,9 @@ def test_the_figure_draws_every_stack() -> None:
 
 
 def test_every_experiment_and_sweep_has_its_size() -> None:
-    rows = {line[0]: line[1:] for line in cells(scale.sizes())}
+    table = cells(scale.sizes())
+    rows = {line[1].strip("`"): line[2:] for line in table}
+    assert [line[0] for line in table] == [title(name) for name in rows]
     assert list(rows) == [*catalogue(), *sweeps()]
     own = find("transformer-small")
     trials = len(own.seeds) * len(own.ties)

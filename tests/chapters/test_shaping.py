@@ -13,6 +13,7 @@ from scipy.spatial import procrustes
 from scipy.stats import ortho_group
 
 from semantica_lib.analysis.claims import EXPLORATORY
+from semantica_lib.analysis.markdown import title
 from semantica_lib.analysis.procrustes import factor, jackknifed, residual
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.verdicts import judged, primary_rows
@@ -97,7 +98,7 @@ def test_the_nearer_table_is_told(share: float, verdict: str, tmp_path: Path) ->
     near = Nearness(one)
     frame = primary_rows(judged("made", alignment_claims([near]), [], [one]))
     assert len(frame) == 2 * len(EXPERIMENTS)
-    mine = frame.claim.str.startswith(f"{NAME}: ")
+    mine = frame.claim.str.startswith(f"{title(NAME)}: ")
     assert mine.sum() == 2 and set(frame[mine].verdict) == {verdict}
     assert set(frame[~mine].verdict) == {"inconclusive"}
     assert frame[~mine].deviation.str.startswith("There is no complete result; `semantica").all()

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from semantica_lib.analysis.markdown import title
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping import figures
 from semantica_lib.chapters.shaping.measures import EXPERIMENTS, Nearness, ratios
@@ -71,7 +72,7 @@ def near(make: Make) -> list[Nearness]:
 def test_the_ratio_stands_in_its_experiment_s_row(near: list[Nearness], fits: Fits) -> None:
     figure = figures.alignment(near)
     left, right = figure.axes
-    assert [label.get_text() for label in left.get_yticklabels()] == list(EXPERIMENTS)
+    assert [label.get_text() for label in left.get_yticklabels()] == [*map(title, EXPERIMENTS)]
     seeds = left.lines[0]
     np.testing.assert_allclose(seeds.get_xdata(), ratios(near[0], False))
     assert np.allclose(seeds.get_ydata(), 1 - 0.17)

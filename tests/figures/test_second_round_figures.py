@@ -139,7 +139,7 @@ def test_what_has_no_result_is_to_come(published: None) -> None:
     assert not missing or f"To come, by the same rules: {named}." in text
     for name in missing:
         assert f"`semantica run {name}-round-2` trains it" in told.told(find(name))
-    assert told.told(find("lstm-medium")) == "There is no second round of it."
+    assert told.told(find("lstm-medium")).startswith("There is no second round of it.")
 
 
 def test_a_row_without_values_has_a_colour_only(frame: pd.DataFrame) -> None:

@@ -5,7 +5,7 @@ Text is Markdown. What was not measured is a dash.
 
 from collections.abc import Sequence
 
-from semantica_lib.analysis.markdown import number, table_of
+from semantica_lib.analysis.markdown import number, table_of, title
 from semantica_lib.chapters.costs import processor
 from semantica_lib.chapters.costs.processor import Bench, Row, whole
 
@@ -34,7 +34,7 @@ def gpu_table(found: Bench) -> str:
 def _row(one: Row) -> dict[str, str]:
     ratio = one["ratio"]
     return {
-        "experiment": one["experiment"] + " (uncompiled)" * (not one.get("compiled", True)),
+        "experiment": title(one["experiment"]) + " (uncompiled)" * (not one.get("compiled", True)),
         "trials": f"{one['trials']:,}",
         "ms a step": number(one["ms_a_step"]),
         "trial-steps a second": whole(one.get("trial_steps_a_second")),
@@ -51,5 +51,5 @@ def missing(found: Bench, all_: Sequence[str]) -> str:
     They may train there all the same.
     """
     measured = {one["experiment"] for one in found.values()}
-    names = [f"*{name}*" for name in all_ if name not in measured]
+    names = [f"*{title(name)}*" for name in all_ if name not in measured]
     return f"No stack was measured of {', '.join(names)}." if found and names else ""

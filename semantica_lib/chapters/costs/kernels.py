@@ -6,7 +6,7 @@ Text is Markdown.
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from semantica_lib.analysis.markdown import number, table_of
+from semantica_lib.analysis.markdown import number, table_of, title
 from semantica_lib.chapters.costs import processor
 from semantica_lib.chapters.costs.processor import Bench, Row
 from semantica_lib.figures.style import BLACK, GREY
@@ -56,7 +56,7 @@ def table(found: Bench, device: str = "cpu") -> str:
             f"`{FILES[device]}`."
         )
     rows = [
-        {"experiment": name, "a step, ms": _step(one)}
+        {"experiment": title(name), "a step, ms": _step(one)}
         | {f"{label}, ms": _signed(one["ms"][part]) for part, (label, _) in PARTS.items()}
         for name, one in found.items()
     ]

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from semantica_lib.analysis.markdown import NONE, number, table_of
+from semantica_lib.analysis.markdown import NONE, number, table_of, title
 from semantica_lib.errors import RequestError, literal
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import facts_of_run
@@ -115,7 +115,7 @@ def rows_of(found: Bench, height: float, beside: Callable[[Row], str]) -> tuple[
     for row, one in enumerate(found.values()):
         axes.text(1.02, row, beside(one), color=style.BLACK, **look)
     axes.set_ylim(max(1, len(found)) - 0.5, -0.5)
-    axes.set_yticks(range(len(found)), found)
+    axes.set_yticks(range(len(found)), map(title, found))
     if not found:
         style.note(axes, "not measured yet")
     return figure, axes
@@ -129,9 +129,10 @@ def summary(found: Bench) -> str:
     ratios = sorted((one["ratio"], name) for name, one in found.items())
     (least, slow), (most, fast) = ratios[0], ratios[-1]
     return (
-        f"A step of {TRIALS} trials of *{name}* takes {number(one['ms_a_step']['mean'])} ms here; "
-        f"{TRIALS} plain runs take {number(one['ratio'])} times as long. Over all experiments it "
-        f"is {number(least)} times (*{slow}*) to {number(most)} times (*{fast}*)."
+        f"A step of {TRIALS} trials of *{title(name)}* takes {number(one['ms_a_step']['mean'])} ms "
+        f"here; {TRIALS} plain runs take {number(one['ratio'])} times as long. Over all "
+        f"experiments it is {number(least)} times (*{title(slow)}*) to {number(most)} times "
+        f"(*{title(fast)}*)."
     )
 
 
@@ -146,7 +147,7 @@ def _speed(name: str, one: Row) -> dict[str, str]:
         times = {of: bound[of] / bound[f"{of}_a_second"] for of in ("operations", "bytes")}
         set_by = "arithmetic" if times["operations"] >= times["bytes"] else "memory"
     return {
-        "experiment": name + " (uncompiled)" * (not one.get("compiled", True)),
+        "experiment": title(name) + " (uncompiled)" * (not one.get("compiled", True)),
         f"ms a step ({TRIALS} trials)": number(one["ms_a_step"]["mean"]),
         f"{TRIALS} plain runs, ms": number(TRIALS * one["plain_ms_a_step"]["mean"]),
         "ratio": f"{number(one['ratio'])}×",
@@ -172,7 +173,7 @@ def engines(found: Bench) -> str:
                 )
                 rows.append(
                     {
-                        "experiment": name,
+                        "experiment": title(name),
                         "trials": f"{trials}",
                         f"{one['engine']}, ms a step": number(ours["mean"]),
                         "general path, ms": number(general),
@@ -189,7 +190,7 @@ def beside_jax() -> str:
 
     def row(name: str, one: Row) -> dict[str, str]:
         return {
-            "experiment": name,
+            "experiment": title(name),
             "trials": f"{one['trials']}",
             "kernel, ms a step": number(one["kernel_ms"]),
             f"JAX {one['jax']}, ms": number(one["jax_ms"]),
@@ -236,7 +237,7 @@ def measured_on(found: Bench, told: str = PROCESSOR) -> str:
         known = {"date": "date unknown"} | one | one.get("machine", {})
         known["commit"] = (one.get("commit") or "unknown")[:10] + UNSURE[one.get("dirty", False)]
         line = literal(told.format_map(defaultdict(lambda: "unknown", known)))
-        runs.setdefault(line, []).append(name)
+        runs.setdefault(line, []).append(title(name))
     if len(runs) == 1:
         return f"Measured on: {next(iter(runs))}."
     lines = [f"- {', '.join(names)}, measured on: {line}." for line, names in runs.items()]
@@ -271,7 +272,7 @@ def _spent(one: Result) -> dict[str, str]:
     changed = ", ".join(changes(own))  # what was set otherwise
     ties = [f"{(one.tie == tie).sum()} {tie}" for tie in dict.fromkeys(one.tie.tolist())]
     return {
-        "result": f"{own.experiment} ({changed})" if changed else own.experiment,
+        "result": title(own.experiment) + f" ({changed})" * bool(changed),
         "steps": steps(one),
         "trials": ", ".join(ties),
         "computing time": made["duration"],

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
 
-from semantica_lib.analysis.markdown import NONE, number, table_of
+from semantica_lib.analysis.markdown import NONE, number, table_of, title
 from semantica_lib.chapters.costs.processor import TRIALS, Row, measured_on, whole, written
 from semantica_lib.figures import style
 from semantica_lib.running import dry_run, estimate
@@ -172,7 +172,10 @@ def sizes() -> str:
     """What each experiment and each sweep asks for if nothing of it is trained, a row each."""
     wanted = {name: [find(name)] for name in catalogue()}
     wanted |= {name: [own for _, own in points(read(path))] for name, path in sweeps().items()}
-    return table_of({"experiment or sweep": name} | _size(some) for name, some in wanted.items())
+    return table_of(
+        {"experiment or sweep": title(name), "its name": f"`{name}`"} | _size(some)
+        for name, some in wanted.items()
+    )
 
 
 def _size(wanted: Sequence[AnySettings]) -> dict[str, str]:

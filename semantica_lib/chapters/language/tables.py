@@ -5,15 +5,16 @@ They are made from settings and stored results.
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis import language, language_claims
+from semantica_lib.analysis.claims import BOTH
 from semantica_lib.analysis.distances import tie_of
-from semantica_lib.analysis.language import BROKEN, HOLDS, TABLES, Language
-from semantica_lib.analysis.markdown import NONE, markdown_table, number
+from semantica_lib.analysis.language import BROKEN, HOLDS, TABLES, UNRELATED, Language
+from semantica_lib.analysis.markdown import NONE, listed, markdown_table, number
 from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
 from semantica_lib.analysis.verdicts import summary, verdicts
 from semantica_lib.chapters.language.figures import PANELS
@@ -33,6 +34,10 @@ SHOWN = 3  # words of each class
 FIRST = {"mlm": {"schedule_period": 2_400}}  # what was otherwise when an experiment was first run
 KEYS = {HOLDS: "holds", BROKEN: "broken"}  # in the names of facts
 WHERE = {HOLDS: "the DH holds", BROKEN: "the DH is broken"}
+SEEN = {kind: f"synonyms, {kind}" for kind in WHERE} | {UNRELATED: "unrelated words"}
+MEASURES = {  # of figures
+    "ratio": "Over unrelated words' distance", "distance": "Distances", "cosine": "Cosines"
+}  # fmt: skip
 
 
 def asked(own: MlmSettings) -> str:
@@ -64,6 +69,50 @@ def ending(result: Result) -> str:
         ]
         lines.append(f"- **{name}**: {', '.join(told)} times as far apart as unrelated words.")
     return "\n".join(lines)
+
+
+def seen(result: Result, measure: str) -> str:
+    """What a figure of distances shows, as a caption begins with it; empty without an end.
+
+    Args:
+        measure: ``distance``, ``ratio`` (to unrelated words) or ``cosine``.
+    """
+    measured, kinds = Language(result), language.kinds(result.settings)
+    if measured.window is None:
+        return ""
+    told = []
+    for kind in kinds if measure == "ratio" else [*kinds, UNRELATED]:
+        of = [
+            _ratio(measured, name, kind)
+            if measure == "ratio"
+            else _mean(measured.trials[tied].end(table, kind, measure))
+            for name, (tied, table) in ((name, TABLES[name]) for name in PANELS)
+        ]
+        told.append(f"{SEEN[kind]} at {', '.join(of)}")
+    return f"{MEASURES[measure]} ({', '.join(PANELS)}) {_end(result)}: {'; '.join(told)}."
+
+
+def attained(result: Result) -> str:
+    """What the figure of losses shows."""
+    measured = Language(result)
+    if measured.window is None:
+        return ""
+    found = _losses(measured)
+    return (
+        f"Tied trials {_end(result)} at {found['loss_tied']} nats and untied ones at "
+        f"{found['loss_untied']}, against {found['loss_frequencies']} of knowing frequencies only."
+    )
+
+
+def varied(found: Mapping[str, Result]) -> str:
+    """What the figure of variants shows: which of them learned something of contexts."""
+    learn = []
+    for label, measured in ((label, Language(one)) for label, one in found.items()):
+        gains = [finite(measured.loss(tied, "validation") - measured.unigram.loss) for tied in BOTH]
+        if all(len(gain) and gain.mean() < 0 for gain in gains):
+            learn.append(f"*{label}*")
+    some = f"Tied and untied, {listed(learn)} {'are' if len(learn) > 1 else 'is'}"
+    return f"{some if learn else 'None is'} better than the baseline, by the mean over seeds."
 
 
 def learning(result: Result) -> str:

@@ -10,7 +10,7 @@ from scipy.integrate import trapezoid
 from semantica_lib.analysis.claims import ON_CLOCK, Measured
 from semantica_lib.analysis.distances import Pair, Table, synonym_pairs
 from semantica_lib.analysis.log_odds import Source
-from semantica_lib.analysis.markdown import pair_name
+from semantica_lib.analysis.markdown import pair_name, title
 from semantica_lib.analysis.statistics import finite, geometric_interval
 from semantica_lib.analysis.sweep_points import PLACES, name_of, stored
 from semantica_lib.settings.catalogue import Settings
@@ -33,7 +33,7 @@ class Course:
 
     @property
     def name(self) -> str:
-        return self.measured.settings.experiment
+        return title(self.measured.settings.experiment)
 
     @property
     def where(self) -> str:
@@ -101,8 +101,8 @@ def sweep_points() -> list[Swept]:
 
 
 def labelled(found: Sequence[Result], swept: Sequence[Swept]) -> list[Source]:
-    """The named experiments by their names, then the sweep's points that they are not."""
-    by = {result.address: Source(result.settings.experiment, result) for result in found}
+    """The named experiments by their titles, then the sweep's points that they are not."""
+    by = {result.address: Source(title(result.settings.experiment), result) for result in found}
     for own, result in swept:
         if result is not None:
             by.setdefault(result.address, Source(point_of(own), result))

@@ -12,7 +12,7 @@ from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Trials, end_of, synonym_pairs
 from semantica_lib.analysis.exploratory import HELD_OUT_MARGIN
-from semantica_lib.analysis.markdown import NONE, number, pair_name, table_of
+from semantica_lib.analysis.markdown import NONE, number, pair_name, table_of, title
 from semantica_lib.analysis.statistics import geometric_interval
 from semantica_lib.analysis.sweep_points import PLACES, Point, name_of
 from semantica_lib.analysis.theory import paper_predictions
@@ -84,7 +84,7 @@ def new_contexts(found: Sequence[Result]) -> str:
     sees = {True: "the order of the symbols", False: "how many there are of each"}
     return table_of(
         {
-            "experiment": one.settings.experiment,
+            "experiment": titled(one),
             "its encoder sees": sees[sees_order(one.settings)],
             "contexts of held-out strings": f"{_contexts(one)[0]:,}",
             "new to it": f"{_contexts(one)[1]:,}",
@@ -108,8 +108,8 @@ def held_out(found: Sequence[Result], frame: pd.DataFrame) -> str:
         cases = rows[rows.experiment.map(new) == is_new]
         under = cases[cases.high < 0]
         lower = "; ".join(
-            f"{row.experiment}, {tie_of('untied' not in row.claim)}, by {number(-row.estimate)} of "
-            f"the ceiling"
+            f"{title(row.experiment)}, {tie_of('untied' not in row.claim)}, by "
+            f"{number(-row.estimate)} of the ceiling"
             for row in under.itertuples()
         )
         told = (
@@ -185,5 +185,5 @@ def own_steps(found: Sequence[Result]) -> str:
             at = {step: then, result.manifest["steps_done"]: result}
             heads = {f"at step {at:,}, {seeds_of(one)}": one for at, one in at.items()}
             words = f"\n\n{tables.compared(heads)}"
-        told.append(f"**{experiment}**, whose file stops at step {step:,}: {words}")
+        told.append(f"**{title(experiment)}**, whose file stops at step {step:,}: {words}")
     return "\n\n".join(told)

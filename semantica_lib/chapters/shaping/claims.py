@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from semantica_lib.analysis.claims import BOTH, Measured, aim, claim_of, exploratory
+from semantica_lib.analysis.markdown import title
 from semantica_lib.analysis.procrustes import jackknifed
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point
@@ -58,7 +59,7 @@ def alignment_others(found: Sequence[Nearness], few: Sequence[Nearness]) -> list
 
 
 def _nearer(near: Nearness | None, name: str, words: str, values: np.ndarray) -> Claim:
-    of, text = near.of if near else None, f"{name}: {TEXT}, {words}"
+    of, text = near.of if near else None, f"{title(name)}: {TEXT}, {words}"
     absent = f"There is no complete result; `semantica run {name}` trains it."
     return claim_of([(of, BOTH)], text, "ratio", values, absent, **NEARER)
 

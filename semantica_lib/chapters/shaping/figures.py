@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import tie_of
-from semantica_lib.analysis.markdown import markdown_table, number
+from semantica_lib.analysis.markdown import markdown_table, number, title
 from semantica_lib.analysis.statistics import finite, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping import measures
@@ -132,7 +132,7 @@ def alignment(found: Sequence[Nearness]) -> Figure:
     left.xaxis.set_minor_formatter(NullFormatter())
     left.set_xlabel("residual from the output over\nthat from the input (log scale)")
     right.set(xlabel="residual from tables\nof other seeds", xlim=(0, 1))
-    left.set_yticks(range(len(EXPERIMENTS)), EXPERIMENTS)
+    left.set_yticks(range(len(EXPERIMENTS)), map(title, EXPERIMENTS))
     left.set_ylim(len(EXPERIMENTS) - 0.5, -0.5)
     for axes in (left, right):
         axes.grid(axis="y", visible=False)
@@ -148,7 +148,7 @@ def alignment_over_steps(found: Sequence[Nearness]) -> Figure:
     by = {near.name: near for near in found}
     figure, grid = panels(3, 3, height=6.9, sharey=True)
     for axes, name in zip(grid.flat, EXPERIMENTS, strict=True):
-        axes.set_title(name, fontsize=9.5)
+        axes.set_title(title(name), fontsize=9.5)
         style.step_axis(axes)
         axes.set_xlabel("optimizer steps" if axes in grid[-1] else "")
         near = by.get(name)
@@ -178,18 +178,18 @@ def listed(sweep: str, found: Sequence[Point], named: Sequence[Result]) -> str:
     """What the page is made from, and how to get the rest."""
     by, lines = {one.settings.experiment: facts_of_run(one) for one in named}, []
     for name in EXPERIMENTS:
-        told = f"- {name}: no complete result; `semantica run {name}` trains it."
+        told = f"no complete result; `semantica run {name}` trains it."
         if made := by.get(name):
-            told = f"- {name}: {made['seed_count']} seeds, {made['ties']}, {made['steps']} steps, "
+            told = f"{made['seed_count']} seeds, {made['ties']}, {made['steps']} steps, "
             told += f"{made['source']}; commit {made['commit']}."
-        lines.append(told)
+        lines.append(f"- {title(name)}: {told}")
     trained = [point for point in found if point.result]
     measured = [point for point in trained if pulls(point, True)]
     return "\n".join(lines) + (
-        f"\n- The sweep {sweep}: {len(trained)} of {len(found)} points have a result, "
+        f"\n- The sweep *{title(sweep)}*: {len(trained)} of {len(found)} points have a result, "
         f"{len(measured)} with measured gradients (results of an older version have none). "
         f"`semantica run {sweep}` trains what is missing."
-        "\n\nlstm-medium, which is trained in part only, is left out."
+        f"\n\n*{title('lstm-medium')}*, which is trained in part only, is left out."
     )
 
 
@@ -203,7 +203,7 @@ def residuals(found: Sequence[Nearness]) -> str:
             end, apart, chance = near.end(table), near.apart[table], near.chance[table]
             cells = [near.same(end), near.others(end)]
             cells += [near.others(apart[..., 0]) if begun else (), near.others(chance)]
-            lines.append([near.name, size, f"untied {table}", *map(markdown.mean, cells)])
+            lines.append([title(near.name), size, f"untied {table}", *map(markdown.mean, cells)])
     heads = ["experiment", "rows in dimensions", "from", "same seed, end", "other seeds, end"]
     return markdown_table([*heads, "other seeds, begin", "random order, end"], lines)
 
@@ -213,7 +213,9 @@ def among(found: Sequence[Nearness]) -> str:
     lines = []
     for near in found:
         apart = (near.others(near.among[kind]) for kind in measures.KINDS)
-        lines.append([near.name, *(number(one.mean() if one.size else None) for one in apart)])
+        lines.append(
+            [title(near.name), *(number(one.mean() if one.size else None) for one in apart)]
+        )
     return markdown_table(["experiment", "tied", "untied output", "untied input"], lines)
 
 

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis import markdown
@@ -25,13 +26,38 @@ def asked(sweep: str, file: Path, found: Sequence[Point]) -> str:
     trained = [point.result is not None and point.result.covers(point.settings) for point in found]
     lines = [
         f"**{literal(file.stem)}.** {literal(own.question)}".strip(),
-        f"{len(found)} points of {own.base}, {len(own.seeds)} seeds each; {there} have a result.",
+        f"{len(found)} points of *{markdown.title(own.base)}*, {len(own.seeds)} seeds each; "
+        f"{there} have a result.",
     ]
     if not all(trained):
         lines.append(f"`semantica run {shlex.quote(sweep)}` trains what is missing.")
     if any(not isinstance(point.settings, Settings) for point in found):
         lines.append("Figures are drawn of the XOR task only, and this is not of it.")
     return "\n\n".join(lines)
+
+
+def nearest(found: Sequence[Point]) -> str:
+    """At which point synonyms end nearest in each table: what the figure of distances shows."""
+    frame, told = ends(found), []
+    for place, rows in frame.groupby(["tied", "table"], sort=False):
+        means = np.log(rows.ratio.replace(0, np.nan)).groupby([rows.point, rows.pair]).mean()
+        if means.notna().any():
+            (index, pair), least = means.idxmin(), np.exp(means.min())
+            at = f"{pair} at {label(found[index].varied)}" if found[index].varied else pair
+            told.append(f"{name_of(place)}, {at} ({markdown.number(least)})")
+    least = "By the mean over seeds, as a share of a control pair's distance, synonyms end nearest"
+    return f"{least}: {'; '.join(told)}." if told else ""
+
+
+def best(found: Sequence[Point]) -> str:
+    """At which point most trials learn the parity: what the figure of what is attained shows."""
+    told = []
+    for tied, rows in attained(found).groupby("tied"):
+        shares = rows.groupby("point").learned.mean()
+        of = rows[rows.point == shares.idxmax()].learned
+        at = label(found[shares.idxmax()].varied)
+        told.append(f"{tie_of(bool(tied))}, {markdown.counted(of)} at {at or 'the only point'}")
+    return f"Most trials learn the parity: {'; '.join(told)}." if told else ""
 
 
 def endings(found: Sequence[Point], failures: Mapping[int, str] = {}) -> str:

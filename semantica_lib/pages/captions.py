@@ -1,0 +1,18 @@
+"""Figures of an executed notebook: their names, and how their captions and texts begin."""
+
+import nbformat
+
+
+def complete(notebook: nbformat.NotebookNode, page: str) -> None:
+    """Have figures' names be of this page, and what is written of them begin with what was found.
+
+    A cell shows by ``show(figure, found)`` what is to be seen; that is computed, unlike the rest.
+    """
+    for cell in notebook.cells:
+        about = cell.metadata.get("mystnb", {})
+        if figure := about.get("figure"):
+            figure["name"] = f"{figure['name']}-{page}"
+            kinds = [kind for one in cell.outputs for kind in one.get("metadata", {}).values()]
+            for found in [kind["found"] for kind in kinds if kind.get("found")]:
+                figure["caption"] = f"{found} {figure['caption']}"
+                about["image"]["alt"] = f"{found} {about['image']['alt']}"
