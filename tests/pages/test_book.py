@@ -159,7 +159,7 @@ def test_every_experiment_has_its_page_in_the_contents():
 
 
 QUOTED = {  # by other pages
-    "transformer-small", "tables", "mlm", "closing", "phase", "bias-or-frequency", "schemes",
+    "transformer-small", "tables", "mlm", "closing", "phase", "bias-or-frequency", "schemes", "uses",
 }  # fmt: skip
 EXECUTED = {*QUOTED, "first"}
 
