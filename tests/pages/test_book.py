@@ -159,7 +159,8 @@ def test_every_experiment_has_its_page_in_the_contents():
 
 
 QUOTED = {  # by other pages
-    "transformer-small", "tables", "mlm", "closing", "phase", "bias-or-frequency", "schemes", "uses",
+    "transformer-small", "tables", "mlm", "closing", "phase", "bias-or-frequency", "schemes",
+    "uses",
 }  # fmt: skip
 EXECUTED = {*QUOTED, "first"}
 
