@@ -4,7 +4,8 @@
 
 - *The start.* A tied residual model begins by predicting the mask, whose row it reads (probability
   about 0.4 at step 0, untied 0.16). A table that starts small (``scaled:0.02``) is still one, and
-  begins by predicting nothing in particular. ``soft:1`` begins as untied and is then drawn into one.
+  begins by predicting nothing in particular. ``soft:1`` begins as untied and is then drawn into
+  one.
 - *The shared row.* What is read must also be what is written. The mask above all: it stands in
   every string and is never a target. ``tied-but-mask`` frees that row alone; ``mapped`` and
   ``pseudo-inverse`` begin exactly as a tied model does, mask and all, and let the tables differ by
