@@ -47,8 +47,8 @@ def stored(sweep: str) -> list[Point]:
 def added(sweep: str) -> list[Point]:
     """Points that ``--set scheme=FILE.py:NAME`` has added to a sweep on this machine, in its order.
 
-    Each has trials of that scheme alone, at the settings of one of the sweep's points. Their files
-    are not looked for.
+    Each has trials of that scheme alone, at the settings of one of the sweep's points, and as many
+    steps. Their files are not looked for.
 
     Args:
         sweep: its name, or the path of its file.
@@ -69,6 +69,7 @@ def added(sweep: str) -> list[Point]:
         Point(varied | {"ties": list(own.ties)}, own, result.of_seeds(point.seeds))
         for varied, point in points(read(file_of(sweep)))
         for own, result in ours.get(point.settings_hash, ())
+        if own.steps == point.steps  # else it would stand unmarked beside longer ones
     ]
 
 

@@ -257,7 +257,8 @@ def _tokenizer(found: Place, judged: status.Judgement) -> None:
         told = {"model": {"vocab": list(sentencepiece.read(found, name).names)}}
     elif name == "vocab.txt":
         with found.open(name) as opened:
-            told = {"model": {"vocab": opened.read().splitlines()}}
+            lines = opened.read().replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
+        told = {"model": {"vocab": lines}}
     elif name == "vocab.json":
         told = {"model": {"vocab": told}}
     model = told.get("model") if isinstance(told.get("model"), dict) else {}

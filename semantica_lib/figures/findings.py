@@ -40,7 +40,11 @@ def learned(result: Result) -> str:
     if end_of(result) is None:
         return ""
     of = Measured(result).learned
-    told = [f"{of[tied].sum()} of {len(of[tied])} {tie_of(tied)} trials" for tied in BOTH]
+    told = [
+        f"{of[tied].sum()} of {len(of[tied])} {tie_of(tied)} trials"
+        for tied in BOTH
+        if len(of[tied])
+    ]
     return f"The parity is learned by {listed(reversed(told))}."
 
 
@@ -50,7 +54,9 @@ def known(result: Result) -> str:
         return ""
     shares = {tied: share_known(Measured(result), tied) for tied in BOTH}
     told = [
-        f"{(of > HALF).sum()} of {len(of)} {tie_of(tied)} trials" for tied, of in shares.items()
+        f"{(of > HALF).sum()} of {len(of)} {tie_of(tied)} trials"
+        for tied, of in shares.items()
+        if len(of)
     ]
     return f"Over half of the bit is known at the end by {listed(reversed(told))}."
 

@@ -13,6 +13,9 @@ def complete(notebook: nbformat.NotebookNode, page: str) -> None:
         if figure := about.get("figure"):
             figure["name"] = f"{figure['name']}-{page}"
             kinds = [kind for one in cell.outputs for kind in one.get("metadata", {}).values()]
-            for found in [kind["found"] for kind in kinds if kind.get("found")]:
+            for kind in kinds:
+                found = kind.get("found") if isinstance(kind, dict) else None
+                if not found:
+                    continue
                 figure["caption"] = f"{found} {figure['caption']}"
                 about["image"]["alt"] = f"{found} {about['image']['alt']}"

@@ -73,6 +73,8 @@ def refuse_misfits(own: Any, schemes: Collection[str], vocabulary: int) -> None:
     known = {(getattr(own, "scheme", None) or "").rpartition(":")[2]}
     if foreign := {tie for tie in schemes if "@" in tie} - known:
         tie = min(foreign)
+        if not hasattr(own, "scheme"):
+            raise ValueError(f"a language model takes no tie of a file of one's own, as {tie}")
         raise ValueError(f"ties has {tie}, of a file of one's own: write scheme=FILE.py:NAME")
     if getattr(own, "untie_at", None) is not None:  # a language model has no such setting
         raise ValueError(f"untie_at does not apply to ties {min(schemes)}: leave one of them out")

@@ -160,11 +160,10 @@ def opening(found: Sequence[Point], costs: pd.DataFrame, shaping: pd.DataFrame) 
     if not (both := _both(found)):
         return "Nothing is trained yet, so what follows is the question and the predictions."
     source = whose(next(point.result for point in found if point.result))
-    cost = [mean(_cost(one)) for one in both]
     return (
-        f"In the results {source} an untied model knows {cost[0]} more of the bit than a tied one "
-        f"with the sampled loss, and {cost[1]} with the exact one. Of the predictions on why, "
-        f"{_counts(costs)}; of those on who shapes the tied table, {_counts(shaping)}. "
+        f"In the results {source} an untied model knows {_told_cost(both[0])} more of the bit than "
+        f"a tied one with the sampled loss, and {_told_cost(both[1])} with the exact one. "
+        f"Of the predictions on why, {_counts(costs)}; of those on who shapes the tied table, {_counts(shaping)}. "
         f"Instead of tying: {_better(both[0])}"
     )
 
@@ -176,11 +175,10 @@ def answer(found: Sequence[Point], shaping: pd.DataFrame) -> str:
     assumed, _, learned = (
         _sentence(row, *told) for row, told in zip(_primary(shaping)[:3], WHO[:3], strict=True)
     )
-    cost = [mean(_cost(one)) for one in both]
     return (
         f"- **What tying assumes**: that one row can be read and written with. {assumed}\n"
-        f"- **What it costs**: {cost[0]} of the bit with the sampled loss, {cost[1]} with the "
-        f"exact one. {learned}\n"
+        f"- **What it costs**: {_told_cost(both[0])} of the bit with the sampled loss, "
+        f"{_told_cost(both[1])} with the exact one. {learned}\n"
         f"- **What to do instead**: {_better(both[0])}"
     )
 
@@ -193,6 +191,12 @@ def _both(found: Sequence[Point]) -> list[Schemed]:
 
 def _cost(measured: Schemed) -> pd.Series:
     return measured.known[UNTIED] - measured.known[TIED]
+
+
+def _told_cost(measured: Schemed) -> str:
+    """What untied trials know more than tied ones; and whether these seeds show that they do."""
+    shown = mean_interval(_cost(measured)).low > 0
+    return mean(_cost(measured)) + (" (not shown by these seeds)" if not shown else "")
 
 
 def _counts(frame: pd.DataFrame) -> str:
@@ -209,6 +213,6 @@ def _better(measured: Schemed) -> str:
     best = max(more, key=lambda tie: more[tie].mean())
     told = f"{', '.join(shown)} know" if shown else "no other way is shown to know"
     return (
-        f"{told} more than tied (sampled loss, {len(known)} seeds, a plain interval each); by the "
-        f"mean `{best}` does best, by {mean(more[best])}."
+        f"{told} more than tied (sampled loss, {len(known)} seeds, a plain interval each of "
+        f"{len(more)} ways, so exploratory); by the mean `{best}` does best, by {mean(more[best])}."
     )

@@ -57,7 +57,7 @@ def best(found: Sequence[Point]) -> str:
         of = rows[rows.point == shares.idxmax()].learned
         at = label(found[shares.idxmax()].varied)
         told.append(f"{tie_of(bool(tied))}, {markdown.counted(of)} at {at or 'the only point'}")
-    return f"Most trials learn the parity: {'; '.join(told)}." if told else ""
+    return f"The most trials that learn the parity at a point: {'; '.join(told)}." if told else ""
 
 
 def endings(found: Sequence[Point], failures: Mapping[int, str] = {}) -> str:

@@ -9,10 +9,21 @@ from semantica_lib.analysis.claims import BOTH, Measured
 from semantica_lib.analysis.distances import Pair, control_pairs
 from semantica_lib.analysis.second_round import HALF, share_known
 from semantica_lib.analysis.statistics import last_period, mean_over
-from semantica_lib.analysis.sweep_points import Point
+from semantica_lib.analysis.sweep_points import Point, stored
 
 DIVERGENCE, CURVATURE = 0, 1  # the effects of a swap, as they are stored
 LEAST = 1e-9  # nats: a smaller divergence is taken for this
+
+
+def asked(sweep: str) -> list[Point]:
+    """The points of a sweep; a result that measured no uses (it kept no weights) counts as none.
+
+    Raises:
+        RequestError: as :func:`semantica_lib.analysis.sweep_points.stored`.
+    """
+    found = stored(sweep)
+    none = [one.result is None or one.result.uses is None for one in found]
+    return [one._replace(result=None) if no else one for one, no in zip(found, none, strict=True)]
 
 
 def label(point: Point) -> str:
