@@ -9,9 +9,9 @@ these rules were tried, and by which claims of ours were chosen: that the loss p
 synonyms together, and that of two trials that both learned none is better.
 
 *Seeds* are 1000 to 1099 (of the larger models 1000 to 1004; of the small LSTM 1000 to 1039: its
-hundred were cut for their cost, after these rules and before any was trained). None is left out, and none is pooled
-with the first round's. A trial that diverged meets no prediction, known nothing, and in a
-difference counts as the most that can speak against what is predicted.
+hundred were cut for their cost, after these rules and before any was trained). None is left out,
+and none is pooled with the first round's. A trial that diverged meets no prediction, known nothing,
+and in a difference counts as the most that can speak against what is predicted.
 
 *Values* are means over the last full period of the schedule. *Known* is the share of the bit that a
 trial knows: ``1 - (loss - least loss) / log 2``, of the exact loss over all strings.

@@ -163,8 +163,8 @@ def opening(found: Sequence[Point], costs: pd.DataFrame, shaping: pd.DataFrame) 
     return (
         f"In the results {source} an untied model knows {_told_cost(both[0])} more of the bit than "
         f"a tied one with the sampled loss, and {_told_cost(both[1])} with the exact one. "
-        f"Of the predictions on why, {_counts(costs)}; of those on who shapes the tied table, {_counts(shaping)}. "
-        f"Instead of tying: {_better(both[0])}"
+        f"Of the predictions on why, {_counts(costs)}; of those on who shapes the tied table, "
+        f"{_counts(shaping)}. Instead of tying: {_better(both[0])}"
     )
 
 
