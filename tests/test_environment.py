@@ -92,7 +92,8 @@ def test_this_environment_is_the_lock():
 def test_every_way_to_install_uses_the_lock():
     makefile, dockerfile = ((ROOT / name).read_text() for name in ("Makefile", "Dockerfile"))
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
-    assert "pip install -c constraints.txt -e '.[dev]'" in makefile
+    assert "pip install -c constraints.txt -e '$(1)'" in makefile
+    assert makefile.count("pip install") == 2 and "$(call install,.[dev],$@)" in makefile
     assert re.search(r"^RUN make env$", dockerfile, re.MULTILINE)
     assert "pip install" not in dockerfile
     assert environment["dependencies"][-1] == {"pip": ["-c constraints.txt", "-e .[dev]"]}

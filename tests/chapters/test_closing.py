@@ -274,7 +274,7 @@ def test_the_result_with_the_points_seeds_is_taken(
         results.write(folder, manifest, arrays, one.metrics.to_csv(index=False))
 
     store(results.PUBLISHED, [1, 2, 3])
-    assert points._result(own).seed.tolist() == [1, 2, 1, 2]
+    assert points._result(own).seed.tolist() == [1, 2]
     store(results.here(), [1])
     assert points._result(own).published
     results.here().rename(tmp_path / "old")

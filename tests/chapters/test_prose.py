@@ -294,6 +294,7 @@ def test_the_clock_s_opening() -> None:
             assert end.high < 1 if one.holds else end.low > 1
     assert np.mean(under) > 0.5
     for name, rows in second_rounds().items():
+        rows = rows[rows.seeds > FEW_SEEDS]
         shares = rows[rows.claim.str.contains("untied input.*(?:kept apart|pulled)")].pass_share
         assert name == "mlp-medium" or (shares > 0.5).all()
 
@@ -431,9 +432,13 @@ def test_the_first_page_s_findings() -> None:
     assert all_met("claim 2, untied output: .* keep their odds")
     assert "*A tied table does as the writer asks*, in every task tried so far" in told
     assert all_met("claim 3, tied: .* merge") and all_met("claim 3, tied: .* keep their odds")
-    assert "knowing less of the bit, even where the DH holds for all synonyms" in told
+    assert "In five of six tasks a tied model ends up knowing less of the bit, even where" in told
+        "In five of six tasks a tied model ends up knowing less of the bit, even where the" in told
+    )
     costs = rows[rows.claim.str.contains("tying costs")]
-    assert (costs.low > 0).all() and (costs.margin > 0).any()  # a margin: no cost is predicted
+    shown = costs[costs.low > 0]
+    assert len(shown) == 5 < len(costs) == 6
+    assert (shown.margin > 0).any()  # a margin: no cost is predicted
     assert (
         "Without it the loss brings them nearer, but far from together" in told
     )  # as tested above
