@@ -433,8 +433,6 @@ def test_the_first_page_s_findings() -> None:
     assert "*A tied table does as the writer asks*, in every task tried so far" in told
     assert all_met("claim 3, tied: .* merge") and all_met("claim 3, tied: .* keep their odds")
     assert "In five of six tasks a tied model ends up knowing less of the bit, even where" in told
-        "In five of six tasks a tied model ends up knowing less of the bit, even where the" in told
-    )
     costs = rows[rows.claim.str.contains("tying costs")]
     shown = costs[costs.low > 0]
     assert len(shown) == 5 < len(costs) == 6
