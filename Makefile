@@ -38,7 +38,7 @@ $(COMPLETE): constraints.txt pyproject.toml
 book: $(INSTALLED) ## train the main experiment if not done here yet, and build book/_build/html/index.html
 	$(BIN)/semantica book
 
-test: env ## lint and the everyday tests, about 5 minutes on 2 cores
+test: env ## lint and the everyday tests, 6 to 18 minutes on 2 cores
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
