@@ -518,6 +518,11 @@ def test_the_start_is_not_what_tying_costs_and_who_shapes_the_table_matters() ->
     sampled, exact = (schemes.at(found, loss) for loss in ("sampled", "exact"))
     known = sampled.known
     assert len(known) == len(exact.known) == 60
+    captioned(page, "schemes-instead", "A tied table that the look-up shapes knows as much as two")
+    captioned(page, "schemes-doses", "With the sampled loss a tied table turns to the reader, and")
+    rows = judged(page, *shaping_claims(found), [one.result for one in found])
+    rows = primary_rows(rows)[lambda own: own.claim.str.startswith("sampled loss")]
+    assert len(rows) == 3 and (rows.verdict == "as predicted").all()
     said(page, "ends knowing next to nothing of the bit with the sampled loss")
     assert mean_interval(known["scaled:0.02"]).high < 0.05
     said(page, "because a small start harms, not because a row of its own for the mask helps")
