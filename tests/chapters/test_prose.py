@@ -513,7 +513,7 @@ def test_a_bias_brings_rows_nearer_and_ends_what_tying_costs() -> None:
         assert rows[f"{biases.BIASES[name]}, turning odds: {of}"] == "undecided"
 
 
-def test_the_start_is_not_what_tying_costs_and_who_shapes_the_table_matters() -> None:
+def test_the_start_is_left_open_and_who_shapes_the_table_matters() -> None:
     page, found = "schemes", sweep("schemes")
     sampled, exact = (schemes.at(found, loss) for loss in ("sampled", "exact"))
     known = sampled.known
@@ -525,7 +525,10 @@ def test_the_start_is_not_what_tying_costs_and_who_shapes_the_table_matters() ->
     assert len(rows) == 3 and (rows.verdict == "as predicted").all()
     said(page, "ends knowing next to nothing of the bit with the sampled loss")
     assert mean_interval(known["scaled:0.02"]).high < 0.05
-    said(page, "because a small start harms, not because a row of its own for the mask helps")
+    said(
+        page,
+        "because a small start harms by itself, not because a row of its own for the mask helps",
+    )
     assert mean_interval(known["scaled:0.02"] - known["tied"]).high < 0
     for way in ("tied-but-mask", "mapped"):  # these seeds leave open
         interval = mean_interval(known[way] - known["tied"])
