@@ -143,7 +143,8 @@ def svg(figure: Figure) -> str:
     width, height = (round(inches * DOTS) for inches in figure.get_size_inches())
     text = re.sub(r'width="\S+pt" height="\S+pt"', f'width="{width}" height="{height}"',
                   buffer.getvalue(), count=1)  # fmt: skip
-    return PLACES.sub(lambda place: re.sub(r"(\.\d)\d+", r"\1", place[0]), text)
+    text = PLACES.sub(lambda place: re.sub(r"(\.\d)\d+", r"\1", place[0]), text)
+    return re.sub(r"^ +| +$", "", text, flags=re.MULTILINE)
 
 
 def png(figure: Figure) -> bytes:
