@@ -254,7 +254,8 @@ def _tokenizer(found: Place, judged: status.Judgement) -> None:
         return
     told = found.json(name) if name.endswith(".json") else {}
     if name.endswith(".model"):
-        told = {"model": {"vocab": list(sentencepiece.read(found, name).names)}}
+        pieces = sentencepiece.read(found, name)
+        told = {"model": {"vocab": list(pieces.names) if pieces else []}}
     elif name == "vocab.txt":
         with found.open(name) as opened:
             lines = opened.read().replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")

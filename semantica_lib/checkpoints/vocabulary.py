@@ -59,8 +59,8 @@ def _of(place: Place) -> Vocabulary:
         return _of_gguf(place, file)
     if file and _begins(place, file, vectors.MAGIC):
         return _of_fasttext(place, file)
-    if name := sentencepiece.named(place):
-        return _of_pieces(sentencepiece.read(place, name))
+    if (name := sentencepiece.named(place)) and (pieces := sentencepiece.read(place, name)):
+        return _of_pieces(pieces)
     if "vocab.txt" in place.sizes:
         with place.open("vocab.txt") as opened:
             lines = opened.read().decode().replace("\r\n", "\n").removesuffix("\n")

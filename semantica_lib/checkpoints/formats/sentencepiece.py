@@ -40,11 +40,11 @@ def named(place: Place) -> str:
         return name if opened.read(1) == b"\n" else ""
 
 
-def read(place: Place, file: str) -> Pieces:
-    """A model's pieces.
+def read(place: Place, file: str) -> Pieces | None:
+    """A model's pieces; None if they are whole words or single signs, which are not read.
 
     Raises:
-        RequestError: it is too large, damaged or of another kind.
+        RequestError: it is too large or damaged.
     """
     if place.sizes[file] > BYTES:
         raise RequestError(f"{file} has {place.sizes[file]:,} bytes; too many")
@@ -56,7 +56,7 @@ def read(place: Place, file: str) -> Pieces:
         raise RequestError(f"{file} is damaged ({error}); fetch it anew") from None
 
 
-def _read(data: bytes) -> Pieces:
+def _read(data: bytes) -> Pieces | None:
     stream = io.BytesIO(data)
     found: list[tuple[str, float, int]] = []
     how: dict[tuple[int, int], Any] = {}
@@ -69,7 +69,7 @@ def _read(data: bytes) -> Pieces:
             how |= {(number, inner): value for inner, value in inside.items()}
     kind, (start, stop) = how.get((2, 3), UNIGRAM), how.get((3, 2), (0, 0))
     if kind not in (UNIGRAM, BPE):
-        raise ValueError("its pieces are words or signs")
+        return None
     names, scores, kinds = zip(*found, strict=True)
     prefix, tidy = (bool(how.get((3, one), True)) for one in (3, 4))
     return Pieces(names, scores, kinds, kind == BPE, data[start:stop], prefix, tidy)
