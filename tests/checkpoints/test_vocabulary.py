@@ -179,13 +179,18 @@ def test_ids_that_are_not_the_rows_are_not_taken(tmp_path: Path) -> None:
     _sentencepiece(tmp_path / "spiece.model", 1, 1)
     with pytest.raises(RequestError, match="save_pretrained"):
         vocabulary.of(tables(source).place)
-    _sentencepiece(tmp_path / "spiece.model", 3, 1)  # whole words: the tables are told all the same
-    with pytest.raises(RequestError, match="save_pretrained"):
-        vocabulary.of(tables(source).place)
     source = folder(tmp_path / "other", {"wte.weight": table(1, 30, 8)}, None)
     (tmp_path / "other" / "tokenizer.model").write_bytes(b"IQ== 0\nIg== 1\n")
     with pytest.raises(RequestError, match="save_pretrained"):
         vocabulary.of(tables(source).place)
+
+
+def test_pieces_that_are_words_are_not_read_and_hide_no_table(tmp_path: Path) -> None:
+    source = folder(tmp_path, {"wte.weight": table(1, 30, 8)}, {"model_type": "llama"})
+    _sentencepiece(tmp_path / "tokenizer.model", 3, 1)
+    place = tables(source).place
+    with pytest.raises(RequestError, match="save_pretrained"):
+        vocabulary.of(place)
 
 
 def test_letters_are_read_one_by_one_and_else_only_named(tmp_path: Path) -> None:
