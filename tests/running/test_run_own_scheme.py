@@ -145,6 +145,17 @@ def test_what_fails_while_training_is_told_with_its_place(file) -> None:
     assert processes._said(KeyError("ours"), group) == "'ours'"
 
 
+def test_a_sweep_takes_one_scheme_and_no_ties_beside_it(file, capsys) -> None:
+    """Neither is passed over in silence."""
+    for asked, words in (
+        (["scheme=5"], "scheme: 5: write scheme=FILE.py:NAME"),
+        ([f"scheme={file}:Mine", "ties=[tied]"], "leave ties out"),
+    ):
+        options = [part for one in asked for part in ("--set", one)]
+        assert cli.main(["train", "near", "--dry-run", *options]) == 2
+        assert words in capsys.readouterr().err
+
+
 def test_it_cannot_be_published(file, capsys) -> None:
     assert cli.main(["publish", "schemes", "--set", f"scheme={file}:Mine"]) == 2
     assert "a scheme of one's own is not" in capsys.readouterr().err
