@@ -219,7 +219,7 @@ def test_the_book_is_built_from_published_results(whole, tmp_path, monkeypatch, 
     for path in stamps:
         assert "papermill" not in json.loads(path.read_text())["metadata"].get("path", "")
     assert len(stamps) == len(book_.pages())
-    monkeypatch.setattr(book_, "_execute_all", lambda wanted: pytest.fail(str(wanted)))
+    monkeypatch.setattr(book_, "_execute_all", lambda *wanted: pytest.fail(str(wanted)))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
     book_.build_book(2)  # nothing is executed again
 
