@@ -38,7 +38,7 @@ from semantica_lib.analysis.claims import (
     exploratory,
 )
 from semantica_lib.analysis.distances import SynonymPair, synonym_pairs, tie_of
-from semantica_lib.analysis.second_round import HALF, OURS, Fresh
+from semantica_lib.analysis.second_round import HALF, Fresh, ours
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import INPUT, Place, Point, name_of
 from semantica_lib.analysis.theory import log_odds_by_parity
@@ -85,13 +85,13 @@ def of_pair(point: Point, measured: Measured, pair: SynonymPair, place: Place) -
     lost = np.zeros(len(measured.trials[tied].diverged), bool)  # meets no prediction
     text = f"{label(point)}: {name_of(place)}, {pair.first} and {pair.second} {verb}"
     about = aim("over", HALF, told=f"{told}, in most trials")
-    return _fresh(measured, text, "share", np.concatenate([met, lost]), tied, **about)
+    return ours(measured, text, "share", np.concatenate([met, lost]), tied, **about)
 
 
 def _cost(point: Point, measured: Measured) -> Fresh:
     about = aim("over", 0.0, told="untied minus tied over 0, on the mean")
     text, values = f"{label(point)}: tying costs knowledge of the bit", measures.cost(measured)
-    return _fresh(measured, text, "difference", values, *BOTH, **about)
+    return ours(measured, text, "difference", values, *BOTH, **about)
 
 
 def _learning(point: Point, measured: Measured) -> list[Claim]:
@@ -119,7 +119,3 @@ def _changes(found: list[Point]) -> list[Claim]:
         text = f"{label(point)}: tying costs more than without it"
         made.append(after.claim(text, "difference", change.dropna(), *BOTH, margin=0.0))
     return made
-
-
-def _fresh(measured: Measured, *about: object, **rest: object) -> Fresh:
-    return Fresh(**vars(measured.claim(*about, **rest)), words=OURS)

@@ -60,17 +60,18 @@ over half of the bit; whether a gain is larger with the sampled loss; the start'
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from semantica_lib.analysis.claims import aim, claim_of, exploratory
 from semantica_lib.analysis.procrustes import jackknifed
-from semantica_lib.analysis.second_round import HALF, OURS, Fresh
+from semantica_lib.analysis.second_round import HALF, Fresh, ours
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.schemes import measures
-from semantica_lib.chapters.schemes.measures import EXACT, SAMPLED, TIED, UNTIED, Schemed
+from semantica_lib.chapters.schemes.measures import EXACT, SAMPLED, TIED, UNTIED, Doses, Schemed
 
 MASK, SMALL, MAPPED = "tied-but-mask", "scaled:0.02", "mapped"
 MORE = (MASK, TIED), (MASK, SMALL), (MAPPED, TIED)  # the first is to know more than the second
@@ -83,7 +84,7 @@ def cost_claims(found: Sequence[Point]) -> tuple[list[Claim], list[Claim]]:
     for loss, measured in by.items():
         if measured is None:
             continue
-        judged = [_more(measured, *pair, aimed=loss == SAMPLED) for pair in MORE]
+        judged = [_more(measured, *pair) for pair in MORE]
         judged.append(_likeness(measured))
         (primary if loss == SAMPLED else others).extend(judged)
         others += _each(measured)
@@ -111,22 +112,37 @@ def shaping_claims(found: Sequence[Point]) -> tuple[list[Claim], list[Claim]]:
     return primary, exploratory(others)
 
 
-def _more(measured: Schemed, one: str, other: str, aimed: bool = True) -> Fresh:
+def _aimed(measured: Schemed, side: str, told: str) -> dict[str, Any]:
+    """The side of 0 that is predicted with the sampled loss; with the exact one none is."""
+    sampled = measured.settings.expectation == SAMPLED
+    return aim(side, 0.0, told=told) if sampled else {"margin": 0.0}
+
+
+def _more(measured: Schemed, one: str, other: str) -> Fresh:
     """That trials of one tie know more than those of another."""
     known, loss = measured.known, measured.settings.expectation
-    told = f"{one} minus {other} over 0, on the mean"
-    about = aim("over", 0.0, told=told) if aimed else {"margin": 0.0}
+    about = _aimed(measured, "over", f"{one} minus {other} over 0, on the mean")
     text = f"{loss} loss: {one} knows more of the bit than {other}"
-    return _fresh(measured, text, "difference", known[one] - known[other], one, other, **about)
+    return ours(measured, text, "difference", known[one] - known[other], one, other, **about)
 
 
 def _likeness(measured: Schemed) -> Fresh:
-    doses, loss = measures.likeness(measured), measured.settings.expectation
-    about = aim("under", 0.0, told="slope from untied to tied under 0, on the mean")
-    if loss != SAMPLED:
-        about = {"margin": 0.0}
-    text = f"{loss} loss: the more alike the two tables are held, the less is known"
-    return _fresh(measured, text, "difference", measures.trend(measured, doses), *doses, **about)
+    about = _aimed(measured, "under", "slope from untied to tied under 0, on the mean")
+    text = "the more alike the two tables are held, the less is known"
+    return _known_by(measured, measures.likeness(measured), text, about)
+
+
+def _learning(measured: Schemed) -> Fresh:
+    about = _aimed(measured, "over", "known more, over 0, on the mean")
+    text = "ten times the look-up's gradient lets more of the bit be known"
+    return _known_by(measured, measures.lookups(measured), text, about)
+
+
+def _known_by(measured: Schemed, doses: Doses, text: str, about: dict[str, Any]) -> Fresh:
+    """How much more is known a unit of the dose."""
+    values = measures.trend(measured, doses)
+    text = f"{measured.settings.expectation} loss: {text}"
+    return ours(measured, text, "difference", values, *doses, **about)
 
 
 def _aligned(measured: Schemed, logs: np.ndarray, whose: str) -> Fresh:
@@ -135,7 +151,7 @@ def _aligned(measured: Schemed, logs: np.ndarray, whose: str) -> Fresh:
     text = f"{loss} loss: ten times the look-up's gradient brings the table nearer to untied input"
     about = aim("over", 1.0, told="output over input residual, times over 1")
     ties = *doses, UNTIED
-    return _fresh(measured, f"{text} tables, {whose}", "ratio", np.exp(logs), *ties, **about)
+    return ours(measured, f"{text} tables, {whose}", "ratio", np.exp(logs), *ties, **about)
 
 
 def _merging(measured: Schemed) -> Fresh:
@@ -143,16 +159,7 @@ def _merging(measured: Schemed) -> Fresh:
     logs = measures.slopes(doses, measures.distances(measured, list(doses)).to_numpy().T)
     about = aim("under", 1.0, told="distance over a control pair's, times under 1")
     text = f"{loss} loss: ten times the look-up's gradient brings 0 and 1 nearer in the table"
-    return _fresh(measured, text, "ratio", np.exp(logs), *doses, **about)
-
-
-def _learning(measured: Schemed) -> Fresh:
-    doses, loss = measures.lookups(measured), measured.settings.expectation
-    about = aim("over", 0.0, told="known more, over 0, on the mean")
-    if loss != SAMPLED:
-        about = {"margin": 0.0}
-    text = f"{loss} loss: ten times the look-up's gradient lets more of the bit be known"
-    return _fresh(measured, text, "difference", measures.trend(measured, doses), *doses, **about)
+    return ours(measured, text, "ratio", np.exp(logs), *doses, **about)
 
 
 def _each(measured: Schemed) -> Iterator[Claim]:
@@ -176,7 +183,3 @@ def _gains(sampled: Schemed, exact: Schemed) -> Iterator[Claim]:
         of = [(one, (tie, TIED)) for one in (sampled, exact)]
         text = f"{tie} gains more on tied with the sampled loss than with the exact one"
         yield claim_of(of, text, "difference", pd.Series(more).dropna(), margin=0.0)
-
-
-def _fresh(measured: Schemed, *about: object, **rest: object) -> Fresh:
-    return Fresh(**vars(measured.claim(*about, **rest)), words=OURS)

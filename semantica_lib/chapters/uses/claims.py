@@ -35,7 +35,7 @@ import pandas as pd
 
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, Measured, aim, exploratory
 from semantica_lib.analysis.distances import SynonymPair, synonym_pairs, tie_of
-from semantica_lib.analysis.second_round import HALF, OURS, Fresh
+from semantica_lib.analysis.second_round import HALF, ours
 from semantica_lib.analysis.statistics import Claim
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.uses import measures
@@ -83,7 +83,7 @@ def _less_alike(point: Point, measured: Measured, pair: SynonymPair) -> Claim:
     text = f"{label(point)}: {pair.first} and {pair.second} are used less alike tied than untied"
     values = measures.against_untied(point, measured, pair[:2])
     about = aim("over", 1.0, told="swap divergence tied over untied over 1, on the mean")
-    return _fresh(measured, text, "ratio", values, *BOTH, **about)
+    return ours(measured, text, "ratio", values, *BOTH, **about)
 
 
 def _share(
@@ -100,8 +100,4 @@ def _share(
     lost = np.zeros(len(measured.trials[tied].diverged), bool)
     values = np.concatenate([met[measures.knowing(measured, tied)].to_numpy(bool), lost])
     about = aim("over", HALF, told=told) if told else {"margin": HALF}
-    return _fresh(measured, text, "share", values, tied, **about)
-
-
-def _fresh(measured: Measured, *about: object, **rest: object) -> Fresh:
-    return Fresh(**vars(measured.claim(*about, **rest)), words=OURS)
+    return ours(measured, text, "share", values, tied, **about)
