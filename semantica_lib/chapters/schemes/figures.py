@@ -1,16 +1,18 @@
 """Ways to tie: what each costs, whose table a tied one is; figures, and tables as Markdown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from semantica_lib.analysis.language import BROKEN, HOLDS, PLACES
 from semantica_lib.analysis.statistics import Interval, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.schemes import measures
 from semantica_lib.chapters.schemes.claims import LOSSES
+from semantica_lib.chapters.schemes.language import ALL, WHERE, spoken
 from semantica_lib.chapters.schemes.measures import EXACT, SAMPLED, TIED, UNTIED, Schemed
 from semantica_lib.figures import style
 from semantica_lib.settings.schema import one_table
@@ -21,6 +23,11 @@ LOOKS = {
     for loss, colour, marker, dash in zip(
         LOSSES, style.scale(2), ("o", "D"), ("-", "--"), strict=True
     )
+}
+PLACED = {  # by the split that holds the places
+    ALL: {"color": style.BLACK, "marker": "s"},
+    PLACES[HOLDS]: {"color": style.DH[True][0], "marker": "o"},
+    PLACES[BROKEN]: {"color": style.DH[False][0], "marker": "D"},
 }
 BESIDE = {SAMPLED: 0.96, EXACT: 1.04}  # of a dose's place
 TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -110,3 +117,34 @@ def _aligned(measured: Schemed, ties: list[str]) -> list[Interval]:
 def _apart(measured: Schemed, ties: list[str]) -> list[Interval]:
     logs = measures.distances(measured, ties)
     return [geometric_interval(np.exp(logs[tie])) for tie in ties]
+
+
+def languages(all_: Mapping[str, Sequence[Point]]) -> Figure:
+    """How much more loss than tied each way ends at in a language model, a panel a text.
+
+    Means over seeds with their 95% intervals, nats: at all masked places, and at those of words for
+    which the DH holds and is broken. Left of 0 a way does better than tied.
+
+    Args:
+        all_: the points of the sweeps, by the text's name.
+    """
+    figure, (row,) = style.panels(1, len(all_), 4.4, sharey=True)
+    for axes, (name, found) in zip(row, all_.items(), strict=True):
+        axes.set(title=name, xlabel="loss minus tied (nats)")
+        axes.axvline(0, **style.MARGIN_LINE)
+        if not (measured := spoken(found)):
+            style.note(axes, "not trained")
+            continue
+        ties = [tie for tie in measures.ordered(measured.settings.ties) if tie != TIED]
+        for at, (split, look) in zip((-0.22, 0, 0.22), PLACED.items(), strict=True):
+            for place, tie in enumerate(ties):
+                middle, low, high, _ = mean_interval(measured.more(tie, TIED, split))
+                y = place + at
+                axes.plot([low, high], [y, y], color=look["color"], linewidth=1.4)
+                axes.plot(middle, y, markersize=5, linestyle="", **look)
+        axes.set_yticks(range(len(ties)), ties)
+        axes.set_ylim(len(ties) - 0.5, -0.5)
+        axes.grid(axis="y", visible=False)
+    keys = [style.key(WHERE[split], linestyle="", **look) for split, look in PLACED.items()]
+    style.legend(figure, *keys, style.key("as tied", **style.MARGIN_LINE))
+    return figure

@@ -7,7 +7,7 @@ whether it helps at the places of words for which the DH is broken rather than w
 a way other than tied and untied, but by tests of a few steps. Known were: all results of the sweep
 ``schemes`` on the XOR task, of ``mlm`` and of ``mlm-grammar``. There tying costs 0.13 nats on the
 grammar, no more where the DH is broken (0.06) than where it holds (0.18), and on text it gains
-0.15. Seeds and, of the grammar, the text are new.
+0.15. The seeds are new, and so are the grammar's text and the other text's vocabulary.
 
 *Values* are losses on the validation sample at the end, nats, paired by seed; a trial that diverged
 has none, and counts as failed. Claims are on the mean over seeds (Student's t), in the words *as
@@ -30,19 +30,24 @@ Exploratory is all else: every way against tied and against untied, at all place
 either class.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
 import pandas as pd
 
 from semantica_lib.analysis.claims import aim, exploratory
-from semantica_lib.analysis.language import BROKEN, HOLDS, PLACES, Language, Words
+from semantica_lib.analysis.language import BROKEN, HOLDS, PLACES, UNRELATED, Language, Words
+from semantica_lib.analysis.markdown import NONE, geometric, listed, mean, table_of
 from semantica_lib.analysis.second_round import Fresh, ours
-from semantica_lib.analysis.statistics import Claim
-from semantica_lib.chapters.schemes.measures import TIED, UNTIED
+from semantica_lib.analysis.statistics import Claim, mean_interval
+from semantica_lib.analysis.sweep_points import Point
+from semantica_lib.analysis.verdicts import judged, primary_rows, to_markdown
+from semantica_lib.chapters.schemes.measures import TIED, UNTIED, ordered
+from semantica_lib.figures.facts import shown
 from semantica_lib.store.results import Result
 
 ALL = "validation"
+WHERE = {ALL: "all places"} | {split: f"where {kind}" for kind, split in PLACES.items()}
 MAPPED, LOOKUP, INVERSE, SOFT = "mapped", "lookup:3", "pseudo-inverse", "soft:0.1"
 GRAMMAR = {MAPPED: "under", LOOKUP: "under", INVERSE: "over", SOFT: "under"}
 TEXT = {MAPPED: "over", LOOKUP: "under", INVERSE: "over", SOFT: "over"}
@@ -91,11 +96,68 @@ def _contrast(measured: Spoken, tie: str, side: str) -> Fresh:
 
 def _each(measured: Spoken) -> Iterator[Claim]:
     """Every way against tied and untied, at all places and at those of either class."""
-    splits = {ALL: "all places"} | {split: f"where {kind}" for kind, split in PLACES.items()}
     for tie, other in product(measured.settings.ties, (TIED, UNTIED)):
         if tie in (other, TIED):
             continue
-        for split, where in splits.items():
+        for split, where in WHERE.items():
             text = f"{tie} minus {other} loss, {where} (nats)"
             values = measured.more(tie, other, split)
             yield measured.claim(text, "difference", values, tie, other, margin=0.0)
+
+
+def spoken(found: Sequence[Point]) -> Spoken | None:
+    """What is measured at a sweep's one point, if its result has all its ties."""
+    (point,) = found
+    whole = point.result and {*point.settings.ties} <= {*point.result.tie.tolist()}
+    return Spoken(point.result) if whole else None
+
+
+def run(sweep: str, found: Sequence[Point]) -> str:
+    """Which result of a sweep there is, or how to get it."""
+    result = found[0].result
+    return shown(result) if result else f"No result yet; `semantica train {sweep}` makes one."
+
+
+def testbed(found: Sequence[Point]) -> str:
+    """Every way: its loss, how much more than tied, and how near its synonyms are, a row each."""
+    if not (measured := spoken(found)):
+        return "Nothing is trained yet."
+    return table_of(_row(measured, tie) for tie in ordered(measured.settings.ties))
+
+
+def _row(measured: Spoken, tie: str) -> dict[str, str]:
+    trials = measured.trials[tie]
+    row = {"way": f"`{tie}`", "loss, nats": mean(measured.loss(tie, ALL))}
+    for split, where in WHERE.items():
+        row[f"minus tied, {where}"] = NONE if tie == TIED else mean(measured.more(tie, TIED, split))
+    for table, kind in product(("input", "output"), PLACES):
+        near = trials.end(table, kind) / trials.end(table, UNRELATED)
+        row[f"{table}: synonyms, {kind} / unrelated"] = geometric(near)
+    return row
+
+
+def verdict(sweep: str, found: Sequence[Point]) -> str:
+    """The primary rows of a sweep as a table, and their count in words."""
+    if not (measured := spoken(found)):
+        return ""
+    rows = primary_rows(judged(sweep, *language_claims(measured), [found[0].result]))
+    counts = ", ".join(f"{count} {word}" for word, count in rows.verdict.value_counts().items())
+    return f"{to_markdown(rows)}\nOf {len(rows)} predictions: {counts}."
+
+
+def seen(all_: Mapping[str, Sequence[Point]]) -> str:
+    """What the figure shows, as its caption begins with it.
+
+    Args:
+        all_: the points of the sweeps, by the text's name.
+    """
+    told = []
+    for name, found in all_.items():
+        if measured := spoken(found):
+            ways = [tie for tie in ordered(measured.settings.ties) if tie != TIED]
+            more = {tie: mean_interval(measured.more(tie, TIED)) for tie in ways}
+            less = [f"`{tie}`" for tie, one in more.items() if one.high < 0]
+            most = [f"`{tie}`" for tie, one in more.items() if one.low > 0]
+            which = (listed(ways) if ways else "none" for ways in (less, most))
+            told.append("On {}, less loss than tied: {}; more: {}.".format(name, *which))
+    return " ".join(told)
