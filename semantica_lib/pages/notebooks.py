@@ -36,10 +36,9 @@ EXPLAINED = {"xor": MAIN, "mlm": "mlm"}
 CHECK = "check"  # of the cell that is put behind a notebook's own
 # What the notebooks that are not of one experiment show: their own cells say the same, which are
 # there to be changed by hand.
-# Chapters on the sweep of their name.
-SWEPT = "bias-or-frequency", "closing", "near", "original", "phase", "schemes", "untie", "uses"
 PARAMETERS: dict[str, dict[str, Any]] = {
-    **{name: {"sweep": name} for name in SWEPT},
+    **{name: {"sweep": name} for name in sweeps() if (NOTEBOOKS / f"{name}.ipynb").exists()},
+    "causal": {"sweep": "schemes"},
     "clock": {"experiments": []},
     "coincidence": {"sweep": "coincidence", "other": "closing"},
     "from-scratch": {"steps": 6_000, "seed": 42},

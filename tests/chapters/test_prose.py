@@ -519,7 +519,7 @@ def test_the_start_is_left_open_and_who_shapes_the_table_matters() -> None:
     known = sampled.known
     assert len(known) == len(exact.known) == 60
     captioned(page, "schemes-instead", "A tied table that the look-up shapes knows as much as two")
-    captioned(page, "schemes-doses", "With the sampled loss a tied table turns to the reader, and")
+    captioned("causal", "causal", "With the sampled loss a tied table turns to the reader, and")
     rows = judged(page, *shaping_claims(found), [one.result for one in found])
     rows = primary_rows(rows)[lambda own: own.claim.str.startswith("sampled loss")]
     assert len(rows) == 3 and (rows.verdict == "as predicted").all()
