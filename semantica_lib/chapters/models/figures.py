@@ -32,7 +32,7 @@ SIDES = {"before": {"color": GREY, "marker": "D"}, "after": {"color": BLACK, "ma
 def validated(rows: Sequence[Row]) -> Figure:
     """The contrast of each state of tables, every seed a dot; colours say what has to come out."""
     rows = [one for one in rows if one.measure == "sides" and not one.state.startswith("tied")]
-    figure, axes = _rows([f"{one.model}, {one.state}" for one in rows])
+    figure, axes = _rows([one.label for one in rows])
     for place, one in enumerate(rows):
         look = LOOKS[one.expected][1]
         axes.plot(one.values, np.full(len(one.values), place), look["marker"], color=look["color"],
