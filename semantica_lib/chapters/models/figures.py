@@ -11,14 +11,7 @@ from semantica_lib.chapters.models.validation import Row
 from semantica_lib.checkpoints.measures.rows import CLEANINGS
 from semantica_lib.checkpoints.measures.sides import MARGIN
 from semantica_lib.figures.style import (
-    BLACK,
-    GREY,
-    MARGIN_LINE,
-    WIDTH,
-    key,
-    legend,
-    note,
-    panels,
+    BLACK, GREY, MARGIN_LINE, WIDTH, key, legend, note, panels,
 )  # fmt: skip
 
 LOOKS = {
