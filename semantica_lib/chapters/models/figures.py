@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 from semantica_lib.chapters.models.validation import Row
 from semantica_lib.checkpoints.measures.rows import CLEANINGS
 from semantica_lib.checkpoints.measures.sides import MARGIN
-from semantica_lib.figures.style import (
-    BLACK, GREY, MARGIN_LINE, WIDTH, key, legend, note, panels,
-)  # fmt: skip
+from semantica_lib.figures.style import BLACK, GREY, MARGIN_LINE, WIDTH, key, legend, note, panels
 
 LOOKS = {
     "+": ("over 0", {"color": BLACK, "marker": "o"}),
