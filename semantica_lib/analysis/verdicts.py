@@ -4,8 +4,8 @@
 original, seed 42, was known, and that some runs never learn the parity; the margin of accuracy
 (0.01), that of the share (0.5) and what counts as partly with this code, before any result was
 judged by it. The rules under "Also exploratory" below, and that an encoder which sees positions
-has no prediction for the parity symbols, were fixed after the 20 seeds of transformer-small were
-known and before any of the paper's seven other experiments was run: of transformer-small they are
+has no prediction for the parity symbols, were fixed after the main experiment's 20 seeds were known
+and before any of the paper's seven other experiments was run: of the main experiment they are
 descriptions, not predictions made beforehand.
 
 *Values* are means over the last full period of the schedule. *Merge*: the pair's distance over the

@@ -101,7 +101,10 @@ def test_tables_tell_what_is_measured(found: list[Point]) -> None:
     assert row[8].startswith("0.200 [") and row[9].startswith("2.00 [")
     assert row[5].startswith("0.25")  # of the usual control: 0.4 of the median of 2, 1.6, 1.6, 1.2
     learn = {row[0]: row for row in rows(figures.attainable(Near(found)))}
-    assert [cell for cell in learn["q 0.05, decay 0"][4:]] == ["yes"] + ["6 of 6"] * 4
+    told, *cells = learn["q 0.05, decay 0"][4:]
+    assert told == "yes" and [*cells[1:3], *cells[4:]] == ["6 of 6"] * 4
+    known = Near(found).learned((0.0, 0.05), tied=False)
+    assert float(cells[0]) == pytest.approx(known.mean(), rel=5e-3)
     assert learn["q 0.1, decay 0"][4] == "no"
     parted = rows(figures.thresholds(Near(found)))
     assert parted[0] == ["0.1", "untied input", "0.05", "0.1", "0.01"]

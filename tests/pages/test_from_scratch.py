@@ -48,6 +48,13 @@ def test_the_lesson_is_short_and_uses_nothing_of_the_library(sources: dict[str, 
     assert sum(bool(line.strip()) for line in lesson.splitlines()) <= 115
 
 
+def caption(figure: str) -> str:
+    notebook = nbformat.read(ROOT / "notebooks" / "from-scratch.ipynb", as_version=4)
+    about = (cell.metadata.get("mystnb", {}).get("figure", {}) for cell in notebook.cells)
+    (found,) = [one["caption"] for one in about if one.get("name") == f"fig-{figure}"]
+    return found
+
+
 @pytest.mark.skipif(not any(map(shutil.which, building.COMPILERS)), reason="no C++ compiler")
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 def test_a_thousand_steps_are_the_library_s_to_four_digits(
@@ -70,6 +77,12 @@ def test_a_thousand_steps_are_the_library_s_to_four_digits(
     theirs = torch.cat(stack.tables(state))
     torch.testing.assert_close(tables[-1], theirs, rtol=5e-5, atol=5e-5)
     assert (tables[-1] - tables[0]).abs().min() > 0  # it has moved
+    assert "In the first steps, which the book trains, nothing has merged" in caption(
+        "from-scratch"
+    )
+    for one, other in ((0, 1), (2, 3)):
+        apart = (tables[:, :, one] - tables[:, :, other]).norm(dim=-1)
+        assert (apart[-1] / apart[0] > 0.5).all() and (apart[-1] / apart[0] < 1.5).all()
 
 
 def test_its_own_start_is_the_library_s_and_its_draws_have_the_odds(made: dict[str, Any]) -> None:

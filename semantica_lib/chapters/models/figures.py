@@ -10,16 +10,7 @@ from matplotlib.figure import Figure
 from semantica_lib.chapters.models.validation import Row
 from semantica_lib.checkpoints.measures.rows import CLEANINGS
 from semantica_lib.checkpoints.measures.sides import MARGIN
-from semantica_lib.figures.style import (
-    BLACK,
-    GREY,
-    MARGIN_LINE,
-    WIDTH,
-    key,
-    legend,
-    note,
-    panels,
-)  # fmt: skip
+from semantica_lib.figures.style import BLACK, GREY, MARGIN_LINE, WIDTH, key, legend, note, panels
 
 LOOKS = {
     "+": ("over 0", {"color": BLACK, "marker": "o"}),
@@ -32,7 +23,7 @@ SIDES = {"before": {"color": GREY, "marker": "D"}, "after": {"color": BLACK, "ma
 def validated(rows: Sequence[Row]) -> Figure:
     """The contrast of each state of tables, every seed a dot; colours say what has to come out."""
     rows = [one for one in rows if one.measure == "sides" and not one.state.startswith("tied")]
-    figure, axes = _rows([f"{one.model}, {one.state}" for one in rows])
+    figure, axes = _rows([one.label for one in rows])
     for place, one in enumerate(rows):
         look = LOOKS[one.expected][1]
         axes.plot(one.values, np.full(len(one.values), place), look["marker"], color=look["color"],

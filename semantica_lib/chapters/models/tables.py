@@ -29,7 +29,7 @@ def checked(rows: Iterable[Row]) -> str:
          "has to see nothing": _passed(rows, kind, "0")}
         for kind, label in KINDS.items()
     ]  # fmt: skip
-    missed = [f"- {KINDS[one.measure]}: {one.model}, {one.state}" for one in rows if not one.passed]
+    missed = [f"- {KINDS[one.measure]}: {one.label}" for one in rows if not one.passed]
     none = "Not validated yet: `tests/benchmarks/table_measures.py` does it."
     ending = ["Otherwise than expected:\n", *missed] if missed else ["None came out otherwise."]
     return table_of(told) + "\n" + "\n".join(ending) if rows else none

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from semantica_lib.analysis.markdown import title
 from semantica_lib.analysis.statistics import mean_interval
 from semantica_lib.store import results
 
@@ -21,6 +22,11 @@ class Row(NamedTuple):
     values: list[float]
     chance: float = 0.0
     margin: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """What the book calls these tables."""
+        return f"{title(self.model)}, {self.state}"
 
     @property
     def interval(self) -> tuple[float, float, float]:

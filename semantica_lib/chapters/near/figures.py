@@ -214,7 +214,7 @@ def _signed(value: float) -> str:
 
 
 def attainable(near: Near) -> str:
-    """By q: the best that can be had of the training strings, and who learned it, by point."""
+    """By point: the best that can be had of the training strings, and how much of it is learned."""
     rows, nats = [], f"{LEARNED_NATS:g} nats"
     for at in sorted(near.points, key=lambda at: (-at[0], at[1])):
         task, measured = near.tasks[at[1]], near.measured.get(at)
@@ -226,9 +226,10 @@ def attainable(near: Near) -> str:
             f"{nats} tell": "yes" if at[1] in near.telling else "no",
         }
         for tied in BOTH:
-            half = near.learned(at, tied).dropna() >= LEARNED if measured else ()
+            known = near.learned(at, tied).dropna() if measured else np.empty(0)
             usual = measured.learned[tied] if measured else ()
-            row[f"half learned, {tie_of(tied)}"] = markdown.counted(half)
+            row[f"learned, {tie_of(tied)}"] = number(known.mean()) if len(known) else NONE
+            row[f"half learned, {tie_of(tied)}"] = markdown.counted(known >= LEARNED)
             row[f"within {nats}, {tie_of(tied)}"] = markdown.counted(usual)
         rows.append(row)
     return table_of(rows)
