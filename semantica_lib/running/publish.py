@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from semantica_lib.errors import RequestError
+from semantica_lib.errors import RequestError, some
 from semantica_lib.files import ROOT
 from semantica_lib.running.groups import read_group
 from semantica_lib.settings.catalogue import AnySettings, changes, run_command, settings
@@ -50,8 +50,8 @@ def publish(
 
     Raises:
         RequestError: there is no such result, its checkpoints are not those of its step or are
-            being trained, it or the working tree differs from any commit or git cannot tell, or
-            all that is published would be too large.
+            being trained, it or the working tree differs from any commit or git cannot tell, a
+            published trial would be lost, or all that is published would be too large.
     """
     with folders.alone(results.PUBLISHED, fcntl.LOCK_EX):
         new: dict[Path, dict[str, Contents]] = {}
@@ -117,10 +117,21 @@ def told() -> str:
 
 
 def _has_more(own: AnySettings) -> bool:
-    """Whether the published result has all trials of the one here and is further, or has others."""
+    """Whether the published result has all trials of the one here and is further, or has others.
+
+    Raises:
+        RequestError: either has trials that the other lacks: those published would be lost.
+    """
     ours, theirs = (results.load_of(place, own) for place in (results.here(), results.PUBLISHED))
     if ours is None or theirs is None:
         return False
+    if (lost := theirs.held - ours.held) and ours.held - theirs.held:
+        seeds = json.dumps(sorted({seed for seed, _ in lost}))
+        raise RequestError(
+            f"{own.experiment} is published with {len(lost)} trials that are not here ("
+            f"{some(f'seed {seed}, {tie}' for seed, tie in sorted(lost))}), and what is here has "
+            f"others; train them here too: `{run_command(own)} --set 'seeds={seeds}'`"
+        )
     here, there = ours.manifest["steps_done"], theirs.manifest["steps_done"]
     return ours.held <= theirs.held and here <= there and (ours.held, here) != (theirs.held, there)
 

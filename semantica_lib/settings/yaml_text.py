@@ -7,6 +7,8 @@ text, and refused where a number or true or false is meant. So are ``042`` (34 i
 
 import re
 from collections.abc import Hashable
+from copy import deepcopy
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import yaml
@@ -83,6 +85,11 @@ def number(text: str) -> int | float:
     return int(value) if "e" in text.lower() and value.is_integer() else value
 
 
+@lru_cache  # the same few files are asked again and again
+def _loaded(text: str) -> Any:
+    return yaml.load(text, _Loader)
+
+
 def parse(text: str, what: str) -> Any:
     """The value that a YAML text stands for.
 
@@ -95,7 +102,7 @@ def parse(text: str, what: str) -> Any:
     if len(text) > MOST_CHARACTERS:
         raise RequestError(f"{what} is too long: at most {MOST_CHARACTERS:,} characters are read")
     try:
-        return yaml.load(text, _Loader)
+        return deepcopy(_loaded(text))  # a caller may change what it gets
     except RequestError as error:
         raise RequestError(f"{what}: {error}") from None
     except RecursionError:
