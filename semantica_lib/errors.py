@@ -41,12 +41,6 @@ def short(value: Any) -> str:
         return "a value with a number of so many digits"
 
 
-def some(words: Iterable[str]) -> str:
-    """The first five of them, and how many more there are."""
-    each = list(words)
-    return "; ".join(each[:5] + [f"and {len(each) - 5} more"] * (len(each) > 5))
-
-
 def literal(text: str) -> str:
     """Markdown that shows a text as it is, on one line: no tag, link or mark in it has effect."""
     return html.escape(re.sub(r"([\\`*_\[\]{}#|~$])", r"\\\1", " ".join(text.split())))

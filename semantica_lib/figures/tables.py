@@ -34,7 +34,7 @@ from semantica_lib.settings.catalogue import (
     xor_experiments,
 )
 from semantica_lib.store import results
-from semantica_lib.store.results import Result
+from semantica_lib.store.results import Result, sources
 
 # Tables of exploratory rows: heading of a column -> what the claims in it match. A group in the
 # pattern is told in the cell, behind the pair and its values.
@@ -60,12 +60,6 @@ DECAY = {
 HELD_OUT = {
     tie: rf"held-out strings .*, {tie} \((contexts new to it: .*)\)" for tie in ("untied", "tied")
 }
-
-
-def sources(own: Settings) -> list[Result]:
-    """The results of these settings that there are: this machine's, then the published one."""
-    found = (results.load_of(place, own) for place in (results.here(), results.PUBLISHED))
-    return [result for result in found if result is not None]
 
 
 def other(result: Result) -> str:

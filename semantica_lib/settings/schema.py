@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from functools import cache
 from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -133,7 +132,7 @@ class Common(BaseModel):
     @property
     def identity(self) -> dict[str, Any]:
         """What changes a trial's trajectory and differs from the default, as JSON values."""
-        mine, default = self.model_dump(mode="json"), _defaults(type(self))
+        mine, default = self.model_dump(mode="json"), type(self)().model_dump(mode="json")
         return {
             name: mine[name]
             for name in sorted(mine)
@@ -145,11 +144,6 @@ class Common(BaseModel):
         """sha256 of the identity as canonical JSON."""
         text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-@cache
-def _defaults(kind: type[Common]) -> dict[str, Any]:
-    return kind().model_dump(mode="json")
 
 
 # Settings that leave the trajectory of a trial as it is: the rest make up a result's identity.

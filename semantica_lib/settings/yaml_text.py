@@ -8,7 +8,7 @@ text, and refused where a number or true or false is meant. So are ``042`` (34 i
 import re
 from collections.abc import Hashable
 from copy import deepcopy
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import yaml
@@ -65,10 +65,10 @@ class _Loader(yaml.SafeLoader):
 
 
 for _kind, (_pattern, _first) in CORE.items():
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), _first
-    )
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_core)
+    _tag, _meant = f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z")
+    _Loader.add_implicit_resolver(_tag, _meant, _first)
+    _Loader.add_constructor(_tag, _Loader.construct_core)
+_loaded = lru_cache(partial(yaml.load, Loader=_Loader))  # the same few files, again and again
 
 
 def number(text: str) -> int | float:
@@ -83,11 +83,6 @@ def number(text: str) -> int | float:
         raise ValueError(f"not a number: {short(text)}")
     value = float(re.sub(r"\.(?=[iInN])", "", text))  # Python writes infinity without a point
     return int(value) if "e" in text.lower() and value.is_integer() else value
-
-
-@lru_cache  # the same few files are asked again and again
-def _loaded(text: str) -> Any:
-    return yaml.load(text, _Loader)
 
 
 def parse(text: str, what: str) -> Any:

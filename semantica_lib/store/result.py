@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semantica_lib.errors import some
 from semantica_lib.settings.catalogue import AnySettings, experiment_file, find, settings
 from semantica_lib.settings.schema import BOTH, NOT_IDENTITY
 from semantica_lib.store.folders import MANIFEST
@@ -134,9 +133,12 @@ class Result:
     @property
     def divergence(self) -> str:
         """How many trials diverged, which, and when; empty if none did."""
-        found = sorted(self.diverged.items())
-        told = some(f"seed {seed}, {tie}, from step {step:,}" for (seed, tie), step in found)
-        return f"{len(found)} of {len(self.seed)} trials diverged: {told}" * bool(found)
+        each = [
+            f"seed {seed}, {tie}, from step {step:,}"
+            for (seed, tie), step in sorted(self.diverged.items())
+        ]
+        told = each[:5] + [f"and {len(each) - 5} more"] * (len(each) > 5)
+        return f"{len(each)} of {len(self.seed)} trials diverged: {'; '.join(told)}" * bool(each)
 
     def covers(self, own: AnySettings) -> bool:
         """Whether it has every trial that the settings ask for, at their number of steps."""
