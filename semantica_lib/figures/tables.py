@@ -26,13 +26,7 @@ from semantica_lib.analysis.verdicts import primary_rows
 from semantica_lib.errors import literal
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import facts_of_run, model, seeds_of, shown, whose
-from semantica_lib.settings.catalogue import (
-    Settings,
-    catalogue,
-    find,
-    first_of,
-    xor_experiments,
-)
+from semantica_lib.settings.catalogue import Settings, catalogue, find, first_of, xor_experiments
 from semantica_lib.store import results
 from semantica_lib.store.results import Result, sources
 
