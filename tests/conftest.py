@@ -40,7 +40,7 @@ LONGEST = (
     "test_book.py", "test_stacked.py", "test_faults.py", "test_run.py", "test_cli.py",
     "test_batch.py", "test_compiling.py", "test_near_figures.py", "test_distributed.py",
     "test_phase_figures.py", "test_run_all.py", "test_near.py", "test_publish.py",
-    "test_exploratory.py",
+    "test_exploratory.py", "test_kernel.py", "test_lstm_kernel.py", "test_ties.py",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,15 @@ def line(values: Any, sideways: float = 0.0) -> np.ndarray:
     return rows
 
 
+@cache
+def _ceilings(q: float) -> dict[str, tuple[float, float]]:
+    task = XorTask(7, EVEN, EVEN, 14, q)
+    return {split: task.ceiling(split) for split in ("train", "validation", "test", "exact")}
+
+
 def attained_at(q: float, share: float) -> Callable[[int, bool, str], tuple[float, float]]:
     """Accuracy and loss of trials that learned this share of what can be."""
-    task = XorTask(7, EVEN, EVEN, 14, q)
-    found = {split: task.ceiling(split) for split in ("train", "validation", "test", "exact")}
+    found = _ceilings(q)
 
     def attained(seed: int, tied: bool, split: str) -> tuple[float, float]:
         best, floor = found[split]

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from pytest import MonkeyPatch
-from torch import tensor
+from torch import Tensor, tensor
 
 from semantica_lib.running.groups import Group
 from semantica_lib.running.processes import train_stack
@@ -40,13 +41,19 @@ def train_here(patch: MonkeyPatch) -> list[list[str]]:
     return begun
 
 
+@cache
+def _trained(own: Settings, steps: int, tie: str) -> dict[str, Tensor]:
+    """What a stack keeps at a step; trained once for all tests that begin with it."""
+    kept = {"seeds": tensor(own.seeds)}
+    train(Stack(own, own.seeds, tie), steps, None, kept.update)
+    return kept
+
+
 def begin(own: Settings, steps: int, **about: str) -> None:
     """Leave checkpoints of these settings at a step, one a tie, as an interrupted run would."""
     folder = results.folder(results.here(), own) / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     for tie in own.ties:
-        kept = {"seeds": tensor(own.seeds)}
-        train(Stack(own, own.seeds, tie), steps, None, kept.update)
         told = {
             "settings_hash": own.settings_hash,
             "tied": str(one_table(tie)).lower(),
@@ -56,7 +63,8 @@ def begin(own: Settings, steps: int, **about: str) -> None:
             "seconds": "1",
         }
         told |= {} if tie in BOTH else {"tie": tie}  # an earlier version told no tie
-        save_checkpoint(folder / f"{tie.replace(':', '-')}.safetensors", kept, told | about)
+        path = folder / f"{tie.replace(':', '-')}.safetensors"
+        save_checkpoint(path, _trained(own, steps, tie), told | about)
 
 
 def finish(own: Settings, steps: int, dirty: bool = False, **about: str) -> results.Result:

@@ -1,5 +1,6 @@
 """The command line: exit codes, one-line errors, JSON on stdout."""
 
+import io
 import json
 import os
 import subprocess
@@ -81,9 +82,10 @@ def test_a_relative_place_is_one_place_for_all_that_the_command_starts(tmp_path,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEMANTICA_RESULTS", "out")
     assert cli.main(["list"]) == 0
-    asked = "from semantica_lib.store.results import here; print(here())"
-    code = [sys.executable, "-c", asked]
-    assert subprocess.check_output(code, text=True, cwd=ROOT) == f"{tmp_path}/out\n"
+    told = subprocess.check_output(["printenv", "SEMANTICA_RESULTS"], text=True, cwd=ROOT)
+    monkeypatch.setenv("SEMANTICA_RESULTS", told.rstrip("\n"))  # as a child finds it
+    monkeypatch.chdir(ROOT)
+    assert str(results.here()) == f"{tmp_path}/out"
 
 
 @pytest.mark.parametrize("told", ["../file", "../nowhere", "~nobody-of-that-name/x"])
@@ -198,13 +200,13 @@ def test_verdicts_of_names_are_of_exactly_those(monkeypatch, capsys, tmp_path):
     assert "of lstm-small; `semantica run lstm-small`" in err
 
 
-def test_a_terminal_without_unicode_gets_its_table(tmp_path):
+def test_a_terminal_without_unicode_gets_its_table(monkeypatch):
     finish(find("transformer-small", [SEEDS]), 4)
-    command = [sys.executable, "-m", "semantica_lib.cli", "verdicts", "transformer-small"]
-    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "| claim |" in done.stdout
+    terminal = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert cli.main(["verdicts", "transformer-small"]) == 0
+    terminal.flush()
+    assert b"| claim |" in terminal.buffer.getvalue()
 
 
 def test_what_is_published_has_a_name(monkeypatch, capsys, tmp_path):

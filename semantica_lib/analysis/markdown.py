@@ -15,6 +15,7 @@ from semantica_lib.files import ROOT
 from semantica_lib.settings.catalogue import first_of
 
 NONE = "–"  # stands for a number that there is not
+UNTRAINED = "Nothing is trained yet."
 PAIR = re.compile(r"(?<![\d.])(\d+) and (\d+)(?!\.?\d)")  # of symbols, in a claim's fixed words
 ALONE = re.compile(r"(?<=o_)\d+|\d+(?= lies half way)")
 
@@ -46,8 +47,8 @@ def pair_name(pair: Iterable[int]) -> str:
 
 
 def listed(words: Iterable[str], mark: str = ",") -> str:
-    """``a, b and c``."""
-    *head, last = words
+    """``a, b and c``; empty without any."""
+    *head, last = [*words] or [""]
     return f"{f'{mark} '.join(head)} and {last}" if head else last
 
 

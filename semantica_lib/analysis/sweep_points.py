@@ -74,8 +74,7 @@ def added(sweep: str) -> list[Point]:
 
 
 def _result(own: Settings) -> Result | None:
-    places = results.here(), results.PUBLISHED
-    found = [one for place in places if (one := results.load_of(place, own))]
+    found = results.sources(own)
     best = next((one for one in found if one.covers(own)), found[0] if found else None)
     return best.of_seeds(own.seeds, own.ties) if best else None
 

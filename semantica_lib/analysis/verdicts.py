@@ -97,6 +97,7 @@ OWN_WORDS = {  # of the paper's claims -> of this book's predictions; in what is
     statistics.REPRODUCED: second_round.OURS[0],
     statistics.CONSISTENT: f"{second_round.OURS[0]} (few seeds)",
 }
+TO_COME = "Nothing is trained yet, so what follows is the question and the predictions."
 ORDER = (*OWN_WORDS.values(), second_round.OURS[1], *statistics.VERDICTS, second_round.UNDECIDED,
          second_round.CONSISTENT)  # fmt: skip
 
@@ -276,3 +277,13 @@ def to_markdown(frame: pd.DataFrame) -> str:
         share = NONE if np.isnan(row.pass_share) else f"{passed} of {row.seeds}"
         lines.append([*map(lettered, (row.claim, row.prediction)), measured, share, row.verdict])
     return markdown_table(["claim", "predicted", "measured", "seeds that pass", "verdict"], lines)
+
+
+def outcomes(frame: pd.DataFrame) -> str:
+    """How many primary predictions of this book's own came out, and how many not."""
+    found = primary_rows(frame).verdict
+    words = {second_round.OURS[0]: "came out", second_round.OURS[1]: "did not"}
+    words |= {second_round.UNDECIDED: "are undecided"}
+    told = found.map(words).fillna("rest on too few trials").value_counts()
+    order = [one for one in [*words.values(), "rest on too few trials"] if one in told]
+    return ", ".join(f"{told[one]} {one}" for one in order)

@@ -16,7 +16,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations
 
 import torch
@@ -247,6 +247,7 @@ def _thresholds(dst: tuple[float, ...]) -> list[int]:
     return result
 
 
+@lru_cache  # with what was enumerated of it
 def xor_task(own: Settings) -> XorTask:
     """The task that the settings describe."""
     near = own.near_synonym or 0.0

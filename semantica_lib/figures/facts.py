@@ -1,7 +1,7 @@
 """The words and numbers that the pages quote, made from settings and stored results."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import pandas as pd
@@ -9,7 +9,8 @@ from markdown_it import MarkdownIt
 
 from semantica_lib.analysis.claims import LEARNED_NATS, MERGE_MARGIN
 from semantica_lib.analysis.distances import Table, Trials, end_of
-from semantica_lib.analysis.markdown import NONE, letter, number, pair_name
+from semantica_lib.analysis.markdown import NONE, letter, listed, number, pair_name
+from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.analysis.theory import paper_predictions
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import literal
@@ -120,13 +121,12 @@ def provenance(result: Result) -> str:
 def facts_of_run(result: Result) -> dict[str, str]:
     """How a result came about, by the key under which pages quote it."""
     manifest, seeds = result.manifest, sorted(set(result.seed.tolist()))
-    ties = list(dict.fromkeys(result.tie.tolist()))
     return {
         "source": whose(result),
         "trials": str(len(result.seed)),
         "seed_count": str(len(seeds)),
         "seeds": _listed(seeds),
-        "ties": " and ".join(ties).replace(" and ", ", ", max(0, len(ties) - 2)),
+        "ties": listed(dict.fromkeys(result.tie.tolist())),
         "steps": f"{manifest['steps_done']:,}",
         "device": literal(manifest["device"].removeprefix("cpu: ")),
         "duration": _duration(manifest["duration_s"]),
@@ -182,6 +182,12 @@ def learning(result: Result, frame: pd.DataFrame) -> str:
     )
 
 
+def in_short(result: Result) -> str:
+    """``5 seeds, tied and untied, 150,000 steps, published with this book; commit 0123456789``."""
+    told = "{seed_count} seeds, {ties}, {steps} steps, {source}; commit {commit}"
+    return told.format(**facts_of_run(result))
+
+
 def made_from(sweep: str, found: Mapping[str, Result | None]) -> str:
     """Which points of a sweep a page is made from, and how to get the others, as Markdown.
 
@@ -192,13 +198,17 @@ def made_from(sweep: str, found: Mapping[str, Result | None]) -> str:
     for label, result in found.items():
         told = "no result yet"
         if result:
-            told = "{seed_count} seeds, {ties}, {steps} steps, {source}; commit {commit}"
-            told = told.format(**facts_of_run(result))
+            told = in_short(result)
             told += f"; {result.divergence}" * bool(result.divergence)
             told += "" if result.complete else "; partial, so no claim is judged by it"
         lines.append(f"- {label}: {told}.")
     lines.append(f"\n`semantica run {sweep}` trains what is missing and executes this page.")
     return "\n".join(lines)
+
+
+def listing(label: Callable[[Point], str]) -> Callable[[str, Sequence[Point]], str]:
+    """What tells of a sweep as :func:`made_from` does, by what the page calls its points."""
+    return lambda sweep, found: made_from(sweep, {label(one): one.result for one in found})
 
 
 def html(markdown: str) -> str:

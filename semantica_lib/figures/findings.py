@@ -3,15 +3,16 @@
 Captions and alternative texts begin with these. A sentence is empty where nothing can be said yet.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
+import pandas as pd
 
 from semantica_lib.analysis import distances
 from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, Measured, tie_of
 from semantica_lib.analysis.distances import Table, Trials, end_of, synonym_pairs
-from semantica_lib.analysis.markdown import listed, names, number, pair_name
+from semantica_lib.analysis.markdown import counted, listed, names, number, pair_name
 from semantica_lib.analysis.second_round import HALF, share_known
 from semantica_lib.analysis.statistics import finite, geometric_interval
 from semantica_lib.analysis.sweep_points import PLACES, Place, name_of
@@ -39,26 +40,21 @@ def learned(result: Result) -> str:
     """How many trials learned the parity, tied and untied."""
     if end_of(result) is None:
         return ""
-    of = Measured(result).learned
-    told = [
-        f"{of[tied].sum()} of {len(of[tied])} {tie_of(tied)} trials"
-        for tied in BOTH
-        if len(of[tied])
-    ]
-    return f"The parity is learned by {listed(reversed(told))}."
+    return f"The parity is learned by {_of(Measured(result).learned)}."
 
 
 def known(result: Result) -> str:
     """How many trials know over half of the bit, tied and untied."""
     if end_of(result) is None:
         return ""
-    shares = {tied: share_known(Measured(result), tied) for tied in BOTH}
-    told = [
-        f"{(of > HALF).sum()} of {len(of)} {tie_of(tied)} trials"
-        for tied, of in shares.items()
-        if len(of)
-    ]
-    return f"Over half of the bit is known at the end by {listed(reversed(told))}."
+    over = {tied: share_known(Measured(result), tied) > HALF for tied in BOTH}
+    return f"Over half of the bit is known at the end by {_of(over)}."
+
+
+def _of(some: Mapping[bool, pd.Series]) -> str:
+    """How many tied and how many untied trials are among some."""
+    there = (tied for tied in reversed(BOTH) if len(some[tied]))
+    return listed(f"{counted(some[tied])} {tie_of(tied)} trials" for tied in there)
 
 
 def nearest(result: Result) -> str:
@@ -70,7 +66,7 @@ def nearest(result: Result) -> str:
             mean = distances.pairwise(trials.tables[table][:, window]).mean((0, 1))
             mean[np.tril_indices(len(mean))] = np.inf
             pair = np.unravel_index(mean.argmin(), mean.shape)
-            told[name] = " and ".join(names(trials.task)[i] for i in pair)
+            told[name] = listed(names(trials.task)[i] for i in pair)
     if len({*told.values()}) == 1 < len(told):
         return f"Nearest to each other end {told[name]}, in every table."
     ends = (f"{pair} ({name})" for name, pair in told.items())

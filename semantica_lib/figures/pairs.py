@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import tie_of
 from semantica_lib.analysis.distances import Pair, Table, Trials, control_pairs, synonym_pairs
-from semantica_lib.analysis.markdown import names
+from semantica_lib.analysis.markdown import listed, names
 from semantica_lib.datasets.xor import SPLITS, XorTask, xor_task
 from semantica_lib.errors import RequestError, nearest, short
 from semantica_lib.figures import style
@@ -126,7 +126,7 @@ def plot(
     if trials.diverged and not len(trials.seeds):
         raise RequestError(f"nothing can be drawn: all {tie} trials of {own.experiment} diverged")
     if not len(trials.seeds):
-        there = " and ".join(sorted({*result.tie.tolist()})) or "none"
+        there = listed(sorted({*result.tie.tolist()})) or "none"
         raise RequestError(f"{own.experiment} has no {tie} trials (there are: {there})")
     drawn = [
         Curves(*_meant(pair, trials.task), trials.steps, trials.distance(table, pair))
@@ -254,7 +254,7 @@ def _meant(pair: Pair, task: XorTask) -> tuple[str, Any]:
     holds = {one[:2]: one.conditionally_equivalent for one in synonym_pairs(task)}
     dh = holds.get((min(pair), max(pair)))
     words = {True: ", DH holds", False: ", DH fails", None: ""}[dh]
-    name = " and ".join(names(task)[one] for one in pair)
+    name = listed(names(task)[one] for one in pair)
     return f"{name}{words}", GREY if dh is None else DH[dh][0]
 
 

@@ -21,13 +21,7 @@ from semantica_lib.analysis.markdown import (
 from semantica_lib.analysis.second_round import CONSISTENT, OURS, PAPERS, UNDECIDED
 from semantica_lib.analysis.statistics import FEW_SEEDS, Interval
 from semantica_lib.analysis.verdicts import across, primary_rows, summary, to_markdown, verdicts
-from semantica_lib.settings.catalogue import (
-    SECOND,
-    AnySettings,
-    find,
-    first_of,
-    second_rounds,
-)
+from semantica_lib.settings.catalogue import SECOND, AnySettings, find, first_of, second_rounds
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
@@ -72,12 +66,21 @@ COSTS = {  # whether a cost is predicted, and whether that is met
     (False, OPEN): "whether tying costs under a tenth of the bit is undecided: {}",
 }
 Load = Callable[[AnySettings], Result | None]
+_FRAMES: dict[tuple, pd.DataFrame] = {}
 
 
 def of(own: AnySettings, load: Load = results.best) -> Result | None:
     """The second round of an experiment, of either round's settings, if there is a result."""
     name = first_of(own.experiment) + SECOND
     return load(find(name)) if name in second_rounds() else None
+
+
+def _rows(result: Result) -> pd.DataFrame:
+    """Its verdicts, which take a second: a page asks for them several times."""
+    key = result.digest, frozenset(result.held), result.complete
+    if key not in _FRAMES:
+        _FRAMES[key] = verdicts(result)
+    return _FRAMES[key]
 
 
 def told(own: AnySettings) -> str:
@@ -89,7 +92,7 @@ def told(own: AnySettings) -> str:
         words = f"The second round {to_come}" if is_one else "There is no second round of it."
         rows = verdicts(first, first=True) if (first := results.best(own)) else None
         return words if rows is None else f"{words} By the first round's rules: {summary(rows)}."
-    frame = verdicts(result)
+    frame = _rows(result)
     table = f"{across(frame, short)}\n\n{COLOURS} {LEGEND} {_fixed([result])}"
     return f"{sentences(result, frame)}\n\n{table}\n\n{undecided(frame)}"
 
@@ -97,7 +100,7 @@ def told(own: AnySettings) -> str:
 def in_short(own: AnySettings | None = None) -> str:
     """What came out of the claims about one experiment or all; empty if none has a second round."""
     there = [of(own)] if own else _there(results.best)
-    frames = [verdicts(result) for result in there if result]
+    frames = [_rows(result) for result in there if result]
     if not frames:
         return ""
     marks = pd.concat(map(primary_rows, frames)).verdict.map(MARKS).value_counts()
@@ -111,7 +114,7 @@ def whole(load: Load = results.best) -> str:
     there = _there(load)
     if not there:
         return coloured(load)
-    frames = [verdicts(result) for result in there]
+    frames = [_rows(result) for result in there]
     lines = [f"- {headline(*one)}" for one in zip(there, frames, strict=True)]
     says = sentences(there[0], frames[0]), "\n".join(lines[1:]), cost(frames), coloured(load)
     return "\n\n".join(filter(None, (*says, _fixed(there), *map(undecided, frames))))
@@ -125,7 +128,7 @@ def coloured(load: Load = results.best) -> str:
     parts = [f"To come, by the same rules: {missing}."] if missing else []
     if there:
         ours = "*Ours*: that the loss itself brings input rows nearer. The numbers count claims."
-        parts = [grid([verdicts(result) for result in there]), f"{COLOURS} {ours}", *parts]
+        parts = [grid([_rows(result) for result in there]), f"{COLOURS} {ours}", *parts]
     return "\n\n".join(parts)
 
 
@@ -148,7 +151,7 @@ def grid(frames: Sequence[pd.DataFrame]) -> str:
 
 def counts(claims: str = "", load: Load = results.best) -> str:
     """Those primary rows of all experiments whose claim matches, in colours, with their numbers."""
-    frames = [frame[frame.claim.str.contains(claims)] for frame in map(verdicts, _there(load))]
+    frames = [frame[frame.claim.str.contains(claims)] for frame in map(_rows, _there(load))]
     return f"{across(pd.concat(frames), short)}\n\n{LEGEND}" if frames else ""
 
 
@@ -167,7 +170,7 @@ def cost(frames: Sequence[pd.DataFrame]) -> str:
 def numbers(wanted: Iterable[AnySettings] = ()) -> str:
     """Every primary row of the second round of some experiments, else of all, a table each."""
     found = (of(own) for own in wanted or map(find, second_rounds()))
-    tables = {title(one.name): to_markdown(primary_rows(verdicts(one))) for one in found if one}
+    tables = {title(one.name): to_markdown(primary_rows(_rows(one))) for one in found if one}
     return "\n\n".join(f"**{name}**\n\n{table}" for name, table in tables.items())
 
 

@@ -26,15 +26,9 @@ from semantica_lib.analysis.verdicts import primary_rows
 from semantica_lib.errors import literal
 from semantica_lib.figures.curves import source
 from semantica_lib.figures.facts import facts_of_run, model, seeds_of, shown, whose
-from semantica_lib.settings.catalogue import (
-    Settings,
-    catalogue,
-    find,
-    first_of,
-    xor_experiments,
-)
+from semantica_lib.settings.catalogue import Settings, catalogue, find, first_of, xor_experiments
 from semantica_lib.store import results
-from semantica_lib.store.results import Result
+from semantica_lib.store.results import Result, sources
 
 # Tables of exploratory rows: heading of a column -> what the claims in it match. A group in the
 # pattern is told in the cell, behind the pair and its values.
@@ -60,12 +54,6 @@ DECAY = {
 HELD_OUT = {
     tie: rf"held-out strings .*, {tie} \((contexts new to it: .*)\)" for tie in ("untied", "tied")
 }
-
-
-def sources(own: Settings) -> list[Result]:
-    """The results of these settings that there are: this machine's, then the published one."""
-    found = (results.load_of(place, own) for place in (results.here(), results.PUBLISHED))
-    return [result for result in found if result is not None]
 
 
 def other(result: Result) -> str:

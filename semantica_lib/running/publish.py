@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from semantica_lib.errors import RequestError
 from semantica_lib.files import ROOT
 from semantica_lib.running.groups import read_group
@@ -50,8 +48,8 @@ def publish(
 
     Raises:
         RequestError: there is no such result, its checkpoints are not those of its step or are
-            being trained, it or the working tree differs from any commit or git cannot tell, or
-            all that is published would be too large.
+            being trained, it or the working tree differs from any commit or git cannot tell, a
+            published trial would be lost, or all that is published would be too large.
     """
     with folders.alone(results.PUBLISHED, fcntl.LOCK_EX):
         new: dict[Path, dict[str, Contents]] = {}
@@ -117,10 +115,20 @@ def told() -> str:
 
 
 def _has_more(own: AnySettings) -> bool:
-    """Whether the published result has all trials of the one here and is further, or has others."""
+    """Whether the published result has all trials of the one here and is further, or has others.
+
+    Where either has trials that the other lacks, those published would be lost: a RequestError.
+    """
     ours, theirs = (results.load_of(place, own) for place in (results.here(), results.PUBLISHED))
     if ours is None or theirs is None:
         return False
+    if (lost := theirs.held - ours.held) and ours.held - theirs.held:
+        told = "; ".join(f"seed {seed}, {tie}" for seed, tie in sorted(lost))
+        raise RequestError(
+            f"{own.experiment} is published with trials that are not here ({told}), and here are "
+            f"others; `{run_command(own)} --set 'seeds={sorted({seed for seed, _ in lost})}'` "
+            "trains them here too"
+        )
     here, there = ours.manifest["steps_done"], theirs.manifest["steps_done"]
     return ours.held <= theirs.held and here <= there and (ours.held, here) != (theirs.held, there)
 
@@ -155,7 +163,7 @@ def _taken(own: AnySettings, bare: bool, records: int | None) -> Contents:
         raise RequestError(f"{own.experiment} was trained {how[result.dirty]}")
     found = results.contents_of(*result.address)
     if records is not None:
-        found = thinned(found, records)
+        found = contents.thinned(found, records)
     if not result.complete and not bare:
         found = found._replace(checkpoints=_checkpoints(own, result))
     return found
@@ -206,35 +214,6 @@ def _outdated() -> Iterator[tuple[Path, dict[str, Any]]]:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         if manifest["elsewhere"] != elsewhere:
             yield path, manifest | {"elsewhere": elsewhere}
-
-
-def thinned(found: Contents, records: int) -> Contents:
-    """The same with fewer records and measurements."""
-    arrays, table = dict(found.arrays), found.table()
-    own = settings(found.manifest["settings"])
-    last = int(arrays["steps"].max()) - own.period
-    kept = table.step.isin(_kept(np.unique(table.step), last, records))
-    for steps, names in (
-        ("steps", ("input_embedding", "output_embedding")),
-        ("measured_steps", ("hidden_norm", "logit_gap")),
-        ("use_steps", ("uses",)),
-    ):
-        if steps in arrays:
-            keep = np.isin(arrays[steps], _kept(arrays[steps], last, records))
-            if steps == "steps":  # the tables as they were when they were untied
-                keep |= arrays[steps] == (getattr(own, "untie_at", None) or -1)
-            arrays |= {name: arrays[name][:, keep] for name in names if name in arrays}
-            arrays[steps] = arrays[steps][keep]
-    rows = table[kept].assign(tied=table.tied.map({True: "true", False: "false"}))
-    return found._replace(arrays=arrays, metrics=rows.to_csv(index=False, float_format="%.6g"))
-
-
-def _kept(steps: np.ndarray, last: int, count: int) -> np.ndarray:
-    """Those after ``last``, and evenly spaced ones before; all evenly spaced if it is negative."""
-    after = steps[steps > last] if last >= 0 else steps[:0]
-    before = steps[: len(steps) - len(after)]
-    places = np.linspace(0, len(before) - 1, min(len(before), max(2, count - len(after))))
-    return np.concatenate([before[places.round().astype(int)], after])
 
 
 def _checkpoints(own: AnySettings, result: Result) -> dict[str, bytes]:

@@ -7,6 +7,8 @@ text, and refused where a number or true or false is meant. So are ``042`` (34 i
 
 import re
 from collections.abc import Hashable
+from copy import deepcopy
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import yaml
@@ -63,10 +65,10 @@ class _Loader(yaml.SafeLoader):
 
 
 for _kind, (_pattern, _first) in CORE.items():
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), _first
-    )
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_core)
+    _tag, _meant = f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z")
+    _Loader.add_implicit_resolver(_tag, _meant, _first)
+    _Loader.add_constructor(_tag, _Loader.construct_core)
+_loaded = lru_cache(partial(yaml.load, Loader=_Loader))  # the same few files, again and again
 
 
 def number(text: str) -> int | float:
@@ -95,7 +97,7 @@ def parse(text: str, what: str) -> Any:
     if len(text) > MOST_CHARACTERS:
         raise RequestError(f"{what} is too long: at most {MOST_CHARACTERS:,} characters are read")
     try:
-        return yaml.load(text, _Loader)
+        return deepcopy(_loaded(text))  # a caller may change what it gets
     except RequestError as error:
         raise RequestError(f"{what}: {error}") from None
     except RecursionError:

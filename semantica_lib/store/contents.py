@@ -234,3 +234,32 @@ def _refuse_other_shapes(
     for name, kinds in COLUMNS.items():
         if name not in metrics or metrics[name].dtype.kind not in kinds:
             raise ValueError(f"{METRICS} lacks {name}, or its values are of another kind")
+
+
+def thinned(found: Contents, records: int) -> Contents:
+    """The same with fewer records and measurements."""
+    arrays, table = dict(found.arrays), found.table()
+    own = settings(found.manifest["settings"])
+    last = int(arrays["steps"].max()) - own.period
+    kept = table.step.isin(_kept(np.unique(table.step), last, records))
+    for steps, names in (
+        ("steps", ("input_embedding", "output_embedding")),
+        ("measured_steps", ("hidden_norm", "logit_gap")),
+        ("use_steps", ("uses",)),
+    ):
+        if steps in arrays:
+            keep = np.isin(arrays[steps], _kept(arrays[steps], last, records))
+            if steps == "steps":  # the tables as they were when they were untied
+                keep |= arrays[steps] == (getattr(own, "untie_at", None) or -1)
+            arrays |= {name: arrays[name][:, keep] for name in names if name in arrays}
+            arrays[steps] = arrays[steps][keep]
+    rows = table[kept].assign(tied=table.tied.map({True: "true", False: "false"}))
+    return found._replace(arrays=arrays, metrics=rows.to_csv(index=False, float_format="%.6g"))
+
+
+def _kept(steps: np.ndarray, last: int, count: int) -> np.ndarray:
+    """Those after ``last``, and evenly spaced ones before; all evenly spaced if it is negative."""
+    after = steps[steps > last] if last >= 0 else steps[:0]
+    before = steps[: len(steps) - len(after)]
+    places = np.linspace(0, len(before) - 1, min(len(before), max(2, count - len(after))))
+    return np.concatenate([before[places.round().astype(int)], after])

@@ -177,6 +177,11 @@ def load_of(place: Path, own: AnySettings) -> Result | None:
     return load(*locate(place, own))
 
 
+def sources(own: AnySettings) -> list[Result]:
+    """The results of these settings that there are: this machine's, then the published one."""
+    return [one for place in (here(), PUBLISHED) if (one := load_of(place, own))]
+
+
 def best(own: AnySettings) -> Result | None:
     """This machine's result where there is one, else the published one.
 

@@ -59,7 +59,7 @@ from semantica_lib.datasets.xor import xor_task
 from semantica_lib.figures import explorer, tables
 from semantica_lib.files import ROOT
 from semantica_lib.settings import catalogue
-from semantica_lib.settings.catalogue import find
+from semantica_lib.settings.catalogue import Settings, find
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
 
@@ -102,8 +102,19 @@ def published(name: str) -> Result:
     return results.load_of(results.PUBLISHED, find(name))
 
 
+@cache
 def named(name: str) -> Measured:
     return Measured(published(name))
+
+
+@cache
+def rows_of(name: str) -> pd.DataFrame:
+    return verdicts(published(name))
+
+
+@cache
+def nearness(name: str, few: bool = False) -> Nearness:
+    return Nearness(published(name), few=few)
 
 
 @cache
@@ -111,17 +122,27 @@ def sweep(name: str) -> list[Point]:
     return [point for point in stored(name) if point.result]
 
 
+@cache
+def measured_of(name: str) -> list[tuple[Settings, Measured]]:
+    """The points of a sweep by their settings, each measured once."""
+    return [(point.settings, Measured(point.result)) for point in sweep(name)]
+
+
+@cache
+def near() -> Near:
+    return Near(sweep("near"))
+
+
 def second_rounds() -> dict[str, pd.DataFrame]:
     """The rows of the second round's published results, by the experiment."""
-    found = {name: published(name) for name in catalogue.second_rounds()}
-    return {catalogue.first_of(name): verdicts(one) for name, one in found.items() if one}
+    found = filter(published, catalogue.second_rounds())
+    return {catalogue.first_of(name): rows_of(name) for name in found}
 
 
 def closing(decay: float, loss: str) -> Measured:
-    for point in sweep("closing"):
-        own = point.settings
+    for own, measured in measured_of("closing"):
         if (own.optimizer, own.weight_decay, own.expectation) == ("adamw", decay, loss):
-            return Measured(point.result)
+            return measured
     raise LookupError
 
 
@@ -155,9 +176,9 @@ def test_what_the_loss_leaves_of_output_rows_it_does_not_see() -> None:
         assert (ends < MERGE_MARGIN).all()
     said("closing", "at $p = 0.5$) hardly any; decay merges all")
     (even,) = (
-        Measured(point.result)
-        for point in sweep("phase")
-        if point.settings.zero_dst == (0.5, 0.5) and point.settings.weight_decay == 0
+        measured
+        for own, measured in measured_of("phase")
+        if own.zero_dst == (0.5, 0.5) and own.weight_decay == 0
     )
     for pair in PAIRS:
         assert (even.trials[UNTIED].ratio("output", pair)[0] < MERGE_MARGIN).mean() < 0.15
@@ -196,9 +217,8 @@ def test_what_tying_costs_over_the_plane() -> None:
     costs: dict[float, list[np.ndarray]] = {}
     learn: dict[float, np.ndarray] = {}
     seeds = None
-    for point in sweep("phase"):
-        measured = Measured(point.result)
-        own, cost = point.settings, -measured.untied_minus_tied("loss")
+    for own, measured in measured_of("phase"):
+        cost = -measured.untied_minus_tied("loss")
         seeds = min(seeds or len(cost), len(cost))
         costs.setdefault(own.zero_dst[1], []).append(cost)
         counts = np.array([measured.learned[tied][:17].sum() for tied in BOTH])
@@ -216,11 +236,11 @@ def test_what_tying_costs_over_the_plane() -> None:
 
 def test_freed_rows_end_about_where_those_never_tied_do() -> None:
     said("untie", "at no step of untying with all of the interval under it")
-    for point in sweep("untie"):
-        if point.settings.untie_at:
-            ratio = Measured(point.result).trials[TIED].ratio("input", (0, 1))[0]
+    for own, measured in measured_of("untie"):
+        if own.untie_at:
+            ratio = measured.trials[TIED].ratio("input", (0, 1))[0]
             assert geometric_interval(ratio).high > MERGE_MARGIN
-            if point.settings.untie_at <= 20_000:
+            if own.untie_at <= 20_000:
                 never = named("transformer-small").trials[UNTIED].ratio("input", (0, 1))[0]
                 assert stats.ttest_ind(np.log(ratio), np.log(never)).pvalue > 0.05
 
@@ -252,9 +272,9 @@ def test_what_a_tied_table_is_like() -> None:
     )
     said("shaping", "does not show it, and the small MLP-Mixer says the opposite")
     said("shaping", "the tied table of the one on documentation is *farther* from the output's")
-    found = [one for name in EXPERIMENTS if (one := published(name)).complete]
-    near, few = ([Nearness(one, few=few) for one in found] for few in (False, True))
-    primary, others = shaping.alignment_claims(near), shaping.alignment_others(near, few)
+    found = [name for name in EXPERIMENTS if published(name).complete]
+    whole, few = ([nearness(name, few) for name in found] for few in (False, True))
+    primary, others = shaping.alignment_claims(whole), shaping.alignment_others(whole, few)
     frame = judged("made", primary, others, [])
     words = (
         "{}: the tied table is nearer to the untied output than to the untied input table, of {}"
@@ -389,7 +409,7 @@ def test_near_meanings_open_with_the_output_s_degrees() -> None:
         "no trial learned",
     )
     found = sweep("near")
-    rows = judged("near", *near_claims(Near(found)), [point.result for point in found])
+    rows = judged("near", *near_claims(near()), [point.result for point in found])
     rows = primary_rows(rows).set_index("claim")
     for where in ("input", "output"):
         (trend,) = rows[rows.index.str.contains(f"untied {where}.* part as q grows")].itertuples()
@@ -428,9 +448,9 @@ def test_who_closes_the_gap_opens_with_it() -> None:
             for pair in PAIRS
         ]
         assert max(merged[:2]) < 0.1 < 0.4 < min(merged[2:])
-        for point in sweep("closing"):
-            if point.settings.optimizer == "adamw":
-                apart = Measured(point.result).trials[UNTIED].ratio("output", (0, 1))[0]
+        for own, measured in measured_of("closing"):
+            if own.optimizer == "adamw":
+                apart = measured.trials[UNTIED].ratio("output", (0, 1))[0]
                 assert geometric_interval(apart).low > MERGE_MARGIN
 
 
@@ -439,9 +459,9 @@ def test_the_first_page_s_findings() -> None:
     listed = text.partition("**What was found**")[2].partition("::::")[0]
     told = " ".join(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", listed).split())
     assert len(re.findall(r" \d\. \*", f" {told}")) == 6
-    there = [result for name in catalogue.second_rounds() if (result := published(name))]
+    there = second_rounds().values()
     assert len(there) >= 4
-    rows = pd.concat([primary_rows(verdicts(result)) for result in there])
+    rows = pd.concat(map(primary_rows, there))
     rows = rows[rows.seeds > FEW_SEEDS]
 
     def all_met(pattern: str) -> bool:
@@ -466,7 +486,7 @@ def test_the_first_page_s_findings() -> None:
         "Without it the loss brings them nearer, but far from together" in told
     )  # as tested above
     assert "the same is seen of distances, but not of the cost: on prose tying even helps" in told
-    words = primary_rows(verdicts(published("mlm")))
+    words = primary_rows(rows_of("mlm"))
     cost = words.claim.str.contains("tying costs")
     assert (words[~cost].verdict == "reproduced").all() and (words[cost].high < 0).all()
 
@@ -481,7 +501,7 @@ def test_a_bias_brings_rows_nearer_and_ends_what_tying_costs() -> None:
     )
     opens(page, "not one with a learned bias", "hardly any in the untied output", "about half")
     opens(page, "with a learned bias tying is no longer seen to cost anything in the paper's task")
-    at = {(one.settings.output_bias, one.settings.odds): Measured(one.result) for one in found}
+    at = {(own.output_bias, own.odds): measured for own, measured in measured_of(page)}
     assert len(at) == 9
     ends = {
         (*one, place): bias.ratios(measured, place, synonym_pairs(measured.task)[0])
@@ -570,9 +590,9 @@ def test_the_start_is_left_open_and_who_shapes_the_table_matters() -> None:
     said(page, "that an untied model does, these sixty seeds alone do not show")
     interval = mean_interval(known["untied"] - known["tied"])
     assert interval.low < 0 < interval.high
-    main = sweep("bias-or-frequency")[0]
-    assert (main.settings.output_bias, main.settings.odds) == ("none", "constant")
-    assert mean_interval(biases.cost(Measured(main.result))).low > 0
+    own, main = measured_of("bias-or-frequency")[0]
+    assert (own.output_bias, own.odds) == ("none", "constant")
+    assert mean_interval(biases.cost(main)).low > 0
     said(page, "tying costs nothing that these seeds show")
     interval = mean_interval(exact.known["untied"] - exact.known["tied"])
     assert interval.low < 0 < interval.high
@@ -588,8 +608,7 @@ def test_the_start_is_left_open_and_who_shapes_the_table_matters() -> None:
 def test_where_tables_merge_over_the_plane_is_captioned() -> None:
     said("phase", "only where synonyms are equally likely, or almost, and only under strong decay")
     lost: dict[float, list[np.ndarray]] = {}
-    for point in sweep("phase"):
-        measured, own = Measured(point.result), point.settings
+    for own, measured in measured_of("phase"):
         lost.setdefault(own.weight_decay, []).append(-measured.untied_minus_tied("loss").mean())
         for tied, table in ((UNTIED, "output"), (TIED, "input")):
             merged = geometric_interval(measured.trials[tied].ratio(table, (0, 1))[0]).high
@@ -675,9 +694,9 @@ def test_what_theory_asks_of_near_meanings_and_what_is_learned() -> None:
     captioned(
         "near", "near-losses", "The more often symbols lie the less there is to learn, and the"
     )
-    near, shares = Near(sweep("near")), {}
+    shares: dict[float, list[tuple[float, float]]] = {}
     for point in sweep("near"):
-        tied, untied = (near.learned(key_of(point), tie).mean() for tie in (TIED, UNTIED))
+        tied, untied = (near().learned(key_of(point), tie).mean() for tie in (TIED, UNTIED))
         assert tied < untied
         shares.setdefault(point.settings.weight_decay, []).append((tied, untied))
     said("near", "with the paper's decay, less than a third of what there is to learn in the mean")
@@ -726,18 +745,18 @@ def test_who_pulls_a_tied_table_is_captioned() -> None:
     captioned(
         "shaping", "pulls-points", "Early the output has over half of the gradient at every point"
     )
-    points = [point for point in sweep("phase") if (got := pulls(point, TIED)) and len(got.share)]
-    assert len(points) > 40
-    for point in points:
-        assert mean_interval(early(pulls(point, TIED).share)).low > 0.5
+    tied = [got for point in sweep("phase") if (got := pulls(point, TIED)) and len(got.share)]
+    assert len(tied) > 40
+    for got in tied:
+        assert mean_interval(early(got.share)).low > 0.5
     for point in chosen(sweep("phase")).values():
         assert mean_interval(late(pulls(point, UNTIED).share)).high < 0.5
     captioned(
         "shaping", "alignment-steps", "A tied table begins as the input table of its seed and ends"
     )
     for name in EXPERIMENTS:
-        if (one := published(name)).complete:
-            apart = (near := Nearness(one)).same(near.apart["input"])
+        if published(name).complete:
+            apart = (one := nearness(name)).same(one.apart["input"])
             assert (apart[:, 0] < 1e-6).all() and apart[:, -1].mean() > 0.1
 
 
@@ -773,7 +792,7 @@ def test_the_main_experiment_and_language_open_with_what_came_out() -> None:
     rows = primary_rows(second_rounds()[SMALL[0]])
     assert rows.verdict.isin(["reproduced", "as predicted"]).all() and rows.seeds.max() == 100
     opens("mlm", "nearer than unrelated words in every table where", "on prose it even helps")
-    rows = primary_rows(verdicts(published("mlm")))
+    rows = primary_rows(rows_of("mlm"))
     assert (rows.verdict[~rows.claim.str.contains("tying costs")] == "reproduced").all()
 
 

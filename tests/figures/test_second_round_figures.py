@@ -1,6 +1,7 @@
 """What the pages say of the second round is what its rows say."""
 
 import re
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,11 @@ PUBLISHED = [name for name in second_rounds() if (results.PUBLISHED / name).is_d
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path))
+
+
+@cache
+def rows_of(name: str) -> pd.DataFrame:
+    return verdicts(told.of(find(name)))
 
 
 def row(claim: str, verdict: str, share: float, **rest) -> dict:
@@ -90,7 +96,7 @@ def test_the_table_that_fits_a_screen_counts_every_claim_once(
     met, unmet, undecided = told.COLOURED
     cells = f"{met} 2 | {unmet} 1 | {undecided} 1 | {met} 1 {undecided} 1 | {unmet} 1"
     assert line == f"| any | {cells} |"
-    frames = [verdicts(told.of(find(name))) for name in PUBLISHED]
+    frames = [rows_of(name) for name in PUBLISHED]
     lines = told.grid(frames).splitlines()[2:]
     for line, rows in zip(lines, map(primary_rows, frames), strict=True):
         assert sum(map(int, re.findall(r" (\d+)", line))) == len(rows)
@@ -99,7 +105,7 @@ def test_the_table_that_fits_a_screen_counts_every_claim_once(
 def test_every_primary_row_is_decided_or_its_reason_is_told(published: None) -> None:
     text = told.whole()
     for name in PUBLISHED:
-        rows = primary_rows(verdicts(told.of(find(name))))
+        rows = primary_rows(rows_of(name))
         if rows.seeds.max() <= FEW_SEEDS:
             assert f"- {title(name)}: *undecided*. By these rules" in text
             continue
@@ -121,7 +127,7 @@ def test_every_primary_row_is_coloured_and_in_its_table(name: str, published: No
     result = told.of(own)
     assert set(result.seed.tolist()) == set(own.seeds) and result.complete and not result.dirty
     assert told.of(find(first_of(name))).digest == result.digest
-    rows, text = primary_rows(verdicts(result)), told.told(own)
+    rows, text = primary_rows(rows_of(name)), told.told(own)
     table = [line for line in text.splitlines() if line.startswith("| claim")]
     marks = re.findall(f"[{told.MET}{told.UNMET}{told.OPEN}]", "".join(table))
     assert 0 < len(marks) <= len(rows)

@@ -36,31 +36,43 @@ def papermill(target: Path, *parameters: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, cwd=target.parent, capture_output=True, text=True)
 
 
-def test_bare_papermill_trains_and_shows(tmp_path):
-    target = tmp_path / "out.ipynb"
-    done = papermill(
-        target, "-p", "steps", "30", "-y", "seeds: [7, 8]", "-y", "record_every: 10", "-p",
-        "weight_decay", "0",
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What bare papermill says, and where it did its work: once, beside somebody's start-up file.
+
+    What is defined there is named as settings and as what the notebook itself defines.
+    """
+    folder = tmp_path_factory.mktemp("bare")
+    startup = folder / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00-mine.py").write_text("project_dir = '/x'\ncorpus = 'grammar'\nbits = 4\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEMANTICA_RESULTS", str(folder / "runs"))
+        patch.setenv("IPYTHONDIR", str(folder / "ipython"))
+        patch.delenv("SEMANTICA_TRAIN", raising=False)
+        done = papermill(
+            folder / "out.ipynb", "-p", "steps", "30", "-y", "seeds: [7, 8]",
+            "-y", "record_every: 10", "-p", "weight_decay", "0",
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "unknown parameter" not in done.stderr  # papermill's own, milder word
-    (folder,) = (tmp_path / "runs").glob("transformer-small-*")
+    return done.stderr, folder
+
+
+def test_bare_papermill_trains_and_shows(told: tuple[str, Path]) -> None:
+    said, place = told
+    assert "unknown parameter" not in said  # papermill's own, milder word
+    (folder,) = (place / "runs").glob("transformer-small-*")
     result = results.load(folder)
     assert result.steps.tolist() == [0, 10, 20, 30]
     assert result.settings.weight_decay == 0
-    outputs = [o for cell in nbformat.read(target, 4).cells for o in cell.get("outputs", [])]
+    notebook = nbformat.read(place / "out.ipynb", 4)
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     assert sum(bool(DRAWN & output.get("data", {}).keys()) for output in outputs) == 7
     assert not any(o.output_type == "stream" and "Warning" in o.text for o in outputs)
 
 
-def test_bare_papermill_passes_over_what_a_start_up_file_defines(tmp_path, monkeypatch):
-    startup = tmp_path / "ipython" / "profile_default" / "startup"
-    startup.mkdir(parents=True)
-    (startup / "00-mine.py").write_text("project_dir = '/x'\ncorpus = 'grammar'\nbits = 4\n")
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    done = papermill(tmp_path / "out.ipynb", "-p", "steps", "20", "-y", "seeds: [7]")
-    assert done.returncode == 0, done.stderr
-    (result,) = map(results.load, (tmp_path / "runs").glob("transformer-small*"))
+def test_bare_papermill_passes_over_what_a_start_up_file_defines(told: tuple[str, Path]) -> None:
+    (result,) = map(results.load, (told[1] / "runs").glob("transformer-small*"))
     assert result.settings.bits == 7
 
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,13 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SCREEN = 25  # lines
 
 
+@cache  # many tests look at each, and none changes it
+def read(name: str) -> Any:
+    return nbformat.read(ROOT / "notebooks" / name, as_version=4)
+
+
 def cells(name: str, kind: str = "code") -> list[Any]:
-    notebook = nbformat.read(ROOT / "notebooks" / name, as_version=4)
-    return [cell for cell in notebook.cells if cell.cell_type == kind]
+    return [cell for cell in read(name).cells if cell.cell_type == kind]
 
 
 def parameters(name: str) -> dict[str, Any]:
@@ -43,7 +48,7 @@ def parameters(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_notebooks_have_no_outputs_stable_ids_and_short_cells(path: Any) -> None:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path.name)
     nbformat.validate(notebook)
     assert notebook.metadata.kernelspec.name == "python3"
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)

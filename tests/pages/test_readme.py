@@ -3,8 +3,11 @@
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
+import pandas as pd
 import pytest
 
 from semantica_lib import cli
@@ -14,6 +17,23 @@ from semantica_lib.errors import RequestError
 from semantica_lib.pages import readme
 from semantica_lib.settings.catalogue import catalogue
 from semantica_lib.store import results
+from semantica_lib.store.results import Result
+
+
+@pytest.fixture(scope="module", autouse=True)
+def each_once() -> Iterator[None]:
+    """What is published is loaded once for all these tests, and each result is judged once."""
+    frames: dict[int, tuple[Result, pd.DataFrame]] = {}
+
+    def judged(result: Result) -> pd.DataFrame:
+        if id(result) not in frames:
+            frames[id(result)] = result, verdicts(result)
+        return frames[id(result)][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readme, "published", cache(readme.published))
+        patch.setattr(readme, "verdicts", judged)
+        yield
 
 
 def test_the_readme_shows_the_published_results() -> None:
@@ -37,7 +57,7 @@ def test_a_row_tells_how_far_a_result_is_and_what_is_decided() -> None:
         f"| {title(readme.MAIN)} | transformer, 1 layer, d 4 | {seeds} | 150,000 | "
     )
     counts = [int(number) for number in re.findall(r"(\d+) [a-z]", row.rpartition("150,000")[2])]
-    frame = verdicts(whole)
+    frame = readme.verdicts(whole)
     assert sum(counts) == (~frame.claim.str.startswith("exploratory")).sum()
     assert open_row.endswith(f"| partial: 2,000 of 150,000 | {sum(counts)} open |")
 

@@ -14,7 +14,7 @@ from typing import Any
 import made_work
 import nbformat
 import pytest
-from stored import begin
+from stored import begin, train_here
 
 from semantica_lib import cli
 from semantica_lib.files import ROOT
@@ -115,19 +115,52 @@ def edited(folder: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: st
     monkeypatch.setattr(notebooks, "NOTEBOOKS", folder / "notebooks")
 
 
-@pytest.mark.usefixtures("in_process")
-def test_what_is_saved_in_a_notebook_s_cell_does_not_leak_into_a_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    edited(tmp_path, monkeypatch, '"weight_decay = 0.1\\n"', '"weight_decay = 0.0\\n"')
-    request = experiment("one")
-    kind, words = batch.work(request, lambda *_: None, 2)
-    assert kind == "done", words
-    (manifest,) = results.here().glob(f"*/{results.MANIFEST}")  # nothing else was trained
-    page = (manifest.parent / "one.ipynb").read_text()
-    assert json.loads(manifest.read_text())["files"][results.TRAJECTORY][:12] in page
-    assert "Its own values" in page and "`bits` = 3" in page
-    assert "check(result" not in page
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page that a batch executed once, with all of the user's own in its way."""
+    folder = tmp_path_factory.mktemp("page")
+    profile = folder / "ipython" / "profile_default"
+    (profile / "startup").mkdir(parents=True)
+    (profile / "startup" / "00-mine.py").write_text("project_dir = '/x'\nfrom sys import exit\n")
+    stops = "c.IPKernelApp.exec_lines = ['import os; os._exit(3)']\n"
+    (profile / "ipython_kernel_config.py").write_text(stops)
+    (folder / "start.py").write_text("other_dir = '/y'\n")
+    kernel = folder / "jupyter" / "kernels" / "python3"  # of another Python, here of none
+    kernel.mkdir(parents=True)
+    spec = {"argv": ["false"], "display_name": "Python 3", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    (folder / "matplotlibrc").write_text("text.usetex: True\nbackend: TkAgg\nthis is no line\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        train_here(patch)
+        patch.delenv("SEMANTICA_TRAIN", raising=False)
+        patch.setattr(notebooks, "ROOT", folder)  # the kernel's own folder
+        for name, value in {
+            "SEMANTICA_RESULTS": folder / "runs", "IPYTHONDIR": folder / "ipython",
+            "PYTHONSTARTUP": folder / "start.py", "JUPYTER_PATH": folder / "jupyter",
+            "MATPLOTLIBRC": folder, "MPLBACKEND": "absent",
+        }.items():  # fmt: skip
+            patch.setenv(name, str(value))
+        edited(folder, patch, '"weight_decay = 0.1\\n"', '"weight_decay = 0.0\\n"')
+        request = experiment("one")
+        kind, words = batch.work(request, lambda *_: None, 2)
+        assert kind == "done", words
+        assert os.environ["IPYTHONDIR"] == str(folder / "ipython")  # as it was
+        return results.folder(results.here(), request.wanted[0]) / "one.ipynb"
+
+
+def test_what_is_saved_in_a_notebook_s_cell_does_not_leak_into_a_result(page: Path) -> None:
+    (manifest,) = page.parents[1].glob(f"*/{results.MANIFEST}")  # nothing else was trained
+    assert manifest.parent == page.parent
+    text = page.read_text()
+    assert json.loads(manifest.read_text())["files"][results.TRAJECTORY][:12] in text
+    assert "Its own values" in text and "`bits` = 3" in text
+    assert "check(result" not in text
+
+
+def test_the_user_s_own_start_up_files_and_kernels_stay_out(page: Path) -> None:
+    assert nbformat.read(page, 4).metadata.kernelspec.name == "python3"
+    assert "this is no line" not in page.read_text()
 
 
 @pytest.mark.usefixtures("in_process")
@@ -146,36 +179,6 @@ def test_a_page_that_shows_another_result_than_it_was_asked_for_is_refused(
         f"show weight_decay 0.0: undo what was changed in them (kept as {kept})"
     )
     assert not (folder / "one.ipynb").exists()
-
-
-@pytest.mark.usefixtures("in_process")
-def test_the_user_s_own_start_up_files_and_kernels_stay_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    profile = tmp_path / "ipython" / "profile_default"
-    (profile / "startup").mkdir(parents=True)
-    (profile / "startup" / "00-mine.py").write_text("project_dir = '/x'\nfrom sys import exit\n")
-    stops = "c.IPKernelApp.exec_lines = ['import os; os._exit(3)']\n"
-    (profile / "ipython_kernel_config.py").write_text(stops)
-    (tmp_path / "start.py").write_text("other_dir = '/y'\n")
-    kernel = tmp_path / "jupyter" / "kernels" / "python3"  # of another Python, here of none
-    kernel.mkdir(parents=True)
-    spec = {"argv": ["false"], "display_name": "Python 3", "language": "python"}
-    (kernel / "kernel.json").write_text(json.dumps(spec))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "start.py"))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: TkAgg\nthis is no line\n")
-    monkeypatch.setattr(notebooks, "ROOT", tmp_path)  # the kernel's own folder
-    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path))
-    monkeypatch.setenv("MPLBACKEND", "absent")
-    request = experiment("one")
-    kind, words = batch.work(request, lambda *_: None, 2)
-    assert kind == "done", words
-    page = results.folder(results.here(), request.wanted[0]) / "one.ipynb"
-    assert nbformat.read(page, 4).metadata.kernelspec.name == "python3"
-    assert "this is no line" not in page.read_text()
-    assert os.environ["IPYTHONDIR"] == str(tmp_path / "ipython")  # as it was
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from stored import begin, finish
 
+from semantica_lib import cli
 from semantica_lib.errors import RequestError
 from semantica_lib.figures import facts
 from semantica_lib.running import collect, processes
@@ -22,8 +23,8 @@ from semantica_lib.running import run as running
 from semantica_lib.running.plan import check
 from semantica_lib.running.publish import publish
 from semantica_lib.running.run import run
-from semantica_lib.settings.catalogue import settings
-from semantica_lib.store import folders, results
+from semantica_lib.settings.catalogue import changes, settings
+from semantica_lib.store import contents, folders, results
 from semantica_lib.store.checkpoint import load_checkpoint
 from semantica_lib.store.listing import rows
 from semantica_lib.store.locks import TAKEN
@@ -131,9 +132,28 @@ def test_a_published_result_that_has_more_trials_is_left_as_it_is(tmp_path, monk
     assert results.load(target).manifest["steps_done"] == 40
 
 
+def test_a_published_trial_that_is_not_here_is_not_lost(tmp_path, monkeypatch, capsys) -> None:
+    """Where what is here has others, it is refused; with all of them it is published."""
+    finish(OWN, 20)
+    (target,) = publish([OWN])
+    before = content(target)
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "elsewhere"))
+    others = OWN.model_copy(update={"seeds": (2, 3)})
+    finish(others, 40)
+    options = [word for text in map(str, changes(OWN)) for word in ("--set", text)]
+    assert cli.main(["publish", "transformer-small", *options]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "that are not here (seed 1, tied; seed 1, untied)" in told
+    assert "--set bits=4" in told and "--set 'seeds=[1]'`" in told
+    assert content(target) == before
+    finish(OWN.model_copy(update={"seeds": (1, 2, 3)}), 40)
+    assert publish([others]) == [target]
+    assert sorted({*results.load(target).seed.tolist()}) == [1, 2, 3]
+
+
 def test_a_thinned_result_of_a_language_model_keeps_its_end(tmp_path):
     result = made_language.made(tmp_path, steps=80, schedule_period=160)
-    thin = module.thinned(results.contents_of(tmp_path), 4).arrays
+    thin = contents.thinned(results.contents_of(tmp_path), 4).arrays
     assert thin["steps"][0] == 0 and thin["steps"][-1] == result.steps[-1]
     assert len(thin["steps"]) == 4 < len(result.steps)
     assert (thin["words"] == result.words).all() and (thin["holds"] == result.holds).all()

@@ -165,11 +165,15 @@ def train_command(name: str) -> list[str]:
     return command("train", name, *(WORDS if name.startswith("mlm") else LONG))
 
 
-def straight_run(name, monkeypatch, tmp_path):
-    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "straight"))
+def trains_here(name):
     with pytest.MonkeyPatch.context() as patch:  # in this process: the bits are the same
         train_here(patch)
         assert cli.main(train_command(name)[3:]) == 0
+
+
+def straight_run(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("SEMANTICA_RESULTS", str(tmp_path / "straight"))
+    trains_here(name)
     (manifest,) = (tmp_path / "straight").glob(f"{name}*/{results.MANIFEST}")
     return results.load(manifest.parent)
 
@@ -209,8 +213,7 @@ def test_killed_and_interrupted_runs_end_where_a_straight_run_ends(name, monkeyp
     assert code == -signal.SIGKILL
     assert steps_in(folder) == steps  # nothing lost but the steps since the checkpoint
 
-    done = subprocess.run(train_command(name), capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
+    trains_here(name)
     same(results.load(folder), straight)
 
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from semantica_lib.analysis.distances import tie_of
 from semantica_lib.datasets.xor import XorTask, xor_task
-from semantica_lib.running.publish import thinned
 from semantica_lib.running.run import run
 from semantica_lib.settings.catalogue import settings
 from semantica_lib.settings.xor import Settings
 from semantica_lib.store import results
+from semantica_lib.store.contents import thinned
 from semantica_lib.store.weights import weights
 
 SMALL = {

@@ -29,14 +29,7 @@ together at Holm's levels. By how much a bias changes what is known, and the cos
 
 import numpy as np
 
-from semantica_lib.analysis.claims import (
-    BOTH,
-    MERGE_MARGIN,
-    ON_CLOCK,
-    Measured,
-    aim,
-    exploratory,
-)
+from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, ON_CLOCK, Measured, aim, exploratory
 from semantica_lib.analysis.distances import SynonymPair, synonym_pairs, tie_of
 from semantica_lib.analysis.second_round import HALF, Fresh, ours
 from semantica_lib.analysis.statistics import Claim

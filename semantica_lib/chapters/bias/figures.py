@@ -12,12 +12,12 @@ from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, Measured
 from semantica_lib.analysis.distances import SynonymPair, synonym_pairs, tie_of
 from semantica_lib.analysis.markdown import NONE, counted, geometric, mean, number, table_of
 from semantica_lib.analysis.second_round import HALF
-from semantica_lib.analysis.statistics import Interval, mean_interval
+from semantica_lib.analysis.statistics import mean_interval
 from semantica_lib.analysis.sweep_points import OUTPUT, TIED, Place, Point, name_of
 from semantica_lib.chapters.bias import measures
 from semantica_lib.chapters.bias.measures import BIASES, ODDS, label
 from semantica_lib.figures import style
-from semantica_lib.figures.facts import made_from
+from semantica_lib.figures.facts import listing
 from semantica_lib.figures.overview import pair_keys
 
 FIXED = "35c1cc0dd6"  # the commit in which the predictions were fixed
@@ -83,9 +83,10 @@ def learned(found: Sequence[Point]) -> Figure:
     for axes, odds in zip(row, ODDS, strict=True):
         axes.set_title(ODDS[odds])
         _biases(axes)
-        there = {x: at(found, bias, odds) for x, bias in enumerate(BIASES)}
+        points = ((x, at(found, bias, odds)) for x, bias in enumerate(BIASES))
+        there = {x: measures.known(Measured(point.result)) for x, point in points if point}
         for tied, aside in TIES.items():
-            ends = {x + aside: _known(point, tied) for x, point in there.items() if point}
+            ends = {x + aside: mean_interval(known[tied]) for x, known in there.items()}
             look = style.TIES[tied] | {"linestyle": "", "capsize": 2}
             if ends:
                 style.bars(axes, list(ends), list(ends.values()), markersize=5, **look)
@@ -95,10 +96,6 @@ def learned(found: Sequence[Point]) -> Figure:
     keys = [style.key(tie_of(tied), **style.TIES[tied] | {"linestyle": ""}) for tied in TIES]
     style.legend(figure, *keys)
     return figure
-
-
-def _known(point: Point, tied: bool) -> Interval:
-    return mean_interval(measures.known(Measured(point.result))[tied])
 
 
 def costs(found: Sequence[Point]) -> str:
@@ -170,9 +167,7 @@ def uses(found: Sequence[Point]) -> str:
     return table_of(rows)
 
 
-def listed(sweep: str, found: Sequence[Point]) -> str:
-    """Which points of the sweep the page is made from, and how to get the others."""
-    return made_from(sweep, {label(point): point.result for point in found})
+listed = listing(label)
 
 
 def answer(found: Sequence[Point]) -> str:

@@ -26,7 +26,7 @@ from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, PLACES, Place, Po
 from semantica_lib.analysis.verdicts import judged
 from semantica_lib.chapters.closing.claims import KEPT_MARGIN, OPTIMIZERS, label
 from semantica_lib.figures import style
-from semantica_lib.figures.facts import made_from
+from semantica_lib.figures.facts import listing
 from semantica_lib.figures.overview import pair_keys
 from semantica_lib.figures.second_round import short
 from semantica_lib.figures.style import DH
@@ -204,9 +204,7 @@ def along_ones(trials: Trials, table: Table, pair: Pair) -> np.ndarray:
         return difference.sum(1) ** 2 / (difference**2).sum(1) / difference.shape[1]
 
 
-def listed(sweep: str, found: Sequence[Point]) -> str:
-    """Which points of a sweep the page is made from, and how to get the others."""
-    return made_from(sweep, {label(point): point.result for point in found})
+listed = listing(label)
 
 
 def answer(found: Sequence[Point]) -> str:

@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from semantica_lib.analysis import markdown
 from semantica_lib.analysis.claims import BOTH, LEARNED_NATS, MERGE_MARGIN, tie_of
 from semantica_lib.analysis.distances import Pair
-from semantica_lib.analysis.markdown import NONE, number, pair_name, table_of
+from semantica_lib.analysis.markdown import NONE, UNTRAINED, number, pair_name, table_of
 from semantica_lib.analysis.statistics import Interval, geometric_interval, mean_interval
 from semantica_lib.analysis.sweep_points import OUTPUT, PLACES, TIED, Place, name_of
 from semantica_lib.chapters.near import theory
@@ -261,7 +261,7 @@ def endings(near: Near) -> str:
                     "distance of A and C": markdown.geometric(control),
                 }
             )
-    return table_of(rows, "Nothing is trained yet.")
+    return table_of(rows, UNTRAINED)
 
 
 def thresholds(near: Near) -> str:
@@ -277,7 +277,7 @@ def thresholds(near: Near) -> str:
             where = (NONE if np.isnan(q) else f"{q:g}" for q in threshold(near, decay, place))
             told = dict(zip(heads, where, strict=True))
             rows.append({"decay": f"{decay:g}", "table": name_of(place)} | told)
-    return table_of(rows, "Nothing is trained yet.")
+    return table_of(rows, UNTRAINED)
 
 
 def crossings() -> str:

@@ -12,7 +12,7 @@ from semantica_lib.analysis.statistics import Interval
 from semantica_lib.analysis.sweep_points import INPUT, PLACES, Point, name_of
 from semantica_lib.analysis.verdicts import primary_rows
 from semantica_lib.chapters.phase.measures import MARGINS, NEVER, START, Onset, Spot
-from semantica_lib.figures.facts import whose
+from semantica_lib.figures.facts import seeds_of, whose
 from semantica_lib.store.results import Result
 
 
@@ -95,7 +95,6 @@ def _made(result: Result | None) -> str:
     steps = int(result.steps.max(initial=0))
     if not result.complete:
         return f"partial, at step {steps:,}, not shown"
-    ties = " and ".join(dict.fromkeys(result.tie.tolist()))
+    ties = markdown.listed(dict.fromkeys(result.tie.tolist()))
     commit = (result.manifest.get("commit") or "unknown")[:10]
-    seeds = len(set(result.seed.tolist()))
-    return f"{seeds} seeds, {ties}, {steps:,} steps, {whose(result)}, commit {commit}"
+    return f"{seeds_of(result)}, {ties}, {steps:,} steps, {whose(result)}, commit {commit}"

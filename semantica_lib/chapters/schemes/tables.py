@@ -9,6 +9,7 @@ from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.distances import synonym_pairs
 from semantica_lib.analysis.markdown import (
     NONE,
+    UNTRAINED,
     counted,
     geometric,
     mean,
@@ -16,10 +17,10 @@ from semantica_lib.analysis.markdown import (
     with_interval,
 )
 from semantica_lib.analysis.procrustes import factor, residual
-from semantica_lib.analysis.second_round import HALF, OURS, UNDECIDED
+from semantica_lib.analysis.second_round import HALF, OURS
 from semantica_lib.analysis.statistics import Interval, mean_interval
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.analysis.verdicts import primary_rows
+from semantica_lib.analysis.verdicts import TO_COME, outcomes, primary_rows
 from semantica_lib.chapters.schemes import measures
 from semantica_lib.chapters.schemes.claims import LOSSES
 from semantica_lib.chapters.schemes.measures import TIED, UNTIED, Schemed
@@ -137,7 +138,7 @@ def says(costs: pd.DataFrame, shaping: pd.DataFrame) -> str:
         for frame, all_ in ((costs, WHY), (shaping, WHO))
         for row, told in zip(_primary(frame), all_, strict=False)
     ]
-    return "\n".join(lines) or "Nothing is trained yet."
+    return "\n".join(lines) or UNTRAINED
 
 
 def _primary(frame: pd.DataFrame) -> list[pd.Series]:
@@ -158,13 +159,13 @@ def _sentence(row: pd.Series, predicted: str, contrary: str) -> str:
 def opening(found: Sequence[Point], costs: pd.DataFrame, shaping: pd.DataFrame) -> str:
     """What the page shows, in three sentences."""
     if not (both := _both(found)):
-        return "Nothing is trained yet, so what follows is the question and the predictions."
+        return TO_COME
     source = whose(next(point.result for point in found if point.result))
     return (
         f"In the results {source} an untied model knows {_told_cost(both[0])} more of the bit than "
         f"a tied one with the sampled loss, and {_told_cost(both[1])} with the exact one. "
-        f"Of the predictions on why, {_counts(costs)}; of those on who shapes the tied table, "
-        f"{_counts(shaping)}. Instead of tying: {_better(both[0])}"
+        f"Of the predictions on why, {outcomes(costs)}; of those on who shapes the tied table, "
+        f"{outcomes(shaping)}. Instead of tying: {_better(both[0])}"
     )
 
 
@@ -189,20 +190,10 @@ def _both(found: Sequence[Point]) -> list[Schemed]:
     return [] if None in both else both
 
 
-def _cost(measured: Schemed) -> pd.Series:
-    return measured.known[UNTIED] - measured.known[TIED]
-
-
 def _told_cost(measured: Schemed) -> str:
     """What untied trials know more than tied ones; and whether these seeds show that they do."""
-    shown = mean_interval(_cost(measured)).low > 0
-    return mean(_cost(measured)) + (" (not shown by these seeds)" if not shown else "")
-
-
-def _counts(frame: pd.DataFrame) -> str:
-    verdicts = [row.verdict for row in _primary(frame)]
-    words = {OURS[0]: "came out", OURS[1]: "came out contrary", UNDECIDED: "undecided"}
-    return ", ".join(f"{verdicts.count(one)} {words[one]}" for one in words if one in verdicts)
+    cost = measured.known[UNTIED] - measured.known[TIED]
+    return mean(cost) + " (not shown by these seeds)" * (not mean_interval(cost).low > 0)
 
 
 def _better(measured: Schemed) -> str:

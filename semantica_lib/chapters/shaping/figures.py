@@ -15,7 +15,7 @@ from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.shaping import measures
 from semantica_lib.chapters.shaping.measures import EXPERIMENTS, TABLES, Nearness, pulls, ratios
 from semantica_lib.figures import style
-from semantica_lib.figures.facts import facts_of_run
+from semantica_lib.figures.facts import in_short
 from semantica_lib.figures.style import BLACK, GREY, TIES, key, note, panels
 from semantica_lib.store.results import Result
 
@@ -176,13 +176,9 @@ def alignment_over_steps(found: Sequence[Nearness]) -> Figure:
 
 def listed(sweep: str, found: Sequence[Point], named: Sequence[Result]) -> str:
     """What the page is made from, and how to get the rest."""
-    by, lines = {one.settings.experiment: facts_of_run(one) for one in named}, []
-    for name in EXPERIMENTS:
-        told = f"no complete result; `semantica run {name}` trains it."
-        if made := by.get(name):
-            told = f"{made['seed_count']} seeds, {made['ties']}, {made['steps']} steps, "
-            told += f"{made['source']}; commit {made['commit']}."
-        lines.append(f"- {title(name)}: {told}")
+    told = {name: f"no complete result; `semantica run {name}` trains it" for name in EXPERIMENTS}
+    told |= {one.settings.experiment: in_short(one) for one in named}
+    lines = [f"- {title(name)}: {told[name]}." for name in EXPERIMENTS]
     trained = [point for point in found if point.result]
     measured = [point for point in trained if pulls(point, True)]
     return "\n".join(lines) + (

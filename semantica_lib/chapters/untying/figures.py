@@ -17,7 +17,7 @@ from semantica_lib.analysis.theory import decay_factor
 from semantica_lib.chapters.untying import measures
 from semantica_lib.chapters.untying.measures import ALWAYS, NEVER, TABLES, Way, untied_at, ways_of
 from semantica_lib.figures import style
-from semantica_lib.figures.facts import made_from
+from semantica_lib.figures.facts import listing
 from semantica_lib.figures.style import BLACK, GREY, TIES, key, note, panels
 
 LATE = "tied, then untied"
@@ -178,14 +178,12 @@ def predicted(found: Sequence[Point]) -> str:
     return markdown_table(["tied until step", "decay leaves", "input rows, DH fails"], lines)
 
 
-def listed(sweep: str, found: Sequence[Point]) -> str:
-    """Which points of the sweep the page is made from, and how to get the others."""
-    late = "tied until step {:,}, untied from there on"
-    ends = f"{ALWAYS}, and {NEVER}"
-    return made_from(
-        sweep,
-        {late.format(own.untie_at) if own.untie_at else ends: result for _, own, result in found},
-    )
+def _label(point: Point) -> str:
+    until = point.settings.untie_at
+    return f"tied until step {until:,}, untied from there on" if until else f"{ALWAYS}, and {NEVER}"
+
+
+listed = listing(_label)
 
 
 def endings(found: Sequence[Point]) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN
-from semantica_lib.analysis.distances import tie_of
+from semantica_lib.analysis.claims import BOTH, MERGE_MARGIN, Measured
+from semantica_lib.analysis.distances import SynonymPair, tie_of
 from semantica_lib.analysis.markdown import (
     NONE,
+    UNTRAINED,
     counted,
     geometric,
     lettered,
@@ -18,12 +19,12 @@ from semantica_lib.analysis.markdown import (
 )
 from semantica_lib.analysis.second_round import OURS, UNDECIDED
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.analysis.verdicts import primary_rows
+from semantica_lib.analysis.verdicts import TO_COME, outcomes, primary_rows
 from semantica_lib.chapters.uses import measures
 from semantica_lib.chapters.uses.claims import ALIKE
 from semantica_lib.chapters.uses.figures import there
 from semantica_lib.chapters.uses.measures import label
-from semantica_lib.figures.facts import made_from, whose
+from semantica_lib.figures.facts import listing, whose
 
 FIXED = "4f0acb3047"  # the commit in which the predictions were fixed
 # The kinds of primary claims by the words that they end with, and what each says.
@@ -34,50 +35,57 @@ KINDS = {
 }
 
 
+def _name(point: Point, pair: SynonymPair, tied: bool) -> str:
+    return f"{label(point)}, {tie_of(tied)}, {pair_name(pair[:2])}"
+
+
+def _where(
+    point: Point, measured: Measured, pair: SynonymPair, tied: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of trials that know the bit whether a pair has one row, and whether it has one use."""
+    seeds = measures.knowing(measured, tied)
+    near = measures.distance(measured, tied, pair[:2])[seeds] < MERGE_MARGIN
+    return near, measures.over_control(point, measured, tied, pair[:2])[seeds] < ALIKE
+
+
 def ends(found: Sequence[Point]) -> str:
     """How near two rows are and how alike they are used at the end, a row a pair and a tie."""
-    rows = []
-    for point, measured, pair in there(found):
-        for tied in BOTH:
-            about, seeds = (point, measured, tied, pair[:2]), measures.knowing(measured, tied)
-            rows.append(
-                {
-                    "pair": f"{label(point)}, {tie_of(tied)}, {pair_name(pair[:2])}",
-                    "DH": "holds" if pair.conditionally_equivalent else "fails",
-                    "know the bit": f"{len(seeds)} of {len(measured.trials[tied].seeds)}",
-                    "row: over clock": geometric(measures.over_clock(*about[1:])[seeds]),
-                    "row: over control": geometric(measures.distance(*about[1:])[seeds]),
-                    "use, nats": geometric(measures.divergence(*about)[seeds]),
-                    "use: over control": geometric(measures.over_control(*about)[seeds]),
-                    "half way costs, nats": mean(measures.between(*about)[seeds]),
-                }
-            )
-    return table_of(rows, "Nothing is trained yet.")
+    rows = [
+        {
+            "pair": _name(point, pair, tied),
+            "DH": "holds" if pair.conditionally_equivalent else "fails",
+            "know the bit": f"{len(seeds)} of {len(about[0].trials[tied].seeds)}",
+            "row: over clock": geometric(measures.over_clock(*about)[seeds]),
+            "row: over control": geometric(measures.distance(*about)[seeds]),
+            "use, nats": geometric(measures.divergence(point, *about)[seeds]),
+            "use: over control": geometric(measures.over_control(point, *about)[seeds]),
+            "half way costs, nats": mean(measures.between(point, *about)[seeds]),
+        }
+        for point, measured, pair in there(found)
+        for tied in BOTH
+        for about, seeds in [((measured, tied, pair[:2]), measures.knowing(measured, tied))]
+    ]
+    return table_of(rows, UNTRAINED)
 
 
 def quarters(found: Sequence[Point]) -> str:
     """How many trials that know the bit have one row or two, one use or two, a row a pair."""
-    rows = []
-    for point, measured, pair in there(found):
-        for tied in BOTH:
-            seeds = measures.knowing(measured, tied)
-            near = measures.distance(measured, tied, pair[:2])[seeds] < MERGE_MARGIN
-            alike = measures.over_control(point, measured, tied, pair[:2])[seeds] < ALIKE
-            rows.append(
-                {
-                    "pair": f"{label(point)}, {tie_of(tied)}, {pair_name(pair[:2])}",
-                    "one row, one use": counted(near & alike),
-                    "two rows, one use": counted(~near & alike),
-                    "one row, two uses": counted(near & ~alike),
-                    "two rows, two uses": counted(~near & ~alike),
-                }
-            )
-    return table_of(rows, "Nothing is trained yet.")
+    rows = [
+        {
+            "pair": _name(point, pair, tied),
+            "one row, one use": counted(near & alike),
+            "two rows, one use": counted(~near & alike),
+            "one row, two uses": counted(near & ~alike),
+            "two rows, two uses": counted(~near & ~alike),
+        }
+        for point, measured, pair in there(found)
+        for tied in BOTH
+        for near, alike in [_where(point, measured, pair, tied)]
+    ]
+    return table_of(rows, UNTRAINED)
 
 
-def listed(sweep: str, found: Sequence[Point]) -> str:
-    """Which points of the sweep the page is made from, and how to get the others."""
-    return made_from(sweep, {label(point): point.result for point in found})
+listed = listing(label)
 
 
 def says(frame: pd.DataFrame) -> str:
@@ -97,13 +105,13 @@ def says(frame: pd.DataFrame) -> str:
         others = len(rows) - rows.verdict.isin([*OURS, UNDECIDED]).sum()
         parts += [f"{others} of too few trials for a verdict"] if others else []
         lines += [f"- **{meaning}**: {', and '.join(parts)}."] if len(rows) else []
-    return "\n".join(lines) or "Nothing is trained yet."
+    return "\n".join(lines) or UNTRAINED
 
 
 def opening(found: Sequence[Point], frame: pd.DataFrame) -> str:
     """What the page shows, in two sentences."""
     if not (source := next((point.result for point in found if point.result), None)):
-        return "Nothing is trained yet, so what follows is the question and the predictions."
+        return TO_COME
     return f"In the results {whose(source)} {_alike(found)} {_counts(frame)}"
 
 
@@ -111,32 +119,23 @@ def answer(found: Sequence[Point], frame: pd.DataFrame) -> str:
     """Whether the claim is about rows or about uses."""
     if not any(point.result for point in found):
         return f"Whether claim 1 is about rows or about uses is to come: {NONE}."
-    return f"{_alike(found)[:1].upper()}{_alike(found)[1:]} {_counts(frame)}"
+    told = _alike(found)
+    return f"{told[:1].upper()}{told[1:]} {_counts(frame)}"
 
 
 def _alike(found: Sequence[Point]) -> str:
     """In how many trials a pair for which the DH fails is used alike, and has merged."""
     told = []
     for tied in BOTH:
-        alike, near = [], []
-        for point, measured, pair in there(found):
-            if not pair.conditionally_equivalent:
-                seeds = measures.knowing(measured, tied)
-                use = measures.over_control(point, measured, tied, pair[:2])[seeds]
-                alike += (use < ALIKE).tolist()
-                near += (measures.distance(measured, tied, pair[:2])[seeds] < MERGE_MARGIN).tolist()
+        fails = (one for one in there(found) if not one[2].conditionally_equivalent)
+        where = [np.zeros((2, 0), bool), *(np.array(_where(*one, tied)) for one in fails)]
+        near, alike = np.concatenate(where, 1)
         told.append(
-            f"{counted(np.array(alike))} {tie_of(tied)} trials use two synonyms for which the DH "
-            f"fails alike, and {counted(np.array(near))} have one row for both"
+            f"{counted(alike)} {tie_of(tied)} trials use two synonyms for which the DH "
+            f"fails alike, and {counted(near)} have one row for both"
         )
     return f"{'; '.join(told)} (of trials that know over half of the bit)."
 
 
 def _counts(frame: pd.DataFrame) -> str:
-    verdicts = primary_rows(frame).verdict
-    words = {OURS[0]: "came out", OURS[1]: "did not", UNDECIDED: "are undecided"}
-    counts = {told: int((verdicts == one).sum()) for one, told in words.items()}
-    others = len(verdicts) - sum(counts.values())
-    told = [f"{count} {words}" for words, count in counts.items() if count]
-    told += [f"{others} rest on too few trials"] if others else []
-    return f"Of {len(verdicts)} predictions {', '.join(told)}."
+    return f"Of {len(primary_rows(frame))} predictions {outcomes(frame)}."
