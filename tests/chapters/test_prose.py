@@ -416,12 +416,14 @@ def test_near_meanings_open_with_the_output_s_degrees() -> None:
         assert trend.low > 0
     (sooner,) = rows[rows.index.str.contains("part further in the untied output")].itertuples()
     assert sooner.high < 1
-    near, decay = Near(found), max(point.settings.weight_decay for point in found)
-    told = [q for q in near.rates if q <= 0.3]
-    ends = [geometric_interval(near.ends((decay, q), OUTPUT, NEAR).ratio).estimate for q in told]
+    measured, decay = near(), max(point.settings.weight_decay for point in found)
+    told = [q for q in measured.rates if q <= 0.3]
+    ends = [
+        geometric_interval(measured.ends((decay, q), OUTPUT, NEAR).ratio).estimate for q in told
+    ]
     assert (np.diff(ends) > 0).all()
     for q in RARE:
-        inputs, outputs = (near.ends((decay, q), place, NEAR).ratio for place in (INPUT, OUTPUT))
+        inputs, outputs = (measured.ends((decay, q), one, NEAR).ratio for one in (INPUT, OUTPUT))
         assert geometric_interval(inputs / outputs).estimate > 1
     assert (rows[rows.index.str.contains("trials that learned only")].seeds == 0).all()
 
