@@ -31,8 +31,8 @@ INLINE void solve_lower(V (*x)[D], const V (*r)[D], const V (*L)[D]) {
   }
 }
 
-// Z is the free table A made orthonormal, by columns; E = Z (L L')^-1, by X = Z L'^-1; O = Z L L', by
-// P = Z L.
+// Both tables come of a free one A, which lies in the place of E, and does so again when the gradients
+// are its. Z is A made orthonormal, by columns; E = Z (L L')^-1, by X = Z L'^-1; O = Z L L', by P = Z L.
 struct Ties {
   V A[S][D], Z[S][D], X[S][D], P[S][D], along[D][D], length[D];
 
@@ -88,7 +88,7 @@ struct Ties {
 };
 #else
 struct Ties {
-  // O, where it comes of E. Of a pseudo-inverse both come of a free table that lies in the place of E.
+  // O, where it comes of E.
   void derive(V (*E)[D], V (*O)[D], const V (*own)[OWN]) {
     for (int j = 0; j < S && SCHEME != SOFT; j++) for (int i = 0; i < D; i++) {
       O[j][i] = E[j][i];
@@ -102,7 +102,7 @@ struct Ties {
   }
 
   // To the gradients of parameters, of those gE and gO of the tables; with that of the penalty
-  // `strength * sum of (O - E)^2`. What stands in the place of E is the parameter again.
+  // `strength * sum of (O - E)^2`.
   void fold(V (*gE)[D], V (*gO)[D], V (*gown)[OWN], V (*E)[D], const V (*O)[D], const V (*own)[OWN]) {
     for (int j = 0; j < S; j++) for (int i = 0; i < D; i++) {
       V &in = gE[j][i], &out = gO[j][i];
