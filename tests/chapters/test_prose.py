@@ -705,7 +705,7 @@ def test_what_theory_asks_of_near_meanings_and_what_is_learned() -> None:
     said("near", "tied ones less than a tenth")
     said("near", "no trial learned half of the little that is left there")
     opens("near", "no trial learned even half of what there is")
-    often = [one for q, one in zip(near.rates, shares[STRONG], strict=True) if q >= 0.1]
+    often = [one for q, one in zip(near().rates, shares[STRONG], strict=True) if q >= 0.1]
     assert max(untied for _, untied in often) < 1 / 3 and max(tied for tied, _ in often) < 0.1
     for decay, tied in itertools.product(near.decays, BOTH):
         assert (near.learned((decay, 0.5), tied) < LEARNED).all()
