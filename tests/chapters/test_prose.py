@@ -708,7 +708,7 @@ def test_what_theory_asks_of_near_meanings_and_what_is_learned() -> None:
     often = [one for q, one in zip(near().rates, shares[STRONG], strict=True) if q >= 0.1]
     assert max(untied for _, untied in often) < 1 / 3 and max(tied for tied, _ in often) < 0.1
     for decay, tied in itertools.product(near.decays, BOTH):
-        assert (near.learned((decay, 0.5), tied) < LEARNED).all()
+        assert (near().learned((decay, 0.5), tied) < LEARNED).all()
     suggested = [near_theory.company(task, NEAR).suggested for task in near.tasks.values()]
     assert all(zero <= 0 for zero, _ in suggested)
     ones = [one for _, one in suggested][1:]
