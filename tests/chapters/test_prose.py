@@ -485,8 +485,16 @@ def test_the_first_page_s_findings() -> None:
     shown = costs[costs.low > 0]
     assert len(shown) == 5 < len(costs) == 6
     assert (shown.margin > 0).any()  # a margin: no cost is predicted
-    assert "; a larger one learns tied, too" in told
-    assert (share_known(named("transformer-medium-round-2"), True) > 0.9).all()
+    assert "; two larger ones learn tied, too" in told
+    for name in ("transformer-medium-round-2", "mlp-medium-round-2"):
+        assert (share_known(named(name), True) > 0.9).all()
+    assert "where decay alone would leave nothing, they end a tenth as far apart as other" in told
+    measured = named("mlp-medium-round-2")
+    assert measured.factor[-1] < 0.001
+    for prediction in paper_predictions(measured.task):
+        if prediction.table == "input" and not prediction.tied:
+            ratio, start = measured.trials[False].ratio("input", prediction.pair)
+            assert 0.05 < geometric_interval(ratio).estimate < 0.2 and (ratio > 0.001 * start).all()
     assert (
         "Without it the loss brings them nearer, but far from together" in told
     )  # as tested above
