@@ -489,6 +489,10 @@ def test_the_first_page_s_findings() -> None:
     for name in ("transformer-medium-round-2", "mlp-medium-round-2"):
         assert (share_known(named(name), True) > 0.9).all()
     assert "where decay alone would leave nothing, they end a tenth as far apart as other" in told
+    said("tables", "the MLP-Mixer's speak against the claim on inputs, none of them for it")
+    said("tables", "tying costs knowledge of the bit in all but one, even where")
+    apart = second_rounds()["mlp-medium"].query("claim.str.startswith('claim 1, untied input')")
+    assert (apart.pass_share == 0).all() and len(apart) == 4
     measured = named("mlp-medium-round-2")
     assert measured.factor[-1] < 0.001
     for prediction in paper_predictions(measured.task):
