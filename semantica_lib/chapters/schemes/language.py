@@ -139,7 +139,7 @@ def _row(measured: Spoken, tie: str) -> dict[str, str]:
 def verdict(sweep: str, found: Sequence[Point]) -> str:
     """The primary rows of a sweep as a table, and their count in words."""
     if not (measured := spoken(found)):
-        return ""
+        return "So no prediction is judged."
     rows = primary_rows(judged(sweep, *language_claims(measured), [found[0].result]))
     counts = ", ".join(f"{count} {word}" for word, count in rows.verdict.value_counts().items())
     return f"{to_markdown(rows)}\nOf {len(rows)} predictions: {counts}."
