@@ -57,10 +57,7 @@ def table(found: Bench, device: str = "cpu") -> str:
         )
     rows = [
         {"experiment": title(name), "a step, ms": _step(one)}
-        | {
-            f"{label}, ms": number(one["ms"][part]).replace("-", "–")
-            for part, (label, _) in PARTS.items()
-        }
+        | {f"{label}, ms": _signed(one["ms"][part]) for part, (label, _) in PARTS.items()}
         for name, one in found.items()
     ]
     return f"{table_of(rows)}\n{processor.measured_on(found)}"
@@ -74,3 +71,7 @@ def _widths(found: Bench) -> list[list[float]]:
     """The parts of each bar, per cent: what noise put below zero is nothing."""
     bars = [[max(0.0, one["ms"][part]) for part in PARTS] for one in found.values()]
     return [[100 * ms / sum(bar) for ms in bar] for bar in bars]
+
+
+def _signed(ms: float) -> str:
+    return f"–{number(-ms)}" if ms < 0 else number(ms)
