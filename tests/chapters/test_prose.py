@@ -583,8 +583,8 @@ def test_the_start_is_left_open_and_who_shapes_the_table_matters() -> None:
     assert len(known) == len(exact.known) == 60
     captioned(page, "schemes-instead", "A tied table that the look-up shapes knows as much as two")
     captioned("causal", "causal", "With the sampled loss a tied table turns to the reader, and")
-    rows = judged(page, *shaping_claims(found), [one.result for one in found])
-    rows = primary_rows(rows)[lambda own: own.claim.str.startswith("sampled loss")]
+    frame = judged(page, *shaping_claims(found), [one.result for one in found])
+    rows = primary_rows(frame)[lambda own: own.claim.str.startswith("sampled loss")]
     assert len(rows) == 3 and (rows.verdict == "as predicted").all()
     said(page, "ends knowing next to nothing of the bit with the sampled loss")
     assert mean_interval(known["scaled:0.02"]).high < 0.05
@@ -614,7 +614,6 @@ def test_the_start_is_left_open_and_who_shapes_the_table_matters() -> None:
     said(page, "tying costs nothing that these seeds show")
     interval = mean_interval(exact.known["untied"] - exact.known["tied"])
     assert interval.low < 0 < interval.high
-    frame = judged(page, *shaping_claims(found), [one.result for one in found])
     told = [one for one in frame.itertuples() if "exact loss" in one.claim]
     (row,) = (one for one in told if "brings 0 and 1 nearer" in one.claim)
     assert row.verdict == "not as predicted"
