@@ -82,7 +82,7 @@ def test_on_text_no_side_is_predicted_of_where_a_map_gains(tmp_path: Path) -> No
 
 
 def test_the_table_has_every_way_with_what_it_costs_where(tmp_path: Path) -> None:
-    told = language.testbed([point(tmp_path, AS_PREDICTED)])
+    told = language.testbed(language.spoken([point(tmp_path, AS_PREDICTED)]))
     mapped = next(line for line in told.splitlines() if line.startswith("| `mapped`"))
     cells = [float(cell.split(" [")[0]) for cell in mapped.split("|")[3:6]]
     assert cells == pytest.approx([-0.2, -0.1, -0.3], abs=0.03)
@@ -94,7 +94,8 @@ def test_the_table_has_every_way_with_what_it_costs_where(tmp_path: Path) -> Non
 def test_the_figure_and_its_caption_show_who_does_better_than_tied(tmp_path: Path) -> None:
     there = [point(tmp_path, AS_PREDICTED)]
     absent = [there[0]._replace(result=None)]
-    all_ = {"the grammar": there, "text": absent}
+    assert language.spoken(absent) is None
+    all_ = {"the grammar": language.spoken(there), "text": None}
     told = language.seen(all_)
     assert told.startswith("On the grammar, less loss than tied: ") and "text" not in told
     assert "`mapped`" in told.partition("more: ")[0]
@@ -103,9 +104,9 @@ def test_the_figure_and_its_caption_show_who_does_better_than_tied(tmp_path: Pat
     assert len(left.get_yticklabels()) == len(TIES) - 1 and right.texts
     marks = [line for line in left.lines if line.get_marker() == "s"]
     assert len(marks) == len(TIES) - 1
-    assert not language.seen({"text": absent}) and "no prediction" in language.verdict("a", absent)
+    assert not language.seen({"text": None}) and "no prediction" in language.verdict("a", None)
     assert "semantica train mlm-schemes" in language.run("mlm-schemes", absent)
-    assert "Nothing" in language.testbed(absent)
+    assert "Nothing" in language.testbed(None)
 
 
 def test_a_result_without_one_of_its_ways_is_not_judged(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
@@ -12,7 +13,7 @@ from semantica_lib.analysis.statistics import Interval, geometric_interval, mean
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.schemes import measures
 from semantica_lib.chapters.schemes.claims import LOSSES
-from semantica_lib.chapters.schemes.language import ALL, WHERE, spoken
+from semantica_lib.chapters.schemes.language import ALL, WHERE, Spoken
 from semantica_lib.chapters.schemes.measures import EXACT, SAMPLED, TIED, UNTIED, Schemed
 from semantica_lib.figures import style
 from semantica_lib.settings.schema import one_table
@@ -61,13 +62,23 @@ def _ways(axes: Axes, measured: Schemed) -> None:
     for at, tie in enumerate(ties):
         look = style.TIES[one_table(tie)] | {"linestyle": ""}
         axes.plot(known[tie], [at] * len(known), "|", color=look["color"], alpha=0.35, markersize=7)
-        middle, low, high, _ = mean_interval(known[tie])
-        axes.plot([low, high], [at, at], color=look["color"], linewidth=1.6)
-        axes.plot(middle, at, markersize=6, **look)
+        _bar(axes, at, known[tie], look)
         if tie in (TIED, UNTIED):
             line = style.TIES[one_table(tie)] | {"marker": ""}
-            axes.axvline(middle, linewidth=1.2, zorder=0.5, **line)
+            axes.axvline(known[tie].mean(), linewidth=1.2, zorder=0.5, **line)
     axes.axvspan(known[TIED].mean(), known[UNTIED].mean(), color="0.94", linewidth=0, zorder=0)
+    _rows(axes, ties)
+
+
+def _bar(axes: Axes, at: float, values: pd.Series, look: Mapping[str, str]) -> None:
+    """The mean of some values with its 95% interval, lying in a row."""
+    middle, low, high, _ = mean_interval(values)
+    axes.plot([low, high], [at, at], color=look["color"], linewidth=1.6)
+    axes.plot(middle, at, markersize=6, **look)
+
+
+def _rows(axes: Axes, ties: Sequence[str]) -> None:
+    """A row a way, the first on top."""
     axes.set_yticks(range(len(ties)), ties)
     axes.set_ylim(len(ties) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
@@ -119,32 +130,26 @@ def _apart(measured: Schemed, ties: list[str]) -> list[Interval]:
     return [geometric_interval(np.exp(logs[tie])) for tie in ties]
 
 
-def languages(all_: Mapping[str, Sequence[Point]]) -> Figure:
+def languages(all_: Mapping[str, Spoken | None]) -> Figure:
     """How much more loss than tied each way ends at in a language model, a panel a text.
 
     Means over seeds with their 95% intervals, nats: at all masked places, and at those of words for
     which the DH holds and is broken. Left of 0 a way does better than tied.
 
     Args:
-        all_: the points of the sweeps, by the text's name.
+        all_: what is measured, by the text's name.
     """
     figure, (row,) = style.panels(1, len(all_), 4.4, sharey=True)
-    for axes, (name, found) in zip(row, all_.items(), strict=True):
+    for axes, (name, measured) in zip(row, all_.items(), strict=True):
         axes.set(title=name, xlabel="loss minus tied (nats)")
         axes.axvline(0, **style.MARGIN_LINE)
-        if not (measured := spoken(found)):
+        if not measured:
             style.note(axes, "not trained")
             continue
-        ties = [tie for tie in measures.ordered(measured.settings.ties) if tie != TIED]
         for at, (split, look) in zip((-0.22, 0, 0.22), PLACED.items(), strict=True):
-            for place, tie in enumerate(ties):
-                middle, low, high, _ = mean_interval(measured.more(tie, TIED, split))
-                y = place + at
-                axes.plot([low, high], [y, y], color=look["color"], linewidth=1.4)
-                axes.plot(middle, y, markersize=5, linestyle="", **look)
-        axes.set_yticks(range(len(ties)), ties)
-        axes.set_ylim(len(ties) - 0.5, -0.5)
-        axes.grid(axis="y", visible=False)
+            for place, tie in enumerate(measured.others):
+                _bar(axes, place + at, measured.more(tie, TIED, split), look | {"linestyle": ""})
+        _rows(axes, measured.others)
     keys = [style.key(WHERE[split], linestyle="", **look) for split, look in PLACED.items()]
     style.legend(figure, *keys, style.key("as tied", **style.MARGIN_LINE))
     return figure

@@ -37,12 +37,12 @@ import pandas as pd
 
 from semantica_lib.analysis.claims import aim, exploratory
 from semantica_lib.analysis.language import BROKEN, HOLDS, PLACES, UNRELATED, Language, Words
-from semantica_lib.analysis.markdown import NONE, geometric, listed, mean, table_of
+from semantica_lib.analysis.markdown import NONE, UNTRAINED, geometric, listed, mean, table_of
 from semantica_lib.analysis.second_round import Fresh, ours
 from semantica_lib.analysis.statistics import Claim, mean_interval
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.analysis.verdicts import judged, primary_rows, to_markdown
-from semantica_lib.chapters.schemes.measures import TIED, UNTIED, ordered
+from semantica_lib.analysis.verdicts import judged, outcomes, primary_rows, to_markdown
+from semantica_lib.chapters.schemes.measures import TIED, UNTIED, ordered, whole
 from semantica_lib.figures.facts import shown
 from semantica_lib.store.results import Result
 
@@ -58,7 +58,13 @@ class Spoken(Language):
 
     def __init__(self, result: Result) -> None:
         super().__init__(result)
+        self.result = result
         self.trials |= {tie: Words.of(result, tie, self.window) for tie in result.settings.ties}
+
+    @property
+    def others(self) -> list[str]:
+        """The ways but tied, in the order in which they are told."""
+        return [tie for tie in ordered(self.settings.ties) if tie != TIED]
 
     def more(self, tie: str, other: str, split: str = ALL) -> pd.Series:
         """A way's loss minus another's, nats, by seed."""
@@ -73,11 +79,9 @@ class Spoken(Language):
 def language_claims(measured: Spoken) -> tuple[list[Claim], list[Claim]]:
     """What a sweep on a language model claims: the primary claims, and the exploratory ones."""
     grammar = measured.settings.corpus == "grammar"
-    sides = GRAMMAR if grammar else TEXT
-    primary = [_more(measured, tie, side) for tie, side in sides.items()]
-    contrast = _contrast(measured, MAPPED, "under" if grammar else "")
+    primary = [_more(measured, *one) for one in (GRAMMAR if grammar else TEXT).items()]
     others = [*_each(measured)]
-    (primary if grammar else others).append(contrast)
+    (primary if grammar else others).append(_contrast(measured, MAPPED, "under" * grammar))
     return primary, exploratory(others)
 
 
@@ -97,7 +101,7 @@ def _contrast(measured: Spoken, tie: str, side: str) -> Fresh:
 def _each(measured: Spoken) -> Iterator[Claim]:
     """Every way against tied and untied, at all places and at those of either class."""
     for tie, other in product(measured.settings.ties, (TIED, UNTIED)):
-        if tie in (other, TIED):
+        if tie in (other, TIED):  # tied minus untied is untied minus tied
             continue
         for split, where in WHERE.items():
             text = f"{tie} minus {other} loss, {where} (nats)"
@@ -107,9 +111,7 @@ def _each(measured: Spoken) -> Iterator[Claim]:
 
 def spoken(found: Sequence[Point]) -> Spoken | None:
     """What is measured at a sweep's one point, if its result has all its ties."""
-    (point,) = found
-    whole = point.result and {*point.settings.ties} <= {*point.result.tie.tolist()}
-    return Spoken(point.result) if whole else None
+    return Spoken(result) if (result := whole(*found)) else None
 
 
 def run(sweep: str, found: Sequence[Point]) -> str:
@@ -118,11 +120,10 @@ def run(sweep: str, found: Sequence[Point]) -> str:
     return shown(result) if result else f"No result yet; `semantica train {sweep}` makes one."
 
 
-def testbed(found: Sequence[Point]) -> str:
+def testbed(measured: Spoken | None) -> str:
     """Every way: its loss, how much more than tied, and how near its synonyms are, a row each."""
-    if not (measured := spoken(found)):
-        return "Nothing is trained yet."
-    return table_of(_row(measured, tie) for tie in ordered(measured.settings.ties))
+    ties = ordered(measured.settings.ties) if measured else ()
+    return table_of([_row(measured, tie) for tie in ties], UNTRAINED)
 
 
 def _row(measured: Spoken, tie: str) -> dict[str, str]:
@@ -136,28 +137,26 @@ def _row(measured: Spoken, tie: str) -> dict[str, str]:
     return row
 
 
-def verdict(sweep: str, found: Sequence[Point]) -> str:
-    """The primary rows of a sweep as a table, and their count in words."""
-    if not (measured := spoken(found)):
+def verdict(sweep: str, measured: Spoken | None) -> str:
+    """The primary rows of a sweep as a table, and what came out of them in words."""
+    if not measured:
         return "So no prediction is judged."
-    rows = primary_rows(judged(sweep, *language_claims(measured), [found[0].result]))
-    counts = ", ".join(f"{count} {word}" for word, count in rows.verdict.value_counts().items())
-    return f"{to_markdown(rows)}\nOf {len(rows)} predictions: {counts}."
+    rows = primary_rows(judged(sweep, *language_claims(measured), [measured.result]))
+    return f"{to_markdown(rows)}\nOf {len(rows)} predictions {outcomes(rows)}."
 
 
-def seen(all_: Mapping[str, Sequence[Point]]) -> str:
+def seen(all_: Mapping[str, Spoken | None]) -> str:
     """What the figure shows, as its caption begins with it.
 
     Args:
-        all_: the points of the sweeps, by the text's name.
+        all_: what is measured, by the text's name.
     """
     told = []
-    for name, found in all_.items():
-        if measured := spoken(found):
-            ways = [tie for tie in ordered(measured.settings.ties) if tie != TIED]
-            more = {tie: mean_interval(measured.more(tie, TIED)) for tie in ways}
+    for name, measured in all_.items():
+        if measured:
+            more = {tie: mean_interval(measured.more(tie, TIED)) for tie in measured.others}
             less = [f"`{tie}`" for tie, one in more.items() if one.high < 0]
             most = [f"`{tie}`" for tie, one in more.items() if one.low > 0]
-            which = (listed(ways) if ways else "none" for ways in (less, most))
+            which = (listed(ways) or "none" for ways in (less, most))
             told.append("On {}, less loss than tied: {}; more: {}.".format(name, *which))
     return " ".join(told)

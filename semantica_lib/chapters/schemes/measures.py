@@ -42,9 +42,14 @@ class Schemed(Measured):
 
 def at(found: Sequence[Point], expectation: str) -> Schemed | None:
     """What is measured with the sampled or with the exact loss, if a result has all its ties."""
-    asked = (one for one in found if one.result and one.settings.expectation == expectation)
-    whole = (one.result for one in asked if {*one.settings.ties} <= {*one.result.tie})
-    return next(map(Schemed, whole), None)
+    asked = (one for one in found if one.settings.expectation == expectation)
+    return next((Schemed(result) for one in asked if (result := whole(one))), None)
+
+
+def whole(point: Point) -> Result | None:
+    """A point's result, if it has all its ties."""
+    result = point.result
+    return result if result and {*point.settings.ties} <= {*result.tie} else None
 
 
 def ordered(ties: Iterable[str]) -> list[str]:
