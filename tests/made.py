@@ -90,7 +90,7 @@ def made(
         ],
         columns=["seed", "tied", "step", "split", "accuracy", "loss"],
     )
-    manifest = {"settings": settings.model_dump(mode="json"), "status": status}
+    manifest = manifest_of(settings, trials, status=status)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     seed, tied = (np.array(column) for column in zip(*trials, strict=True))
     return Result(folder, manifest, steps, seed, tied, tables["input"], tables["output"], metrics)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from semantica_lib.analysis.distances import Table
 from semantica_lib.analysis.markdown import (
     PAIR,
     letter,
@@ -20,6 +21,7 @@ from semantica_lib.analysis.markdown import (
 )
 from semantica_lib.analysis.second_round import CONSISTENT, OURS, PAPERS, UNDECIDED
 from semantica_lib.analysis.statistics import FEW_SEEDS, Interval
+from semantica_lib.analysis.sweep_points import name_of
 from semantica_lib.analysis.verdicts import across, primary_rows, summary, to_markdown, verdicts
 from semantica_lib.settings.catalogue import SECOND, AnySettings, find, first_of, second_rounds
 from semantica_lib.store import results
@@ -95,6 +97,18 @@ def told(own: AnySettings) -> str:
     frame = _rows(result)
     table = f"{across(frame, short)}\n\n{COLOURS} {LEGEND} {_fixed([result])}"
     return f"{sentences(result, frame)}\n\n{table}\n\n{undecided(frame)}"
+
+
+def about(own: AnySettings, tied: bool, table: Table) -> str:
+    """What it says of the pairs in a table, behind the first round's; empty without a result."""
+    if (result := of(own)) is None:
+        return ""
+    rows = primary_rows(_rows(result))
+    parts = [
+        f"{lettered(row.claim).partition(': ')[2]}: {_met(row)} of {row.seeds}, *{row.verdict}*"
+        for row in rows[rows.claim.str.contains(f", {name_of((tied, table))}:")].itertuples()
+    ]
+    return f"\n\nBy the rules of the second round, in its trials: {'; '.join(parts)}."
 
 
 def in_short(own: AnySettings | None = None) -> str:
@@ -208,23 +222,18 @@ def headline(result: Result, frame: pd.DataFrame) -> str:
     )
 
 
-CUT, SHORTER = (
-    "lstm-small",
-    (
-        "The small LSTM's hundred seeds were cut to forty for what they cost, after the rules and "
-        "before any of them was trained. "
-    ),
-)
-
-
 def _fixed(found: Sequence[Result]) -> str:
     """When the rules were fixed."""
     commits = dict.fromkeys((one.manifest["commit"] or "unknown")[:10] for one in found)
-    cut = any(first_of(one.settings.experiment) == CUT for one in found)
+    cut = any(first_of(one.settings.experiment) == "lstm-small" for one in found)
+    shorter = (
+        "The small LSTM's hundred seeds were cut to forty for what they cost, after the rules and "
+        "before any of them was trained. "
+    )
     return (
         f"The rules were committed in {RULES}, before any of these seeds was trained (at commit "
         f"{', '.join(commits)}), and stand in `semantica_lib/analysis/second_round.py`. "
-        f"{SHORTER * cut}No seed is left out, and none is pooled with those of the first round."
+        f"{shorter * cut}No seed is left out, and none is pooled with those of the first round."
     )
 
 

@@ -1,5 +1,6 @@
 """A dry run: what would be trained and how long that would take, in words, before it begins."""
 
+import math
 from collections.abc import Sequence
 
 from semantica_lib.running import estimate
@@ -23,7 +24,7 @@ def lines(
         return ["nothing is left to train"]
     told = [
         f"{title(one.groups)}: {one.steps:,} of {one.own.steps:,} steps on {one.device}, "
-        f"{estimate.duration(one.seconds)}, {one.memory_mb:,.0f} MB"
+        f"{estimate.duration(one.seconds)}, {_memory(one.memory_mb)}"
         for one in stacks
     ]
     work, (time, at_once) = sum(one.seconds for one in stacks), _time(stacks)
@@ -34,6 +35,10 @@ def lines(
     )
     bases = dict.fromkeys(estimate.basis(one.own, one.device) for one in stacks)
     return [*told, f"expected from: {'; '.join(bases)}"]
+
+
+def _memory(megabytes: float) -> str:
+    return "memory unknown" if math.isnan(megabytes) else f"{megabytes:,.0f} MB"
 
 
 def _time(stacks: Sequence[Planned]) -> tuple[float, int]:

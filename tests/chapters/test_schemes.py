@@ -209,6 +209,7 @@ def test_the_figure_shows_every_seed_of_every_way_in_order(tmp_path: Path) -> No
     assert names == measures.ordered(TIES)
     assert measures.ordered(["tied", "mine", "lookup:3", "untied"])[2:] == ["mine", "tied"]
     assert "own" in tables.told("mine")
+    assert tables.told("lookup:3", "lookup:10").endswith("gradient times 3, 10")
     assert [strength(tie) for tie in names if tie.startswith("lookup")] == [0.1, 0.3, 3, 10, 30]
     for at, tie in enumerate(names):
         drawn = [line for line in axes.lines if list(line.get_ydata()) == [at] * len(SEEDS)]
@@ -222,9 +223,9 @@ def test_what_came_out_is_told_by_the_verdicts(met, tmp_path: Path) -> None:
     assert len(lines) == 4 + 5 and all("as predicted" in line for line in lines)
     told = tables.answer(found, shaping)
     assert told.count("as predicted") == 2 and told.count("\n- **") == 2
-    assert "`tied-but-mask`" in told.partition("What to do instead")[2]
+    assert tables.told("tied-but-mask") in told.partition("What to do instead")[2]
     opened = tables.opening(found, costs, shaping)
-    assert "4 came out; " in opened and "5 came out. Instead of tying: `" in opened
+    assert "4 came out; " in opened and "5 came out. Instead of tying: these know more" in opened
     assert "8 seeds, a plain interval each" in opened
     alike = "the more alike two tables are held, from untied to tied, the "
     for verdict, words in {

@@ -105,7 +105,7 @@ def test_what_is_not_as_predicted_is_told(tmp_path: Path) -> None:
     assert set(primary_rows(frame).verdict) == {"not as predicted"}
     assert tables.says(frame).count("**not as predicted**") == 3
     assert "13 did not" in tables.answer(found, frame)
-    assert "0 of 30 untied trials use two synonyms" in tables.answer(found, frame)
+    assert "0 of 30 untied trials use them alike" in tables.answer(found, frame)
 
 
 def test_values_are_means_of_the_last_period_and_ratios_to_control_pairs(tmp_path: Path) -> None:

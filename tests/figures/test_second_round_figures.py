@@ -116,6 +116,20 @@ def test_every_primary_row_is_decided_or_its_reason_is_told(published: None) -> 
             assert row.deviation or told.MARKS[row.verdict] != told.OPEN
 
 
+def test_a_tables_claims_are_told_with_how_many_trials_meet_them(
+    frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = find("transformer-small")
+    monkeypatch.setattr(told, "_rows", lambda result: frame)
+    assert told.about(main, False, "input").strip() == (
+        "By the rules of the second round, in its trials: A and B are not kept apart (DH fails): "
+        "90 of 100, *reproduced*; C and D are not kept apart (DH holds): 80 of 100, *reproduced*; "
+        "A and B are pulled together: 20 of 100, *not as predicted*."
+    )
+    assert "C and D merge (DH holds): 55 of 100, *undecided*." in told.about(main, True, "input")
+    assert told.about(find("lstm-medium"), True, "input") == ""
+
+
 def test_a_part_of_the_table_has_the_claims_that_were_asked_for(published: None) -> None:
     rows = told.counts("untied input").partition("\n\n")[0].splitlines()[2:]
     assert rows and all(row.startswith("| claim 1, untied input") for row in rows)

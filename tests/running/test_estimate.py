@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semantica_lib.running import estimate
+from semantica_lib.running import dry_run, estimate
 from semantica_lib.settings.catalogue import catalogue, find, settings, xor_experiments
 from semantica_lib.store import results
 from semantica_lib.trainers import engines
@@ -132,6 +132,7 @@ def test_what_this_machine_took_corrects_what_is_expected() -> None:
 def test_words_are_expected_from_stored_results() -> None:
     manifest = json.loads((results.PUBLISHED / "mlm-grammar" / results.MANIFEST).read_text())
     own = find("mlm-grammar")
+    assert dry_run.lines([own], fresh=True)[0].endswith(", memory unknown")
     each = manifest["duration_s"] / len(manifest["trials"]) / manifest["steps_done"]
     expected = estimate.seconds(own, 1, 1, "cpu")
     assert each / 5 < expected < each * 5  # the median over language models of several sizes

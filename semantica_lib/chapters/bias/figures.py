@@ -176,16 +176,16 @@ def answer(found: Sequence[Point]) -> str:
     if not all(map(all, ends.values())):
         return f"Whether it is company or frequency is to come: {NONE}."
     constant, turning = ([Measured(one.result) for one in own] for own in ends.values())
-    merged = [" and ".join(counted(_merged(one, place)) for place in ROWS) for one in constant]
-    none = counted(np.concatenate([_merged(one, place) for one in turning for place in ROWS]))
-    costs = [mean(measures.cost(one)) for one in constant]
-    return (
-        f"- **Frequency**: where the odds are constant the rows of A and B merge in {merged[0]} "
-        f"output and tied tables without an output bias, in {merged[1]} with a learned one, in "
-        f"{merged[2]} with the fixed one.\n"
-        f"- **Company**: where the odds turn with the context they merge in {none} tables.\n"
-        f"- **Tying** costs {costs[0]} of the bit without a bias, {costs[1]} with a learned one, "
-        f"{costs[2]} with the fixed one, under constant odds."
+    return table_of(
+        {
+            "output bias": bias,
+            **{f"A and B merge, {name_of(place)}": counted(_merged(one, place)) for place in ROWS},
+            "tying costs, of the bit": mean(measures.cost(one)),
+            "odds that turn: A and B merge, either table": counted(
+                np.concatenate([_merged(other, place) for place in ROWS])
+            ),
+        }
+        for bias, one, other in zip(BIASES, constant, turning, strict=True)
     )
 
 

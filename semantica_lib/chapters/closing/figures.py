@@ -208,21 +208,19 @@ listed = listing(label)
 
 
 def answer(found: Sequence[Point]) -> str:
-    """In how many trials untied pairs merge without decay and with the strongest, a line each."""
+    """In how many trials untied pairs merge without decay and with the strongest, as a table."""
     lines = []
     for (optimizer, words), loss in product(OPTIMIZERS.items(), WAYS):
         chosen = _by_decay(found, optimizer, loss)
-        ends = [*chosen[:1], *chosen[1:][-1:]]
-        told = "; ".join(f"at decay {p.settings.weight_decay:g} {_told(p)}" for p in ends)
-        if told:
-            lines.append(f"- **{words}, {loss} loss**: {told}.")
-    return "\n".join(lines)
+        ends = [_merged(point) for point in (*chosen[:1], *chosen[1:][-1:])]
+        counts = {head: " → ".join(of[head] for of in ends) for head in ends[0]} if ends else None
+        lines += [{"optimizer, loss": f"{words}, {loss}"} | counts] if counts else []
+    return table_of(lines)
 
 
-def _told(point: Point) -> str:
-    parts, measured = [], Measured(point.result)
+def _merged(point: Point) -> dict[str, str]:
+    measured, counts = Measured(point.result), {}
     for (_, table), (*pair, holds) in product((INPUT, OUTPUT), synonym_pairs(measured.task)):
-        merged = counted(measured.trials[False].ratio(table, tuple(pair))[0] < MERGE_MARGIN)
-        dh = "holds" if holds else "fails"
-        parts.append(f"{table} rows {pair_name(pair)} (DH {dh}) merged in {merged}")
-    return ", ".join(parts)
+        head = f"{table}, {pair_name(pair)} (DH {'holds' if holds else 'fails'})"
+        counts[head] = counted(measured.trials[False].ratio(table, tuple(pair))[0] < MERGE_MARGIN)
+    return counts

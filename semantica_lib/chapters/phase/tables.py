@@ -12,7 +12,7 @@ from semantica_lib.analysis.statistics import Interval
 from semantica_lib.analysis.sweep_points import INPUT, PLACES, Point, name_of
 from semantica_lib.analysis.verdicts import primary_rows
 from semantica_lib.chapters.phase.measures import MARGINS, NEVER, START, Onset, Spot
-from semantica_lib.figures.facts import seeds_of, whose
+from semantica_lib.figures.facts import in_short
 from semantica_lib.store.results import Result
 
 
@@ -57,18 +57,14 @@ def numbers(spots: Sequence[Spot]) -> str:
 
 
 def what_tying_costs(frame: pd.DataFrame) -> str:
-    """The judged rows on what tying costs, a line each.
-
-    Args:
-        frame: the chapter's rows.
-    """
+    """The judged ones of the chapter's rows on what tying costs, as a table."""
     rows = primary_rows(frame)
     lines = []
     for row in rows[rows.claim.str.contains("what tying costs")].itertuples():
         interval = markdown.with_interval(Interval(row.estimate, row.low, row.high))
         at = row.claim.partition(", mean")[0].removeprefix("p ")
-        lines.append(f"- p = {at}: {interval} nats (predicted: {row.prediction}; {row.verdict}).")
-    return "\n".join(lines)
+        lines.append([at, interval, row.prediction, row.verdict])
+    return markdown.markdown_table(["p", "tying costs, nats", "predicted", "verdict"], lines)
 
 
 def listed(sweep: str, found: Sequence[Point]) -> str:
@@ -92,9 +88,5 @@ def listed(sweep: str, found: Sequence[Point]) -> str:
 def _made(result: Result | None) -> str:
     if result is None:
         return "no result yet"
-    steps = int(result.steps.max(initial=0))
-    if not result.complete:
-        return f"partial, at step {steps:,}, not shown"
-    ties = markdown.listed(dict.fromkeys(result.tie.tolist()))
-    commit = (result.manifest.get("commit") or "unknown")[:10]
-    return f"{seeds_of(result)}, {ties}, {steps:,} steps, {whose(result)}, commit {commit}"
+    partial = f"partial, at step {result.steps.max(initial=0):,}, not shown"
+    return in_short(result) if result.complete else partial

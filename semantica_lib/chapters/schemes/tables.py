@@ -1,6 +1,7 @@
 """Ways to tie: the testbed's table and what came out, in words by the verdicts, as Markdown."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
@@ -26,50 +27,40 @@ from semantica_lib.chapters.schemes.claims import LOSSES
 from semantica_lib.chapters.schemes.measures import TIED, UNTIED, Schemed
 from semantica_lib.figures.facts import made_from, whose
 from semantica_lib.settings.schema import family, one_table
-from semantica_lib.settings.ties import strength
 
 FIXED = (  # before a result was looked at
     "The code that holds it is of commit `a4bc3af060`, the number of seeds of `98b1edd77f`."
 )
 WAYS = {
     "untied": "two tables",
-    "soft": "two tables, their squared difference added to the loss, times {s:g}",
+    "soft": "two tables, their squared difference added to the loss, times {s}",
     "tied-but-mask": "one table, but the mask has an output row of its own",
     "mapped": "the output table is the input's times a square map, at first the identity",
     "pseudo-inverse": "the output table is the pseudo-inverse of the input's",
-    "scaled": "one table, begun with a standard deviation of {s:g}, its logits divided by 2",
-    "lookup": "one table, the look-up's part of its gradient times {s:g}",
+    "scaled": "one table, begun with a standard deviation of {s}, its logits divided by 2",
+    "lookup": "one table, the look-up's part of its gradient times {s}",
     "tied": "one table",
 }
-# What each primary row says: as was predicted, and the other way round.
-WHY = (
-    ("a row of its own for the mask lets a model know more than a tied one",
-     "a row of its own for the mask lets a model know less than a tied one"),
-    ("a row of its own for the mask does more than a small start, which predicts no mask either",
-     "a small start, which predicts no mask either, does more than a row of its own for the mask"),
-    ("a square map between the tables lets a model know more than a tied one",
-     "a square map between the tables lets a model know less than a tied one"),
-    ("the more alike two tables are held, from untied to tied, the less is known",
-     "the more alike two tables are held, from untied to tied, the more is known"),
-)  # fmt: skip
-NEARER = (
-    "ten times the look-up's gradient makes a tied table more like an untied input table",
-    "ten times the look-up's gradient makes a tied table more like an untied output table",
+WHY = (  # what each primary row says, if it is as was predicted
+    "a row of its own for the mask lets a model know more than a tied one",
+    "a row of its own for the mask does more than a small start, which predicts no mask either",
+    "a square map between the tables lets a model know more than a tied one",
+    "the more alike two tables are held, from untied to tied, the less is known",
 )
-CLOSER = (
-    "ten times the look-up's gradient brings A and B nearer in it",
-    "ten times the look-up's gradient drives A and B apart in it",
-)
-LEARNED = (
-    "ten times the look-up's gradient lets more be known",
-    "ten times the look-up's gradient lets less be known",
-)
+NEARER = "ten times the look-up's gradient makes a tied table more like an untied input table"
+CLOSER = "ten times the look-up's gradient brings A and B nearer in it"
+LEARNED = "ten times the look-up's gradient lets more be known"
+OTHERWISE = {  # the words that turn one round
+    "more than": "less than", "less is": "more is", "input table": "output table",
+    "brings A and B nearer": "drives A and B apart", "lets more": "lets less",
+}  # fmt: skip
 WHO = NEARER, CLOSER, LEARNED, NEARER, CLOSER
 
 
-def told(tie: str) -> str:
-    """What a way to tie does, in words."""
-    return WAYS.get(family(tie), "a way of one's own").format(s=strength(tie))
+def told(*ties: str) -> str:
+    """What ways to tie of one family do, in words."""
+    strengths = ", ".join(tie.partition(":")[2] for tie in ties)
+    return WAYS.get(family(ties[0]), "a way of one's own").format(s=strengths)
 
 
 def listed(sweep: str, found: Sequence[Point]) -> str:
@@ -134,9 +125,9 @@ def _row(measured: Schemed, tie: str, cost: str, aligned: str) -> dict[str, str]
 def says(costs: pd.DataFrame, shaping: pd.DataFrame) -> str:
     """What came out of every prediction, a line each; the rows are those judged."""
     lines = [
-        f"- {_sentence(row, *told)}"
+        f"- {_sentence(*one)}"
         for frame, all_ in ((costs, WHY), (shaping, WHO))
-        for row, told in zip(_primary(frame), all_, strict=False)
+        for one in zip(_primary(frame), all_, strict=False)
     ]
     return "\n".join(lines) or UNTRAINED
 
@@ -145,8 +136,10 @@ def _primary(frame: pd.DataFrame) -> list[pd.Series]:
     return [row for _, row in primary_rows(frame).iterrows()]
 
 
-def _sentence(row: pd.Series, predicted: str, contrary: str) -> str:
-    loss = row.claim.partition(":")[0]
+def _sentence(row: pd.Series, predicted: str) -> str:
+    loss, contrary = row.claim.partition(":")[0], predicted
+    for word, other in OTHERWISE.items():
+        contrary = contrary.replace(word, other)
     much = with_interval(Interval(row.estimate, row.low, row.high))
     much += " times" if row.margin == 1 else " of the bit"
     if row.verdict == OURS[0]:
@@ -173,9 +166,7 @@ def answer(found: Sequence[Point], shaping: pd.DataFrame) -> str:
     """What one assumes by tying, what that costs, and what to do instead: three lines."""
     if not (both := _both(found)):
         return f"What to do instead of tying is to come: {NONE}."
-    assumed, _, learned = (
-        _sentence(row, *told) for row, told in zip(_primary(shaping)[:3], WHO[:3], strict=True)
-    )
+    assumed, _, learned = map(_sentence, _primary(shaping)[:3], WHO[:3])
     return (
         f"- **What tying assumes**: that one row can be read and written with. {assumed}\n"
         f"- **What it costs**: {_told_cost(both[0])} of the bit with the sampled loss, "
@@ -200,10 +191,11 @@ def _better(measured: Schemed) -> str:
     """Which ways know more than tied by a 95% interval of their own, and which most."""
     known = measured.known
     more = {tie: known[tie] - known[TIED] for tie in known if tie not in (TIED, UNTIED)}
-    shown = [f"`{tie}`" for tie in measures.ordered(more) if mean_interval(more[tie]).low > 0]
+    shown = [tie for tie in measures.ordered(more) if mean_interval(more[tie]).low > 0]
     best = max(more, key=lambda tie: more[tie].mean())
-    told = f"{', '.join(shown)} know" if shown else "no other way is shown to know"
+    ways = "; ".join(told(*ties) for _, ties in groupby(shown, family)) or "none that is shown"
     return (
-        f"{told} more than tied (sampled loss, {len(known)} seeds, a plain interval each of "
-        f"{len(more)} ways, so exploratory); by the mean `{best}` does best, by {mean(more[best])}."
+        f"these know more than tied: {ways} (sampled loss, {len(known)} seeds, a plain interval "
+        f"each of {len(more)} ways, so exploratory). By the mean the best is: {told(best)}, by "
+        f"{mean(more[best])}."
     )

@@ -131,10 +131,11 @@ def _alike(found: Sequence[Point]) -> str:
         where = [np.zeros((2, 0), bool), *(np.array(_where(*one, tied)) for one in fails)]
         near, alike = np.concatenate(where, 1)
         told.append(
-            f"{counted(alike)} {tie_of(tied)} trials use two synonyms for which the DH "
-            f"fails alike, and {counted(near)} have one row for both"
+            f"{counted(alike)} {tie_of(tied)} trials use them alike, and {counted(near)} have one "
+            "row for both"
         )
-    return f"{'; '.join(told)} (of trials that know over half of the bit)."
+    what = "where the DH fails for two synonyms"
+    return f"{what}, {'; '.join(told)} (of trials that know over half of the bit)."
 
 
 def _counts(frame: pd.DataFrame) -> str:
