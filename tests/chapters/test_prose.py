@@ -501,7 +501,7 @@ def test_the_first_page_s_findings() -> None:
             ratio, start = measured.trials[False].ratio("input", prediction.pair)
             assert 0.05 < geometric_interval(ratio).estimate < 0.2 and (ratio > 0.001 * start).all()
     assert (
-        "Without it the loss brings them nearer, but far from together" in told
+        "Without it the loss brings them nearer, but hardly ever together" in told
     )  # as tested above
     assert "the same is seen of distances, but not of the cost: on prose tying even helps" in told
     words = primary_rows(rows_of("mlm"))
