@@ -79,36 +79,12 @@ class PseudoInverse(Scheme):
         return {INPUT: drawn.input, "tie_factor": torch.eye(drawn.input.shape[1])}
 
     def tables(self, own: Parameters, mask: int) -> tuple[Tensor, Tensor]:
-        memory, lower = _orthonormal(own[INPUT]), own["tie_factor"].tril()
-        # X = Z L^-T is of an upper triangular matrix, E = X L^-1 of one turned round, which is too
-        table = _solved(_solved(memory, lower.mT).flip(2), lower.flip(1, 2)).flip(2)
+        lower = own["tie_factor"].tril()
+        memory, upper = torch.linalg.qr(own[INPUT])
+        memory = memory * upper.diagonal(dim1=1, dim2=2).sign()[:, None]  # as Gram and Schmidt's
+        table = torch.linalg.solve_triangular(lower.mT, memory, upper=True, left=False)
+        table = torch.linalg.solve_triangular(lower, table, upper=False, left=False)
         return table, product(product(memory, lower), lower.mT)
-
-
-def _orthonormal(table: Tensor) -> Tensor:
-    """Columns of ``(trial, symbol, feature)`` made orthonormal, one after the other.
-
-    Column by column, as is what follows: of few features the compiler makes one pass of that,
-    where it could only call a library.
-    """
-    found: list[Tensor] = []
-    for column in table.unbind(2):
-        if found:
-            others = torch.stack(found, 2)
-            along = (others * column[..., None]).sum(1, keepdim=True)
-            column = column - (others * along).sum(2)
-        found.append(column / column.norm(dim=1, keepdim=True))
-    return torch.stack(found, 2)
-
-
-def _solved(right: Tensor, upper: Tensor) -> Tensor:
-    """X of ``X @ upper = right``, ``(trial, symbol, feature)``, by an upper triangular matrix."""
-    found: list[Tensor] = []
-    for index, column in enumerate(right.unbind(2)):
-        if found:
-            column = column - (torch.stack(found, 2) * upper[:, None, :index, index]).sum(2)
-        found.append(column / upper[:, index, index, None])
-    return torch.stack(found, 2)
 
 
 class Soft(Scheme):
