@@ -21,6 +21,7 @@ from semantica_lib.files import ROOT
 from semantica_lib.pages import notebooks
 from semantica_lib.running import batch
 from semantica_lib.running.batch import Outcome, Request, run_batch
+from semantica_lib.running.run import run
 from semantica_lib.settings.catalogue import find
 from semantica_lib.store import results
 from semantica_lib.store.locks import holding
@@ -170,6 +171,7 @@ def test_a_page_that_shows_another_result_than_it_was_asked_for_is_refused(
     other = "run(settings.model_copy(update={'weight_decay': 0.0}))"
     edited(tmp_path, monkeypatch, '"result = run(settings)"', f'"result = {other}"')
     request = experiment("one")
+    run(request.wanted[0].model_copy(update={"weight_decay": 0.0}))  # there: the page only shows it
     with pytest.raises(notebooks.NotebookError) as caught:
         batch.work(request, lambda *_: None, 2)
     folder = results.folder(results.here(), request.wanted[0])
