@@ -222,7 +222,7 @@ def workflow(names: Sequence[str], overrides: Sequence[str], device: str | None,
 @_names
 @_set
 @click.option("--bare", is_flag=True, help="leave out the checkpoints of partial results")
-@click.option("--records", type=click.IntRange(4), help="thin to so many, of the whole run")
+@click.option("--records", type=click.IntRange(2), help="thin to so many, of the whole run")
 def publish(
     names: Sequence[str], overrides: Sequence[str], bare: bool, records: int | None
 ) -> None:
