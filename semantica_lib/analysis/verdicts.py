@@ -216,7 +216,7 @@ def summary(frame: pd.DataFrame) -> str:
     for experiment, rows in primary_rows(frame).groupby("experiment", sort=False):
         counts = rows.verdict.value_counts()
         words = ", ".join(f"{counts[v]} {v}" for v in ORDER if v in counts)
-        lines.append(f"{title(experiment)}: of {len(rows)} primary claims {words}")
+        lines.append(f"{title(experiment).rstrip('?')}: of {len(rows)} primary claims {words}")
     return "; ".join(lines)
 
 
@@ -286,4 +286,5 @@ def outcomes(frame: pd.DataFrame) -> str:
     words |= {second_round.UNDECIDED: "are undecided"}
     told = found.map(words).fillna("rest on too few trials").value_counts()
     order = [one for one in [*words.values(), "rest on too few trials"] if one in told]
-    return ", ".join(f"{told[one]} {one}" for one in order)
+    counts = ", ".join(f"{told[one]} {one}" for one in order)
+    return re.sub(r"\b1 are", "1 is", counts)

@@ -141,9 +141,24 @@ def coloured(load: Load = results.best) -> str:
     missing = ", ".join(f"*{title(name)}*" for name in second_rounds() if name not in have)
     parts = [f"To come, by the same rules: {missing}."] if missing else []
     if there:
+        frames = [_rows(result) for result in there]
         ours = "*Ours*: that the loss itself brings input rows nearer. The numbers count claims."
-        parts = [grid([_rows(result) for result in there]), f"{COLOURS} {ours}", *parts]
+        parts = [grid(frames), f"{COLOURS} {ours} {_why_open(frames)}".strip(), *parts]
     return "\n\n".join(parts)
+
+
+def _why_open(frames: Sequence[pd.DataFrame]) -> str:
+    """Why experiments of few seeds are undecided, and what a cost is where none is predicted."""
+    told, rows = [], primary_rows(pd.concat(frames))
+    if any(primary_rows(frame).seeds.max() <= FEW_SEEDS for frame in frames):
+        told.append(f"{FEW_SEEDS} seeds or fewer decide nothing.")
+    few = rows.claim.str.contains("tying costs") & (rows.margin > 0) & (rows.low > 0)
+    for row in rows[few & (rows.verdict == UNDECIDED)].itertuples():
+        told.append(
+            f"In *{title(row.experiment)}* the paper has it that tying costs nothing: it costs "
+            f"{short(row).partition(' ')[2]} of the bit, over 0; over a tenth or not is open."
+        )
+    return " ".join(told)
 
 
 def _there(load: Load) -> list[Result]:

@@ -130,6 +130,12 @@ def test_a_tables_claims_are_told_with_how_many_trials_meet_them(
     assert told.about(find("lstm-medium"), True, "input") == ""
 
 
+def test_why_a_cost_is_open_stands_below_the_table(frame: pd.DataFrame) -> None:
+    assert "it costs 0.150 [0.0500, 0.250] of the bit, over 0" in told._why_open([frame])
+    assert told._why_open([frame.assign(low=-0.1)]) == ""
+    assert told._why_open([frame.assign(low=-0.1, seeds=5)]) == "5 seeds or fewer decide nothing."
+
+
 def test_a_part_of_the_table_has_the_claims_that_were_asked_for(published: None) -> None:
     rows = told.counts("untied input").partition("\n\n")[0].splitlines()[2:]
     assert rows and all(row.startswith("| claim 1, untied input") for row in rows)

@@ -15,6 +15,7 @@ from semantica_lib.analysis.markdown import (
     NONE,
     counted,
     geometric,
+    lettered,
     markdown_table,
     mean,
     pair_name,
@@ -191,7 +192,7 @@ def anew(found: Sequence[Point]) -> str:
     for point in (one for one in found if one.result and one.settings.optimizer == "adamw"):
         primary = [one for one in rules.claims(point.result)[0] if "(DH" in one.text]
         rows = judged(label(point), primary, [], [point.result])
-        told = {row.claim: short(row) if row.seeds else NONE for row in rows.itertuples()}
+        told = {lettered(row.claim): short(row) if row.seeds else NONE for row in rows.itertuples()}
         lines.append({"point": label(point)} | told)
     return table_of(lines)
 
