@@ -43,6 +43,7 @@ from semantica_lib.chapters.original import tables as original
 from semantica_lib.chapters.parity import learning as parity
 from semantica_lib.chapters.phase.claims import phase_claims
 from semantica_lib.chapters.phase.measures import plane
+from semantica_lib.chapters.schemes import language as spoken
 from semantica_lib.chapters.schemes import measures as schemes
 from semantica_lib.chapters.schemes.claims import shaping_claims
 from semantica_lib.chapters.shaping import claims as shaping
@@ -510,6 +511,35 @@ def test_the_first_page_s_findings() -> None:
     words = primary_rows(rows_of("mlm"))
     cost = words.claim.str.contains("tying costs")
     assert (words[~cost].verdict == "reproduced").all() and (words[cost].high < 0).all()
+
+
+def test_ways_to_tie_in_language() -> None:
+    page, text = "mlm-schemes", (ROOT / "book" / "intro.md").read_text("utf-8")
+    both = [spoken.spoken(sweep(name)) for name in ("mlm-grammar-schemes", "mlm-schemes")]
+    more = [{tie: mean_interval(one.more(tie, "tied")) for tie in one.others} for one in both]
+    assert "ten seeds show no other way to end at less loss than tied, and no" in " ".join(
+        text.split()
+    )
+    said(page, "**no other way ends at less loss than tied**, as far as ten seeds can show")
+    assert not any(interval.high < 0 for one in more for interval in one.values())
+    said(page, "has the lowest mean on both texts, and is undecided on both")
+    for one in more:
+        assert min(one, key=lambda tie: one[tie].estimate) == "lookup:3"
+        assert one["lookup:3"].estimate < 0 < one["lookup:3"].high
+    said(page, "The pseudo-inverse and the large start harm on both")
+    assert all(one[tie].low > 0 for one in more for tie in ("pseudo-inverse", "scaled:0.3"))
+    said(page, "A soft tie does much harm there, and none that is seen on text")
+    assert more[0]["soft:0.1"].low > 0.2 and more[1]["soft:0.1"].estimate < 0
+    said(page, "a map gains least where the DH is broken")
+    assert mean_interval(both[0].contrast("mapped", "tied")).low > 0
+    rows = primary_rows(judged(page, *spoken.language_claims(both[0]), [both[0].result]))
+    wrong = rows[rows.verdict == "not as predicted"].claim
+    assert len(wrong) == 2 and wrong.iloc[0].startswith("soft:0.1 ends at less")
+    said(page, "these seeds show no cost of tying at all, on either text")
+    for one, width in zip(more, (0.1, 0.25), strict=True):
+        assert one["untied"].low < 0 < one["untied"].high
+        widths = [(interval.high - interval.low) / 2 for interval in one.values()]
+        assert 0.7 * width < np.median(widths) < 1.4 * width
 
 
 def test_what_the_first_page_advises() -> None:
