@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 
 import pandas as pd
 from markdown_it import MarkdownIt
@@ -232,10 +233,12 @@ def whose(result: Result) -> str:
 
 
 def _listed(numbers: list[int]) -> str:
-    """``42 to 46``, or each by itself where some between are missing."""
-    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
-        return f"{numbers[0]} to {numbers[-1]}"
-    return ", ".join(map(str, numbers))
+    """``42 to 46, 62``: three or more in a row by the first and the last."""
+    told = []
+    for _, some in groupby(enumerate(numbers), key=lambda one: one[1] - one[0]):
+        first, *rest = (number for _, number in some)
+        told += [f"{first} to {rest[-1]}"] if len(rest) > 1 else map(str, [first, *rest])
+    return ", ".join(told)
 
 
 def _duration(seconds: float) -> str:

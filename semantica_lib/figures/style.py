@@ -54,6 +54,7 @@ Lines = Literal["seeds", "band", "both"]
 STYLE = {
     **sns.axes_style("whitegrid"),
     "grid.color": "0.92",
+    "path.simplify_threshold": 0.2,  # points: a line of many records is lighter, and looks the same
     "axes.edgecolor": "0.6",
     "axes.titlesize": 11,
     "axes.labelsize": 10.5,

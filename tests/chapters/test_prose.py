@@ -522,6 +522,7 @@ def test_ways_to_tie_in_language() -> None:
     )
     said(page, "**no other way ends at less loss than tied**, as far as ten seeds can show")
     assert not any(interval.high < 0 for one in more for interval in one.values())
+    opens(page, "no other way ends at less loss than tied, as far as ten seeds can show")
     said(page, "has the lowest mean on both texts, and is undecided on both")
     for one in more:
         assert min(one, key=lambda tie: one[tie].estimate) == "lookup:3"

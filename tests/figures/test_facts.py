@@ -18,6 +18,8 @@ def test_facts_are_the_analysis_s_numbers(make: Make) -> None:
     frame = verdicts(result)
     found = facts.facts_of_run(result)
     assert found["seeds"] == "1 to 3"
+    made_of = facts.facts_of_run(make(folder="apart", seeds=[1, 2, 4, 5, 6, 9]))
+    assert made_of["seeds"] == "1, 2, 4 to 6, 9"
     assert found["duration"] == "1 h 1 min"
     assert found["source"] == "trained on this machine"
     told = facts.learning(result, frame)
