@@ -49,12 +49,13 @@ WIDTH, DOTS = 6.8, 100  # inches, and page pixels an inch; files have twice as m
 MARGIN_LINE = {"color": BLACK, "linestyle": ":", "linewidth": 1.3}  # what decides a verdict
 FEW = 80_000  # characters of a drawing that no picture in dots is worth trying for
 SUFFIXES = "pdf", "png", "svg"
-PLACES = re.compile(r'^[MLQC] .+$|(?<= [xy]=")[^"]+', re.MULTILINE)  # in an SVG, in points
+PLACES = re.compile(  # in an SVG, in points
+    r'^[MLQC] .+$|(?<= d=")M .+$|(?<= [xy]=")[^"]+|translate\([^)]+', re.MULTILINE
+)
 Lines = Literal["seeds", "band", "both"]
 STYLE = {
     **sns.axes_style("whitegrid"),
     "grid.color": "0.92",
-    "path.simplify_threshold": 0.2,  # points: a line of many records is lighter, and looks the same
     "axes.edgecolor": "0.6",
     "axes.titlesize": 11,
     "axes.labelsize": 10.5,
@@ -139,6 +140,8 @@ def scale(count: int) -> list[tuple[float, ...]]:
 def svg(figure: Figure) -> str:
     """The figure as an SVG of its size in page pixels; the same figure gives the same text."""
     buffer = io.StringIO()
+    for line in figure.findobj(Line2D):
+        line.get_path().simplify_threshold = 0.2  # points: so light that it looks the same
     with rc_context({"svg.hashsalt": "semantica"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     width, height = (round(inches * DOTS) for inches in figure.get_size_inches())
