@@ -283,8 +283,8 @@ def outcomes(frame: pd.DataFrame) -> str:
     """How many primary predictions of this book's own came out, and how many not."""
     found = primary_rows(frame).verdict
     words = {second_round.OURS[0]: "came out", second_round.OURS[1]: "did not"}
-    words |= {second_round.UNDECIDED: "are undecided"}
+    alone = (found == second_round.UNDECIDED).sum() == 1
+    words |= {second_round.UNDECIDED: "is undecided" if alone else "are undecided"}
     told = found.map(words).fillna("rest on too few trials").value_counts()
     order = [one for one in [*words.values(), "rest on too few trials"] if one in told]
-    counts = ", ".join(f"{told[one]} {one}" for one in order)
-    return re.sub(r"\b1 are", "1 is", counts)
+    return ", ".join(f"{told[one]} {one}" for one in order)

@@ -214,12 +214,14 @@ def answer(found: Sequence[Point]) -> str:
     for (optimizer, words), loss in product(OPTIMIZERS.items(), WAYS):
         chosen = _by_decay(found, optimizer, loss)
         ends = [_merged(point) for point in (*chosen[:1], *chosen[1:][-1:])]
-        counts = {head: " → ".join(of[head] for of in ends) for head in ends[0]} if ends else None
-        lines += [{"optimizer, loss": f"{words}, {loss}"} | counts] if counts else []
+        if any(ends):
+            counts = {head: " → ".join(of[head] for of in ends) for head in ends[0]}
+            lines.append({"optimizer, loss": f"{words}, {loss}"} | counts)
     return table_of(lines)
 
 
 def _merged(point: Point) -> dict[str, str]:
+    """How many untied trials did, by table and pair."""
     measured, counts = Measured(point.result), {}
     for (_, table), (*pair, holds) in product((INPUT, OUTPUT), synonym_pairs(measured.task)):
         head = f"{table}, {pair_name(pair)} (DH {'holds' if holds else 'fails'})"
