@@ -12,7 +12,7 @@ from made import manifest_of
 from scipy import stats
 
 from semantica_lib.analysis.theory import decay_factor
-from semantica_lib.analysis.verdicts import COLUMNS, summary, to_markdown, verdicts
+from semantica_lib.analysis.verdicts import COLUMNS, outcomes, summary, to_markdown, verdicts
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.store import results
@@ -497,3 +497,10 @@ def test_markdown(make: Make) -> None:
     law = _row(frame, "untied output: 0 and 1", "log-odds")
     (line,) = to_markdown(law.to_frame().T).splitlines()[2:]
     assert line.replace("\\|", "").count("|") == 6
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 is undecided"), (2, "2 are undecided")])
+def test_undecided_predictions_are_counted_in_words(count: int, words: str) -> None:
+    all_ = ["as predicted", *["undecided"] * count]
+    frame = pd.DataFrame({"claim": "any", "verdict": all_})
+    assert outcomes(frame) == f"1 came out, {words}"
