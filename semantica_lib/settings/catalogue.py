@@ -28,7 +28,7 @@ SECOND, FIRST_SEED, RECORDED = "-round-2", 1000, 2_000
 SEEDS = {
     "transformer-small": 100, "transformer-small-ydh": 100, "transformer-small-ndh": 100,
     "three-synonyms": 100, "mlp-small": 100, "lstm-small": 40, "transformer-medium": 5,
-    "mlp-medium": 5,
+    "mlp-medium": 5, "lstm-medium": 5,
 }  # fmt: skip
 AnySettings = Settings | MlmSettings
 

@@ -12,7 +12,7 @@ from semantica_lib.analysis.statistics import FEW_SEEDS
 from semantica_lib.analysis.verdicts import primary_rows, verdicts
 from semantica_lib.figures import curves
 from semantica_lib.figures import second_round as told
-from semantica_lib.settings.catalogue import find, first_of, second_rounds
+from semantica_lib.settings.catalogue import find, first_of, second_rounds, settings
 from semantica_lib.store import results
 
 PUBLISHED = [name for name in second_rounds() if (results.PUBLISHED / name).is_dir()]
@@ -165,7 +165,7 @@ def test_what_has_no_result_is_to_come(published: None) -> None:
     assert not missing or f"To come, by the same rules: {named}." in text
     for name in missing:
         assert f"`semantica run {name}-round-2` trains it" in told.told(find(name))
-    assert told.told(find("lstm-medium")).startswith("There is no second round of it.")
+    assert told.told(settings({"experiment": "mine"})).startswith("There is no second round of it.")
 
 
 def test_a_row_without_values_has_a_colour_only(frame: pd.DataFrame) -> None:
