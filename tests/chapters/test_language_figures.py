@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_language import made
+from made_language import AS_PREDICTED, made
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
@@ -231,10 +231,29 @@ def test_facts_are_the_analysis_s_numbers(make_one: Make) -> None:
     )
 
 
+def test_a_caption_begins_with_which_tables_bring_synonyms_together(
+    make_one: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = make_one({(True, "input", False): 1.3, (False, "output", False): 1.2})
+    for measure in ("ratio", "distance"):
+        assert language_facts.seen(result, measure).startswith(
+            "Synonyms end nearer than unrelated words: where the DH holds in all tables, "
+            "where the DH is broken in the untied input one alone. "
+        )
+    alike = language_facts.seen(result, "cosine")  # a synonym's row is its word's, and more
+    assert alike.startswith("Synonyms end more alike than") and "broken in all tables. " in alike
+    apart = make_one({(tied, table, False): 1.5 for tied, table, _ in AS_PREDICTED})
+    assert "broken in no table. Over" in language_facts.seen(apart, "ratio")
+    first = "Untied trials end at less loss than tied ones, 5.00 against 5.02 nats; "
+    assert language_facts.attained(result).startswith(first)
+    monkeypatch.setattr(language_facts.Language, "cost", lambda *_: np.array([-0.1, 0.02]))
+    assert "Tied trials end at less loss than untied ones, 5.02 " in language_facts.attained(result)
+
+
 def test_an_unfinished_result_says_so(make_one: Make) -> None:
     partial = make_one(status="partial")
     assert language_facts.ending(partial).startswith("Synonyms are so far")
-    assert "tied trials are so far at 5.02" in language_facts.learning(partial)
+    assert "trials are so far at less loss" in language_facts.attained(partial)
     short = make_one(schedule_period=1000)
     assert "before the rate's lowest point" in language_facts.ending(short)
     assert "before the rate's lowest point" in language_facts.learning(short)

@@ -125,7 +125,7 @@ def test_a_page_without_results_says_so() -> None:
     none = [Point({}, Settings(), None)]
     frame = rows(none)
     assert not len(frame)
-    assert "Nothing is trained" in tables.says(frame) + tables.opening(none, frame)
+    assert "Nothing is trained" in tables.says(frame)
     assert "to come" in tables.answer(none, frame) and "no result yet" in tables.listed(
         "uses", none
     )

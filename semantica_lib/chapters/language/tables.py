@@ -64,7 +64,7 @@ def ending(result: Result) -> str:
     lines = [f"Synonyms {_end(result)} (geometric mean over seeds):\n"]
     for name in PANELS:
         told = [
-            f"those for which {WHERE[kind]} {_ratio(measured, name, kind)}"
+            f"those for which {WHERE[kind]} {number(_ratio(measured, name, kind))}"
             for kind in language.kinds(result.settings)
         ]
         lines.append(f"- **{name}**: {', '.join(told)} times as far apart as unrelated words.")
@@ -80,16 +80,29 @@ def seen(result: Result, measure: str) -> str:
     measured, kinds = Language(result), language.kinds(result.settings)
     if measured.window is None:
         return ""
-    told = []
+    alike, told, parts = measure == "cosine", [], []
+    ends = {kind: _ends(measured, measure, kind) for kind in [*kinds, UNRELATED]}
+    for kind in kinds:
+        pairs = zip(PANELS, ends[kind], ends[UNRELATED], strict=True)
+        near = [name for name, end, other in pairs if (end > other if alike else end < other)]
+        where = f"the {listed(near)} one alone" if near else "no table"
+        told.append(f"where {WHERE[kind]} in {'all tables' if near == [*PANELS] else where}")
     for kind in kinds if measure == "ratio" else [*kinds, UNRELATED]:
-        of = [
-            _ratio(measured, name, kind)
-            if measure == "ratio"
-            else _mean(measured.trials[tied].end(table, kind, measure))
-            for name, (tied, table) in ((name, TABLES[name]) for name in PANELS)
-        ]
-        told.append(f"{SEEN[kind]} at {', '.join(of)}")
-    return f"{MEASURES[measure]} ({', '.join(PANELS)}) {_end(result)}: {'; '.join(told)}."
+        parts.append(f"{SEEN[kind]} at {', '.join(map(number, ends[kind]))}")
+    return (
+        f"Synonyms {_end(result)} {'more alike' if alike else 'nearer'} than unrelated words: "
+        f"{', '.join(told)}. "
+        f"{MEASURES[measure]} ({', '.join(PANELS)}): {'; '.join(parts)}."
+    )
+
+
+def _ends(measured: Language, measure: str, kind: str) -> list[float]:
+    """Where a class's pairs end in each table, the mean over seeds."""
+    if measure == "ratio":
+        return [1.0 if kind == UNRELATED else _ratio(measured, name, kind) for name in PANELS]
+    places = (TABLES[name] for name in PANELS)
+    ends = [measured.trials[tied].end(table, kind, measure) for tied, table in places]
+    return [mean_interval(finite(end)).estimate for end in ends]
 
 
 def attained(result: Result) -> str:
@@ -97,10 +110,13 @@ def attained(result: Result) -> str:
     measured = Language(result)
     if measured.window is None:
         return ""
-    found = _losses(measured)
+    found, (less, more) = _losses(measured), TIES
+    if mean_interval(finite(measured.cost("validation"))).estimate > 0:
+        less, more = more, less
     return (
-        f"Tied trials {_end(result)} at {found['loss_tied']} nats and untied ones at "
-        f"{found['loss_untied']}, against {found['loss_frequencies']} of knowing frequencies only."
+        f"{less[1].capitalize()} trials {_end(result)} at less loss than {more[1]} ones, "
+        f"{found[f'loss_{less[1]}']} against {found[f'loss_{more[1]}']} nats; knowing frequencies "
+        f"only has {found['loss_frequencies']}."
     )
 
 
@@ -116,17 +132,15 @@ def varied(found: Mapping[str, Result]) -> str:
 
 
 def learning(result: Result) -> str:
-    """What tied and untied trials attain, and what tying costs, a few sentences."""
+    """What tying costs, a sentence."""
     measured = Language(result)
     if measured.window is None:
         return measured.lacks((True, False)) or f"{result.divergence}."
     found, kinds = _losses(measured), language.kinds(result.settings)
     costs = [f"{found[f'cost_{KEYS[kind]}']} where {WHERE[kind]}" for kind in kinds]
     return (
-        f"On the validation sample tied trials {_end(result)} at {found['loss_tied']} nats on "
-        f"average and untied ones at {found['loss_untied']}; who knows frequencies only has "
-        f"{found['loss_frequencies']}. Tied minus untied loss at the places of words with a "
-        f"synonym: {', '.join(costs)} (nats, mean over seeds)."
+        "Tied minus untied loss on the validation sample, at the places of words with a synonym: "
+        f"{', '.join(costs)} (nats, mean over seeds)."
     )
 
 
@@ -143,7 +157,7 @@ def facts(result: Result, frame: pd.DataFrame) -> dict[str, str]:
         for kind in language.kinds(result.settings):
             key = f"{name.replace(' ', '_')}_{KEYS[kind]}"
             found[f"{key}_distance"] = _mean(measured.trials[tied].end(table, kind))
-            found[f"{key}_ratio"] = _ratio(measured, name, kind)
+            found[f"{key}_ratio"] = number(_ratio(measured, name, kind))
     return found
 
 
@@ -163,8 +177,8 @@ def _mean(values: np.ndarray | pd.Series) -> str:
     return number(mean_interval(finite(values)).estimate)
 
 
-def _ratio(measured: Language, name: str, kind: str) -> str:
-    return number(geometric_interval(finite(measured.ratio(name, kind))).estimate)
+def _ratio(measured: Language, name: str, kind: str) -> float:
+    return geometric_interval(finite(measured.ratio(name, kind))).estimate
 
 
 def stored_variants(result: Result) -> tuple[dict[str, Result], str]:

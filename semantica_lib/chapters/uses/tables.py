@@ -19,7 +19,7 @@ from semantica_lib.analysis.markdown import (
 )
 from semantica_lib.analysis.second_round import OURS, UNDECIDED
 from semantica_lib.analysis.sweep_points import Point
-from semantica_lib.analysis.verdicts import TO_COME, outcomes, primary_rows
+from semantica_lib.analysis.verdicts import outcomes, primary_rows
 from semantica_lib.chapters.uses import measures
 from semantica_lib.chapters.uses.claims import ALIKE
 from semantica_lib.chapters.uses.figures import there
@@ -91,36 +91,26 @@ listed = listing(label)
 def says(frame: pd.DataFrame) -> str:
     """What came out of every kind of prediction, a line each, by the verdicts."""
     primary = primary_rows(frame)
-    lines = []
+    lines, bold = [], {OURS[1]: "**not as predicted**"}
     for words, meaning in KINDS.items():
         rows = primary[primary.claim.str.endswith(words)]
-        parts = [
-            f"{told}: {'; '.join(lettered(claim.removesuffix(' ' + words)) for claim in claims)}"
-            for verdict, told in (
-                (OURS[0], "as predicted"), (OURS[1], "**not as predicted**"),
-                (UNDECIDED, "undecided"),
-            )
-            if len(claims := rows.claim[rows.verdict == verdict])
-        ]  # fmt: skip
+        parts = []
+        for verdict in (*OURS, UNDECIDED):
+            claims = rows.claim[rows.verdict == verdict].str.removesuffix(f" {words}")
+            told = f"{bold.get(verdict, verdict)}: {'; '.join(map(lettered, claims))}"
+            parts += [told] if len(claims) else []
         others = len(rows) - rows.verdict.isin([*OURS, UNDECIDED]).sum()
         parts += [f"{others} of too few trials for a verdict"] if others else []
         lines += [f"- **{meaning}**: {', and '.join(parts)}."] if len(rows) else []
     return "\n".join(lines) or UNTRAINED
 
 
-def opening(found: Sequence[Point], frame: pd.DataFrame) -> str:
-    """What the page shows, in two sentences."""
-    if not (source := next((point.result for point in found if point.result), None)):
-        return TO_COME
-    return f"In the results {whose(source)} {_alike(found)} {_counts(frame)}"
-
-
 def answer(found: Sequence[Point], frame: pd.DataFrame) -> str:
-    """Whether the claim is about rows or about uses."""
-    if not any(point.result for point in found):
+    """Whether the claim is about rows or about uses, and what came out."""
+    if not (source := next((point.result for point in found if point.result), None)):
         return f"Whether claim 1 is about rows or about uses is to come: {NONE}."
-    told = _alike(found)
-    return f"{told[:1].upper()}{told[1:]} {_counts(frame)}"
+    told = f"Of {len(primary_rows(frame))} predictions {outcomes(frame)}."
+    return f"In the results {whose(source)}, {_alike(found)} {told}"
 
 
 def _alike(found: Sequence[Point]) -> str:
@@ -135,8 +125,5 @@ def _alike(found: Sequence[Point]) -> str:
             "row for both"
         )
     what = "where the DH fails for two synonyms"
-    return f"{what}, {'; '.join(told)} (of trials that know over half of the bit)."
-
-
-def _counts(frame: pd.DataFrame) -> str:
-    return f"Of {len(primary_rows(frame))} predictions {outcomes(frame)}."
+    which = "of the trials, in whichever task, that know over half of the bit"
+    return f"{what}, {'; '.join(told)} ({which})."
