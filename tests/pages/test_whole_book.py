@@ -65,11 +65,15 @@ def test_the_first_page_loads_little(browser: Any) -> None:
     assert sum(file.stat().st_size for file in set(asked)) < 1.5 * MEGABYTE
 
 
-def test_the_trainer_has_a_picture_on_paper_and_without_scripts(browser: Any) -> None:
+def test_the_trainer_has_a_picture_before_it_trains_on_paper_and_without_scripts(
+    browser: Any,
+) -> None:
     page = SITE / "train.html"
     with sites.opened(browser, SITE, page) as (found, _, wrong):
         still = found.locator(".trainer-still img")
-        assert not still.is_visible()
+        assert still.is_visible()
+        found.locator(".semantica-trainer [name=start]").click()
+        still.wait_for(state="hidden")
         found.emulate_media(media="print")
         assert still.is_visible() and still.evaluate("one => one.naturalWidth") > 600
         assert not wrong

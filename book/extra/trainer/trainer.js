@@ -251,6 +251,7 @@
 			else {
 				shown = figure(data);
 				place.replaceChildren(shown.live);
+				root.classList.add("begun"); // until then a stored run stands below
 				shown.play.disabled = going;
 			}
 			if (step === data.ahead.at(-1) || !going) return halt();
