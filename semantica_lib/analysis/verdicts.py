@@ -268,15 +268,15 @@ def primary_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
-    """The rows as a Markdown table: claim, prediction, measured, seeds that pass, verdict."""
+    """The rows as a Markdown table: claim, verdict, prediction, measured, seeds that pass."""
     lines = []
     for row in frame.itertuples():
         interval = Interval(row.estimate, row.low, row.high)
         measured = NONE if np.isnan(row.estimate) else _with_interval(interval)
         passed = round(np.nan_to_num(row.pass_share) * row.seeds)
         share = NONE if np.isnan(row.pass_share) else f"{passed} of {row.seeds}"
-        lines.append([*map(lettered, (row.claim, row.prediction)), measured, share, row.verdict])
-    return markdown_table(["claim", "predicted", "measured", "seeds that pass", "verdict"], lines)
+        lines.append([lettered(row.claim), row.verdict, lettered(row.prediction), measured, share])
+    return markdown_table(["claim", "verdict", "predicted", "measured", "seeds that pass"], lines)
 
 
 def outcomes(frame: pd.DataFrame) -> str:
