@@ -185,7 +185,7 @@ def listed(sweep: str, found: Sequence[Point], named: Sequence[Result]) -> str:
         f"\n- The sweep *{title(sweep)}*: {len(trained)} of {len(found)} points have a result, "
         f"{len(measured)} with measured gradients (results of an older version have none). "
         f"`semantica run {sweep}` trains what is missing."
-        f"\n\n*{title('lstm-medium')}*, which is trained in part only, is left out."
+        f"\n\n*{title('lstm-medium')}* is left out: it was not complete when the claims were fixed."
     )
 
 

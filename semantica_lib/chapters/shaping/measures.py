@@ -25,7 +25,7 @@ from semantica_lib.analysis.sweep_points import INPUT, OUTPUT, TIED, Point
 from semantica_lib.settings.catalogue import AnySettings, MlmSettings
 from semantica_lib.store.results import Result
 
-# The paper's experiments but the one that is trained in part only, and two language models.
+# Those of the paper that were complete when the claims were fixed, and two language models.
 EXPERIMENTS = (
     "transformer-small", "transformer-small-ydh", "transformer-small-ndh", "lstm-small",
     "mlp-small", "transformer-medium", "mlp-medium", "mlm", "mlm-grammar",
