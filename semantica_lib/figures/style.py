@@ -167,6 +167,7 @@ def show(figure: Figure, found: str = "") -> Image | SVG:
         found: what is to be seen in it, with which its caption on a page begins.
     """
     lines, about = svg(figure), {"found": found} if found else None
+    figure.set_layout_engine("none")  # all is in its place by now
     if len(lines) < FEW or len(lines) < len(dots := png(figure)):
         return SVG(lines, metadata=about)
     return Image(dots, width=round(figure.get_figwidth() * DOTS), metadata=about)

@@ -101,13 +101,12 @@ def execute(
     failed = target.with_suffix(".failed.ipynb")
     for left in _parts(target):
         left.unlink()
+    begun = _checking(source, parameters)
+    how = {"progress_bar": False, "extra_arguments": ["--log-level=ERROR"], "kernel_name": KERNEL}
+    how |= {"request_save_on_cell_execute": train}  # what is soon executed again is written once
     try:
         with own_kernel({} if train else SHOWN, fork):
-            told = dict(parameters)
-            quiet = {"progress_bar": False, "extra_arguments": ["--log-level=ERROR"]}
-            begun = _checking(source, parameters)
-            papermill.execute_notebook(begun, part, told, cwd=ROOT, kernel_name=KERNEL, **quiet)
-        notebook = nbformat.read(part, as_version=4)
+            notebook = papermill.execute_notebook(begun, part, dict(parameters), cwd=ROOT, **how)
         notebook.cells = [cell for cell in notebook.cells if cell.id != CHECK]
         notebook.metadata = {**notebook.metadata, "papermill": {}, "semantica_key": key}
         if "experiment" in parameters:
@@ -122,8 +121,9 @@ def execute(
         os.replace(part, target)
         failed.unlink(missing_ok=True)
     except (PapermillException, RuntimeError) as error:  # RuntimeError: the kernel died
-        if part.exists():
-            os.replace(part, failed)
+        if not part.exists():  # the kernel died, and nothing had been written
+            nbformat.write(begun, part)
+        os.replace(part, failed)
         words = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
         raise NotebookError(f"{source.name} failed: {words[-1]} (kept as {failed})") from None
     finally:

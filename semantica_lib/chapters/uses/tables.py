@@ -124,6 +124,5 @@ def _alike(found: Sequence[Point]) -> str:
             f"{counted(alike)} {tie_of(tied)} trials use them alike, and {counted(near)} have one "
             "row for both"
         )
-    what = "where the DH fails for two synonyms"
     which = "of the trials, in whichever task, that know over half of the bit"
-    return f"{what}, {'; '.join(told)} ({which})."
+    return f"where the DH fails for two synonyms, {'; '.join(told)} ({which})."
