@@ -35,9 +35,6 @@ FIRST = {"mlm": {"schedule_period": 2_400}}  # what was otherwise when an experi
 KEYS = {HOLDS: "holds", BROKEN: "broken"}  # in the names of facts
 WHERE = {HOLDS: "the DH holds", BROKEN: "the DH is broken"}
 SEEN = {kind: f"synonyms, {kind}" for kind in WHERE} | {UNRELATED: "unrelated words"}
-MEASURES = {  # of figures
-    "ratio": "Over unrelated words' distance", "distance": "Distances", "cosine": "Cosines"
-}  # fmt: skip
 
 
 def asked(own: MlmSettings) -> str:
@@ -80,20 +77,19 @@ def seen(result: Result, measure: str) -> str:
     measured, kinds = Language(result), language.kinds(result.settings)
     if measured.window is None:
         return ""
-    alike, told, parts = measure == "cosine", [], []
+    alike, found = measure == "cosine", []
     ends = {kind: _ends(measured, measure, kind) for kind in [*kinds, UNRELATED]}
     for kind in kinds:
         pairs = zip(PANELS, ends[kind], ends[UNRELATED], strict=True)
         near = [name for name, end, other in pairs if (end > other if alike else end < other)]
         where = f"the {listed(near)} one alone" if near else "no table"
-        told.append(f"where {WHERE[kind]} in {'all tables' if near == [*PANELS] else where}")
-    for kind in kinds if measure == "ratio" else [*kinds, UNRELATED]:
-        parts.append(f"{SEEN[kind]} at {', '.join(map(number, ends[kind]))}")
-    return (
-        f"Synonyms {_end(result)} {'more alike' if alike else 'nearer'} than unrelated words: "
-        f"{', '.join(told)}. "
-        f"{MEASURES[measure]} ({', '.join(PANELS)}): {'; '.join(parts)}."
-    )
+        found.append(f"where {WHERE[kind]} in {'all tables' if near == [*PANELS] else where}")
+    nearer = "more alike" if alike else "nearer"
+    told = f"Synonyms {_end(result)} {nearer} than unrelated words: {', '.join(found)}."
+    if measure == "ratio":  # the numbers stand below the figure
+        return told
+    parts = [f"{SEEN[kind]} at {', '.join(map(number, at))}" for kind, at in ends.items()]
+    return f"{told} {measure.capitalize()}s ({', '.join(PANELS)}): {'; '.join(parts)}."
 
 
 def _ends(measured: Language, measure: str, kind: str) -> list[float]:
