@@ -153,9 +153,9 @@ def find(name: str, overrides: Iterable[tuple[str, Any]] = ()) -> AnySettings:
 
 
 def run_command(own: AnySettings) -> str:
-    """What to type to train these settings to their end: a name, and what differs from its file."""
-    options = [word for change in changes(own) for word in ("--set", change)]
-    return shlex.join(["semantica", "run", own.experiment, *options])
+    """What to type to train these settings: a name, or one's own file, and what differs from it."""
+    named = own.experiment if experiment_file(own.experiment) else f"{own.experiment}.yaml"
+    return shlex.join(["semantica", "run", named, *(w for c in changes(own) for w in ("--set", c))])
 
 
 def changes(own: AnySettings) -> list[str]:

@@ -351,7 +351,7 @@ def test_a_partial_result_with_a_full_period_has_estimates(make: Make) -> None:
     assert set(frame.verdict) == {"inconclusive"}
     assert frame.low.notna().sum() == whole.low.notna().sum()
     assert set(frame.deviation) == {
-        "The result is partial, at step 400; `semantica run made-up` completes it."
+        "The result is partial, at step 400; `semantica run made-up.yaml` completes it."
     }
 
 
@@ -470,7 +470,7 @@ def test_any_stored_result_has_its_verdicts(data: st.DataObject) -> None:
     assert (frame.seeds + frame.failed <= 2 * 20)[~pairs].all()
     assert not frame[frame.verdict == "inconclusive"].deviation.eq("").any()
     if result.manifest["status"] == "partial":
-        assert frame.deviation.str.contains("`semantica run any` completes it.").all()
+        assert frame.deviation.str.contains("`semantica run any.yaml` completes it.").all()
         assert "partial, at step" in across(frame)
     assert summary(frame).startswith("any: of ")
     assert to_markdown(frame).count("\n") == len(frame) + 2

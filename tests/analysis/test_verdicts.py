@@ -411,13 +411,13 @@ def test_rows_that_coincide_have_merged(make: Make) -> None:
 @pytest.mark.parametrize(
     ("made", "deviation"),
     [
-        ({"status": "partial"}, "The result is partial, at step 400; `semantica run made-up` com"),
+        ({"status": "partial"}, "The result is partial, at step 400; `semantica run made-up.yaml"),
         (
             {"steps": np.arange(0, 181, 20)},
             "The records, to step 180, hold no full period of the schedule (200 steps); "
-            "`semantica run made-up --set steps=200` trains one.",
+            "`semantica run made-up.yaml --set steps=200` trains one.",
         ),
-        ({"steps": np.array([0, 200, 400])}, "`semantica run made-up` trains one."),
+        ({"steps": np.array([0, 200, 400])}, "`semantica run made-up.yaml` trains one."),
     ],
 )
 def test_a_result_that_is_not_whole_is_inconclusive(
@@ -437,7 +437,8 @@ def test_one_tie_leaves_the_others_rows_inconclusive(make: Make) -> None:
     frame = verdicts(make(ties=["untied"]))
     assert frame.verdict[[4, 5, LEARN_TIED, ACCURACY]].tolist() == ["inconclusive"] * 4
     assert frame.deviation[4] == (
-        "There are no tied trials; `semantica run made-up --set 'ties=[tied, untied]'` trains them."
+        "There are no tied trials; `semantica run made-up.yaml --set 'ties=[tied, untied]'` trains "
+        "them."
     )
     assert frame.verdict[[0, 1, 2, 3, LEARN_UNTIED]].tolist() == ["reproduced"] * 5
     assert frame.seeds[[0, 4]].tolist() == [20, 0]
@@ -458,7 +459,7 @@ def test_trials_that_are_absent_are_failed_and_named(make: Make) -> None:
     assert frame.seeds[[0, 4, ACCURACY]].tolist() == [18, 20, 18]
     assert frame.verdict[0] == "inconclusive"
     assert frame.deviation[0] == (
-        "The untied trials of seeds 42, 50 are missing; `semantica run made-up` trains them."
+        "The untied trials of seeds 42, 50 are missing; `semantica run made-up.yaml` trains them."
     )
     assert frame.verdict[4] == "reproduced"
 

@@ -257,7 +257,7 @@ def test_the_command_that_is_told_trains_these_settings(name: str, changed: dict
 
 def test_of_a_file_of_the_user_the_command_tells_the_name(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("weight_decay: 0\n")
-    assert run_command(find(str(tmp_path / "mine.yaml"))) == "semantica run mine"
+    assert run_command(find(str(tmp_path / "mine.yaml"))) == "semantica run mine.yaml"
 
 
 @pytest.mark.parametrize(
