@@ -68,9 +68,9 @@ def nearest(result: Result) -> str:
             pair = np.unravel_index(mean.argmin(), mean.shape)
             told[name] = listed(names(trials.task)[i] for i in pair)
     if len({*told.values()}) == 1 < len(told):
-        return f"Nearest to each other end {told[name]}, in every table."
+        return f"In every table {told[name]} end nearest to each other."
     ends = (f"{pair} ({name})" for name, pair in told.items())
-    return f"Nearest to each other end {listed(ends)}." if told else ""
+    return f"Nearest to each other are in the end {listed(ends)}." if told else ""
 
 
 def overview(found: Sequence[Result]) -> str:

@@ -268,8 +268,8 @@ def undecided(frame: pd.DataFrame) -> str:
     """
     lines, rows = [], primary_rows(frame)
     if rows.seeds.max() <= FEW_SEEDS:
-        met = f"{(rows.verdict == CONSISTENT).sum()} of its {len(rows)} claims"
-        few = f"{FEW_SEEDS} seeds or fewer decide nothing; each of them meets {met}"
+        met = f"{(rows.verdict == CONSISTENT).sum()} of its {len(rows)} claims are met by each"
+        few = f"{FEW_SEEDS} seeds or fewer decide nothing; {met} of them"
         return f"- {title(rows.experiment.iloc[0])}: *undecided*. By these rules {few}."
     for row in rows[rows.verdict.map(MARKS) == OPEN].itertuples():
         lines.append(

@@ -186,6 +186,9 @@ def test_what_a_result_took_is_its_manifest_s(
     assert float(by_name["lstm-small"][key]) == pytest.approx(37000, rel=5e-3)
     assert re.search(r"data_seed=3", by_name["mlp-small"]["result"])
     assert "9 trials in 3.08 core-hours" in costs.total(found)
+    again = make("again", experiment="transformer-small-round-2", seeds=[1000])
+    (row_again,) = cells(costs.spent([again]))
+    assert row_again["result"].startswith(f"{title(MAIN)}, second round (")
     two = replace(found[0], manifest={**found[0].manifest, "threads": 2})
     ((wide,), one) = cells(costs.spent([two])), rows[0]
     assert float(wide[key]) == pytest.approx(2 * float(one[key]), rel=1e-2)

@@ -476,7 +476,8 @@ def test_the_first_page_s_findings() -> None:
     assert "and the loss pulls it nearer" in told
     assert all_met("claim 1, untied input: .* not kept apart")
     assert all_met("claim 1, untied input: .* pulled together")
-    assert "equally likely synonyms merge; others stay apart by the log of their odds" in told
+    assert "In the untied output table of small models equally likely synonyms merge" in told
+    assert "others stay apart by the log of their odds" in told
     assert all_met("claim 2, untied output: .* merge")
     assert all_met("claim 2, untied output: .* keep their odds")
     assert "*A tied table ends like an output table*, in every small task tried so far" in told
@@ -495,7 +496,7 @@ def test_the_first_page_s_findings() -> None:
     assert "No trial of a larger MLP-Mixer, of five, bears it out: where decay alone would" in told
     assert "would leave nothing, they end a tenth as far apart as other symbols" in told
     said("tables", "the MLP-Mixer's speak against the claim on inputs, none of them for it")
-    said("tables", "tying costs knowledge of the bit in all but one, even where")
+    said("tables", "tying costs knowledge of the bit in five of six (of the LSTM it is undecided)")
     apart = second_rounds()["mlp-medium"].query("claim.str.startswith('claim 1, untied input')")
     assert (apart.pass_share == 0).all() and len(apart) == 4
     measured = named("mlp-medium-round-2")
@@ -507,7 +508,10 @@ def test_the_first_page_s_findings() -> None:
     assert (
         "Without it the loss brings them nearer, but hardly ever together" in told
     )  # as tested above
-    assert "the same is seen of distances, but not of the cost: on prose tying even helps" in told
+    cost = "not of the cost: tying costs on a grammar and helps on prose"
+    assert f"the same is seen of distances, {cost}" in told
+    grammar = primary_rows(rows_of("mlm-grammar"))
+    assert (grammar[grammar.claim.str.contains("tying costs")].low > 0).any()
     words = primary_rows(rows_of("mlm"))
     cost = words.claim.str.contains("tying costs")
     assert (words[~cost].verdict == "reproduced").all() and (words[cost].high < 0).all()
@@ -517,9 +521,8 @@ def test_ways_to_tie_in_language() -> None:
     page, text = "mlm-schemes", (ROOT / "book" / "intro.md").read_text("utf-8")
     both = [spoken.spoken(sweep(name)) for name in ("mlm-grammar-schemes", "mlm-schemes")]
     more = [{tie: mean_interval(one.more(tie, "tied")) for tie in one.others} for one in both]
-    assert "ten seeds show no other way to end at less loss than tied, and no" in " ".join(
-        text.split()
-    )
+    told = "ten further seeds on either text show no other way to end at less loss than tied, nor "
+    assert told in " ".join(text.split())
     said(page, "**no other way ends at less loss than tied**, as far as ten seeds can show")
     assert not any(interval.high < 0 for one in more for interval in one.values())
     opens(page, "no other way ends at less loss than tied, as far as ten seeds can show")
@@ -725,10 +728,10 @@ def test_what_the_benches_figures_show() -> None:
     captioned(
         "costs", "times", "A step of ten trials takes less time here than by ten plain runs in"
     )
-    said("costs", "in the small transformers hundreds of times less")
+    said("costs", "in the small transformers over a thousand times less")
     for name, one in costs.bench().items():
         small = find(name).architecture == "transformer" and find(name).embedding_size == 4
-        assert one["ratio"] > (200 if small else 1)
+        assert one["ratio"] > (1000 if small else 1)
     captioned(
         "costs", "kernels", "By the general path matrix products take less than half of a step in"
     )

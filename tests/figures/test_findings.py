@@ -48,7 +48,10 @@ def test_merged_pairs_are_counted(main: Result) -> None:
         assert told in findings.merged(main)
         nearest = apart.mean(0) + np.diag([np.inf] * 7)
         pair = np.unravel_index(nearest.argmin(), nearest.shape)
-        assert f" end {NAMES[min(pair)]} and {NAMES[max(pair)]}, in every" in findings.nearest(main)
+        told = (
+            f"In every table {NAMES[min(pair)]} and {NAMES[max(pair)]} end nearest to each other."
+        )
+        assert findings.nearest(main) == told
 
 
 def test_who_learned_and_knows_is_counted(main: Result) -> None:

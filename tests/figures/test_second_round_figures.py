@@ -85,8 +85,8 @@ def test_undecided_rows_are_named_with_the_seeds_that_they_would_take(frame: pd.
 def test_few_seeds_are_told_in_one_line(frame: pd.DataFrame) -> None:
     verdict = ["undecided (consistent)"] * 4 + ["undecided"] * 3
     text = told.undecided(frame.assign(seeds=5, verdict=verdict))
-    words = "By these rules 5 seeds or fewer decide nothing; each of them meets 4 of its 7 claims."
-    assert text == f"- any: *undecided*. {words}"
+    words = "5 seeds or fewer decide nothing; 4 of its 7 claims are met by each of them."
+    assert text == f"- any: *undecided*. By these rules {words}"
 
 
 def test_the_table_that_fits_a_screen_counts_every_claim_once(

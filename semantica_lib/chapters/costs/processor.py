@@ -18,7 +18,7 @@ from semantica_lib.errors import RequestError, literal
 from semantica_lib.figures import style
 from semantica_lib.figures.facts import facts_of_run
 from semantica_lib.figures.tables import named, steps
-from semantica_lib.settings.catalogue import changes
+from semantica_lib.settings.catalogue import changes, round_of
 from semantica_lib.store import results
 from semantica_lib.store.provenance import UNSURE
 from semantica_lib.store.results import Result
@@ -270,9 +270,10 @@ def spent(found: Sequence[Result]) -> str:
 def _spent(one: Result) -> dict[str, str]:
     made, own, done = facts_of_run(one), one.settings, one.manifest["steps_done"] * len(one.seed)
     changed = ", ".join(changes(own))  # what was set otherwise
+    name = title(own.experiment) + ", second round" * (round_of(own.experiment) - 1)
     ties = [f"{(one.tie == tie).sum()} {tie}" for tie in dict.fromkeys(one.tie.tolist())]
     return {
-        "result": title(own.experiment) + f" ({changed})" * bool(changed),
+        "result": name + f" ({changed})" * bool(changed),
         "steps": steps(one),
         "trials": ", ".join(ties),
         "computing time": made["duration"],

@@ -123,8 +123,9 @@ def varied(found: Mapping[str, Result]) -> str:
         gains = [finite(measured.loss(tied, "validation") - measured.unigram.loss) for tied in BOTH]
         if all(len(gain) and gain.mean() < 0 for gain in gains):
             learn.append(f"*{label}*")
-    some = f"Tied and untied, {listed(learn)} {'are' if len(learn) > 1 else 'is'}"
-    return f"{some if learn else 'None is'} better than the baseline, by the mean over seeds."
+    some = f"{listed(learn)} {'are' if len(learn) > 1 else 'is'}" if learn else "none is"
+    better = f"{some} better than the baseline, tied and untied, by the mean over seeds"
+    return f"Of {len(found)} settings that have a result, {better}."
 
 
 def learning(result: Result) -> str:

@@ -47,9 +47,9 @@ WHY = (  # what each primary row says, if it is as was predicted
     "a square map between the tables lets a model know more than a tied one",
     "the more alike two tables are held, from untied to tied, the less is known",
 )
-NEARER = "ten times the look-up's gradient makes a tied table more like an untied input table"
-CLOSER = "ten times the look-up's gradient brings A and B nearer in it"
-LEARNED = "ten times the look-up's gradient lets more be known"
+NEARER = "each tenfold of the look-up's gradient makes a tied table more like an untied input table"
+CLOSER = "each tenfold of the look-up's gradient brings A and B nearer in it"
+LEARNED = "each tenfold of the look-up's gradient lets more be known"
 OTHERWISE = {  # the words that turn one round
     "more than": "less than", "less is": "more is", "input table": "output table",
     "brings A and B nearer": "drives A and B apart", "lets more": "lets less",
