@@ -305,9 +305,9 @@ def test_the_clock_s_opening() -> None:
     )
     opens(
         "clock",
-        "on the decay clock or under it, in all models but the larger MLP-Mixer, and most pairs",
+        "on the decay clock or under it, in all models but the larger LSTM and MLP-Mixer, and most",
         "Output rows and tied rows of equally likely synonyms end nearer than the clock says there",
-        "In the larger MLP-Mixer decay alone would leave less than",
+        "In these two decay alone would leave less than",
     )
     done = [one for name in tables.named() if (one := published(name)) and one.complete]
     under = []
@@ -315,7 +315,7 @@ def test_the_clock_s_opening() -> None:
         trials = one.measured.trials[one.tied]
         clock = trials.end(one.measured.factor[None])
         end = geometric_interval(trials.ended(one.table, one.pair) / clock)
-        if one.name == title("mlp-medium"):
+        if one.name in map(title, ("lstm-medium", "mlp-medium")):
             assert end.low > ON_CLOCK
         elif (one.tied, one.table) == (UNTIED, "input"):
             assert end.estimate < 1
@@ -716,7 +716,10 @@ def test_the_gap_ends_at_the_log_odds() -> None:
     measured = odds_of(laws.labelled(done, points))
     rows = primary_rows(judged("made", *odds_claims(measured, points), []))
     compared = rows.claim.str.contains("nearer to the log-odds at decay")
-    assert (rows.verdict[~compared] == "as predicted").all()
+    larger = rows.claim.str.startswith(title("lstm-medium"))
+    assert (rows.verdict[~compared & ~larger] == "as predicted").all()
+    said("logodds", "In the larger LSTM, of five seeds, the mean is within a tenth of a nat, and")
+    assert (rows.estimate[larger] < ON_LAW).all() and (rows.high[larger] > ON_LAW).any()
     assert rows.verdict[compared].eq("as predicted").sum() == 1 < compared.sum()
     for one in measured:
         if one.label == title(SMALL[0]):
