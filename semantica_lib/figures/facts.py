@@ -129,7 +129,7 @@ def facts_of_run(result: Result) -> dict[str, str]:
         "seeds": _listed(seeds),
         "ties": listed(dict.fromkeys(result.tie.tolist())),
         "steps": f"{manifest['steps_done']:,}",
-        "device": literal(manifest["device"].removeprefix("cpu: ")),
+        "device": literal(manifest["device"].replace("cpu: ", "")),
         "duration": _duration(manifest["duration_s"]),
         "started": datetime.fromisoformat(manifest["started"]).date().isoformat(),
         "commit": literal((manifest["commit"] or "unknown")[:10]) + UNSURE[result.dirty],

@@ -22,6 +22,8 @@ def test_facts_are_the_analysis_s_numbers(make: Make) -> None:
     assert made_of["seeds"] == "1, 2, 4 to 6, 9"
     assert found["duration"] == "1 h 1 min"
     assert found["source"] == "trained on this machine"
+    both = replace(result, manifest=result.manifest | {"device": "cpu: Abacus, cpu: Quipu"})
+    assert facts.facts_of_run(both)["device"] == "Abacus, Quipu"
     told = facts.learning(result, frame)
     assert "tied trials end at 0.350 on average, and 2 of 3 learned" in told  # the odd seeds
     assert told.endswith("0.700 can be attained.")
