@@ -517,6 +517,14 @@ def test_the_first_page_s_findings() -> None:
     assert (words[~cost].verdict == "reproduced").all() and (words[cost].high < 0).all()
 
 
+def test_the_papers_experiments_are_complete() -> None:
+    text = " ".join((ROOT / "book" / "intro.md").read_text("utf-8").split())
+    assert "All eight of the paper's experiments on the task stand trained to their end." in text
+    assert len(protocols.DRAWN) == 8
+    for name in protocols.DRAWN:
+        assert published(name).complete and published(name).steps[-1] == find(name).steps
+
+
 def test_ways_to_tie_in_language() -> None:
     page, text = "mlm-schemes", (ROOT / "book" / "intro.md").read_text("utf-8")
     both = [spoken.spoken(sweep(name)) for name in ("mlm-grammar-schemes", "mlm-schemes")]
