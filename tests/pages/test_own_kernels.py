@@ -112,6 +112,8 @@ import sys
 from pathlib import Path
 from semantica_lib import cli
 from semantica_lib.pages import book, notebooks
+from semantica_lib.running import devices
+devices.cores = lambda: 2  # pages at a time
 place = Path(sys.argv[1])
 book.BOOK, book.EXECUTED = place, place / "experiments"
 book.pages = lambda: [
