@@ -218,15 +218,20 @@ def test_killed_and_interrupted_runs_end_where_a_straight_run_ends(name, monkeyp
 
 
 def test_ctrl_c_while_compiling_does_not_wait_for_the_compiler(tmp_path, monkeypatch):
+    slow, compiles = tmp_path / "slow", tmp_path / "compiles"
+    slow.write_text(f"#!/bin/sh\ntouch {compiles}\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("CXX", str(slow))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     process = subprocess.Popen(
         command("train", "transformer-small", "--set", "ties=[tied]"),
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    process.stderr.readline()  # the bar stands there
-    time.sleep(3)
+    while not compiles.exists():
+        assert process.poll() is None
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    said = process.communicate()[1]
+    said = process.communicate(timeout=50)[1]
     assert process.returncode == 1 and "stopped" in said
     # had it been waited for, it would have made a step and kept it
     assert not list(tmp_path.rglob("*.safetensors"))
