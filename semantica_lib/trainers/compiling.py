@@ -54,8 +54,7 @@ def compiled(
     options = {"cpp_wrapper": on_processor, "cpp_wrapper_build_separate": on_processor}
     if disk_usage(os.environ[COMPILED]).free < HEADERS:
         options["cpp_cache_precompile_headers"] = False
-    apart = _for_many_stacks()
-    if apart:  # what is compiled serves this function alone, so what it assumed needs no guard
+    if apart := _for_many_stacks():  # it serves this function alone: what it assumed needs no guard
         options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
     run: Callable[..., tuple[Tensor, ...]] | None = None
 
@@ -64,6 +63,8 @@ def compiled(
         if run is None:
             try:
                 _keep_headers()
+                if on_processor:  # or PyTorch takes what was kept for vectors of another width
+                    options["cpp.simdlen"] = torch._inductor.cpu_vec_isa.pick_vec_isa().bit_width()
                 fast = torch.compile(step, fullgraph=True, dynamic=False, options=options, **apart)
                 result, run = fast(*arguments), fast
                 return result
@@ -84,8 +85,7 @@ def check_variables() -> None:
     try:
         import torch._inductor.config  # noqa: F401
     except Exception as error:
-        told = [f"{name}={text}" for name, text in os.environ.items() if "TORCH" in name]
-        told = ", ".join(sorted(told))
+        told = ", ".join(sorted(f"{n}={text}" for n, text in os.environ.items() if "TORCH" in n))
         raise RequestError(
             f"PyTorch does not start ({_reason(error)}); unset what it cannot read of {told}"
         ) from None

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from semantica_lib.trainers import compiling
 from semantica_lib.trainers.compiling import Compiling, Uncompiled, compiled
 
+CPU = Path("/proc/cpuinfo")
 FAULTS = """
 import resource
 import torch
@@ -33,6 +35,28 @@ without = faults()
 keep_memory()
 print(without, faults())
 """
+
+
+TAKEN = """
+import torch
+from torch._dynamo.utils import counters
+from semantica_lib.trainers.compiling import compiled
+x = torch.linspace(0, 3, 1000)
+(fast,) = compiled(lambda x: (x.sin().exp(),), "cpu")(x)
+torch.testing.assert_close(fast, x.sin().exp())
+print(counters["inductor"]["fxgraph_cache_hit"])
+"""
+
+
+@pytest.mark.skipif(
+    "avx512f" not in CPU.read_text() if CPU.exists() else True, reason="no two widths of vectors"
+)
+def test_what_is_kept_for_wide_vectors_is_not_taken_for_narrow_ones(tmp_path: Path) -> None:
+    """As where machines of a cluster share a checkout: PyTorch's own key does not tell them."""
+    own = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    own |= {"TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0"}  # of no use here
+    for one, taken in ((own, 0), (own | {"ATEN_CPU_CAPABILITY": "avx2"}, 0), (own, 1)):
+        assert int(subprocess.check_output([sys.executable, "-c", TAKEN], env=one)) == taken
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the GNU C library")
