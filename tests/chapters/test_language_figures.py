@@ -244,6 +244,8 @@ def test_a_caption_begins_with_which_tables_bring_synonyms_together(
     assert alike.startswith("Synonyms end more alike than") and "broken in all tables. " in alike
     apart = make_one({(tied, table, False): 1.5 for tied, table, _ in AS_PREDICTED})
     assert "broken in no table." in language_facts.seen(apart, "ratio")
+    one = make_one(ties=["tied"])  # says nothing of what was not trained
+    assert language_facts.attained(one) == language_facts.seen(one, "ratio") == ""
     first = "Untied trials end at less loss than tied ones, 5.00 against 5.02 nats; "
     assert language_facts.attained(result).startswith(first)
     monkeypatch.setattr(language_facts.Language, "cost", lambda *_: np.array([-0.1, 0.02]))

@@ -69,7 +69,7 @@ def ending(result: Result) -> str:
 
 
 def seen(result: Result, measure: str) -> str:
-    """What a figure of distances shows, as a caption begins with it; empty without an end.
+    """What a figure of distances shows, as a caption begins with it; empty without an end of all.
 
     Args:
         measure: ``distance``, ``ratio`` (to unrelated words) or ``cosine``.
@@ -79,6 +79,8 @@ def seen(result: Result, measure: str) -> str:
         return ""
     alike, found = measure == "cosine", []
     ends = {kind: _ends(measured, measure, kind) for kind in [*kinds, UNRELATED]}
+    if not np.isfinite([*ends.values()]).all():
+        return ""
     for kind in kinds:
         pairs = zip(PANELS, ends[kind], ends[UNRELATED], strict=True)
         near = [name for name, end, other in pairs if (end > other if alike else end < other)]
@@ -102,16 +104,16 @@ def _ends(measured: Language, measure: str, kind: str) -> list[float]:
 
 
 def attained(result: Result) -> str:
-    """What the figure of losses shows."""
+    """What the figure of losses shows; empty without an end of both ties."""
     measured = Language(result)
-    if measured.window is None:
+    if measured.window is None or not len(costs := finite(measured.cost("validation"))):
         return ""
-    found, (less, more) = _losses(measured), TIES
-    if mean_interval(finite(measured.cost("validation"))).estimate > 0:
+    found, (less, more) = _losses(measured), ("tied", "untied")
+    if costs.mean() > 0:
         less, more = more, less
     return (
-        f"{less[1].capitalize()} trials {_end(result)} at less loss than {more[1]} ones, "
-        f"{found[f'loss_{less[1]}']} against {found[f'loss_{more[1]}']} nats; knowing frequencies "
+        f"{less.capitalize()} trials {_end(result)} at less loss than {more} ones, "
+        f"{found[f'loss_{less}']} against {found[f'loss_{more}']} nats; knowing frequencies "
         f"only has {found['loss_frequencies']}."
     )
 
