@@ -4,13 +4,13 @@ For every experiment, or those named, it prints ``NAME MS ms RATIOx``: milliseco
 trials here (mean of tied and untied), and how many times as long ten runs of the plain loop take
 for it. Where the kernel trains it, further lines tell what another engine takes and how many times
 as long that is: ``NAME/compiled`` and ``NAME/compiled-100`` (the general path, compiled, of ten and
-of a hundred trials), ``NAME/avx2`` and ``NAME/avx2-100`` (the kernel built for such processors; its
-ratio is the general path's time over its own). All is measured on one thread in one process an
-experiment, by turns: a busy machine then slows all alike. A figure is the median over the rounds.
-The rest of what was measured goes to stderr and to ``book/results/bench.json``; what a hundred
-trials take is null there where ten are too slow for it. The bound there is what a step costs at
-least (see ``bound.py``) at the peaks that the same process measures, the share how much of the time
-that explains.
+of a hundred trials), ``NAME/avx2`` and ``NAME/avx2-100`` (the kernel built for processors that have
+AVX2 alone, beside the general path built for them too). All is measured on one thread in one
+process an experiment (for AVX2 in another), by turns: a busy machine then slows all alike. A figure
+is the median over the rounds. The rest of what was measured goes to stderr and to
+``book/results/bench.json``; what a hundred trials take is null there where ten are too slow for it.
+The bound there is what a step costs at least (see ``bound.py``) at the peaks that the same process
+measures, the share how much of the time that explains.
 """
 
 import argparse
@@ -25,13 +25,14 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
-from itertools import chain, islice, repeat
+from itertools import chain, islice, product, repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -56,6 +57,10 @@ from plain import PlainModel, optimizer_and_schedule
 FILE = ROOT / "book" / "results" / "bench.json"
 TRIALS, MANY, MOST = 10, 100, 1000
 AVX2 = ("-march=x86-64-v3",)
+# What tells PyTorch, its compiler and its libraries of products that there is no more than AVX2.
+ON_AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"
+}  # fmt: skip
 SLOW_MS = 5.0  # of ten trials a step: beyond it a hundred would take minutes to measure
 ROUNDS, ROUND_SECONDS = 9, 0.3  # odd, so that the median is one that was measured
 WARM = 5  # steps
@@ -238,7 +243,6 @@ def measure(name: str) -> dict[str, Any]:
             add(f"{MOST}", MOST)
             peaks_mb[MOST] = peak_mb()
         for trials in ((TRIALS, MANY) if quick else (TRIALS,)) if kernel else ():
-            add(f"avx2 {trials}", trials, avx2)
             add(f"compiled {trials}", trials, general)
             peaks_mb.setdefault("compiled", peak_mb())
         if quick:
@@ -267,23 +271,43 @@ def measure(name: str) -> dict[str, Any]:
     }
 
 
+def measure_on_avx2(name: str, counts: Sequence[int]) -> dict[str, Any]:
+    """What a step takes with AVX2 alone, of so many trials: of the kernel and the general path.
+
+    To be called in a process of its own, which begins with ``ON_AVX2`` in its environment.
+    """
+    torch.set_num_threads(1)
+    loops, own = {}, find(name)
+    for kind, choose in (("avx2", avx2), ("avx2_compiled", general)):
+        for trials, (tie, tied) in product(counts, TIES.items()):
+            loops[f"{kind} {trials} {tie}"] = our_loop(own, tied, trials, choose)
+            loops[f"{kind} {trials} {tie}"](1)
+    ms = by_turns(loops)
+    return {f"{kind}_ms_a_step": by_trials(ms, kind) for kind in ("avx2", "avx2_compiled")}
+
+
+def each_tie(ms: dict[str, float], kind: object) -> dict[str, float] | None:
+    """What a loop takes by tie and on the mean; None if it was not measured."""
+    if f"{kind} tied" not in ms:
+        return None
+    own = {tie: ms[f"{kind} {tie}"] for tie in TIES}
+    return rounded(own | {"mean": statistics.mean(own.values())})
+
+
+def by_trials(ms: dict[str, float], kind: str) -> dict[str, dict[str, float]] | None:
+    """The same of another engine by the number of trials."""
+    both = {f"{trials}": each_tie(ms, f"{kind} {trials}") for trials in (TRIALS, MANY)}
+    return {trials: own for trials, own in both.items() if own} or None
+
+
 def figures(ms: dict[str, float]) -> dict[str, Any]:
     """What the milliseconds of a step come to; null for a hundred trials that were not measured."""
-
-    def each(kind: object) -> dict[str, float] | None:
-        if f"{kind} tied" not in ms:
-            return None
-        own = {tie: ms[f"{kind} {tie}"] for tie in TIES}
-        return own | {"mean": statistics.mean(own.values())}
-
-    plain = each("plain")
-    found: dict[str, Any] = {"plain_ms_a_step": rounded(plain)}
-    for kind in ("compiled", "avx2"):
-        both = {f"{trials}": each(f"{kind} {trials}") for trials in (TRIALS, MANY)}
-        found[f"{kind}_ms_a_step"] = {n: rounded(own) for n, own in both.items() if own} or None
+    plain = each_tie(ms, "plain")
+    found: dict[str, Any] = {"plain_ms_a_step": plain}
+    found["compiled_ms_a_step"] = by_trials(ms, "compiled")
     for trials, suffix in ((TRIALS, ""), (MANY, "_100_trials"), (MOST, "_1000_trials")):
-        ours = each(trials)
-        found[f"ms_a_step{suffix}"] = ours and rounded(ours)
+        ours = each_tie(ms, trials)
+        found[f"ms_a_step{suffix}"] = ours
         found[f"ratio{suffix}"] = ours and significant(trials * plain["mean"] / ours["mean"])
         found[f"trial_steps_a_second{suffix}"] = ours and significant(1000 * trials / ours["mean"])
     return found
@@ -298,11 +322,13 @@ def lines(name: str, figure: dict[str, Any]) -> list[str]:
     found = [line(name, figure["ms_a_step"]["mean"], figure["ratio"])]
     for trials, suffix in ((TRIALS, ""), (MANY, "_100_trials")):
         ms, end = figure[f"ms_a_step{suffix}"], "" if trials == TRIALS else f"-{trials}"
-        for kind in ("compiled", "avx2") if ms and figure["compiled_ms_a_step"] else ():
-            general = figure["compiled_ms_a_step"][f"{trials}"]["mean"]
-            own = figure[f"{kind}_ms_a_step"][f"{trials}"]["mean"]
-            ratio = general / (ms["mean"] if kind == "compiled" else own)
-            found.append(line(f"{name}/{kind}{end}", own, ratio))
+        if ms and figure["compiled_ms_a_step"]:
+            general, avx2, on_avx2 = (
+                figure[f"{kind}_ms_a_step"][f"{trials}"]["mean"]
+                for kind in ("compiled", "avx2", "avx2_compiled")
+            )
+            found.append(line(f"{name}/compiled{end}", general, general / ms["mean"]))
+            found.append(line(f"{name}/avx2{end}", avx2, on_avx2 / avx2))
     return found
 
 
@@ -351,6 +377,15 @@ def main() -> None:
         for name in tqdm(names, file=sys.stderr, disable=None):
             figure = pool.submit(measure, name).result()
             figure["warm_s"] = pool.submit(warm, name).result()  # another process, the same cache
+            figure |= {"avx2_ms_a_step": None, "avx2_compiled_ms_a_step": None}
+            if counts := [int(trials) for trials in figure["compiled_ms_a_step"] or ()]:
+                # Apart: from the same cache PyTorch takes what it made for AVX-512.
+                alone = ON_AVX2 | {"TORCHINDUCTOR_CACHE_DIR": f"{cache}/avx2"}
+                with (
+                    patch.dict(os.environ, alone),
+                    ProcessPoolExecutor(1, get_context("spawn")) as other,
+                ):
+                    figure |= other.submit(measure_on_avx2, name, counts).result()
             print("\n".join(lines(name, figure)), flush=True)
             print(json.dumps(figure, indent=1), file=sys.stderr)
             stored[name] = figure
