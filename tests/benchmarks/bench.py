@@ -276,6 +276,8 @@ def measure_on_avx2(name: str, counts: Sequence[int]) -> dict[str, Any]:
 
     To be called in a process of its own, which begins with ``ON_AVX2`` in its environment.
     """
+    if (vectors := torch.backends.cpu.get_cpu_capability()) != "AVX2":
+        raise RuntimeError(f"the general path would be measured with {vectors}, not AVX2")
     torch.set_num_threads(1)
     loops, own = {}, find(name)
     for kind, choose in (("avx2", avx2), ("avx2_compiled", general)):
@@ -284,6 +286,16 @@ def measure_on_avx2(name: str, counts: Sequence[int]) -> dict[str, Any]:
             loops[f"{kind} {trials} {tie}"](1)
     ms = by_turns(loops)
     return {f"{kind}_ms_a_step": by_trials(ms, kind) for kind in ("avx2", "avx2_compiled")}
+
+
+def apart(environment: dict[str, str], work: Callable[..., Any], *given: object) -> Any:
+    """What it returns, in a process of its own that began with this in its environment.
+
+    A pool of its own, too: one that is kept starts its next process ahead, with what stands in the
+    environment then.
+    """
+    with patch.dict(os.environ, environment), ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(work, *given).result()
 
 
 def each_tie(ms: dict[str, float], kind: object) -> dict[str, float] | None:
@@ -369,23 +381,16 @@ def main() -> None:
     stored = json.loads(FILE.read_text()) if asked and FILE.exists() else {}
     FILE.parent.mkdir(parents=True, exist_ok=True)
     # A cache of its own: the compiler's time is then that of a first run.
-    with (
-        tempfile.TemporaryDirectory() as cache,
-        ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
-    ):
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+    with tempfile.TemporaryDirectory() as cache:
+        ours = {"TORCHINDUCTOR_CACHE_DIR": cache}
+        # Another for AVX2: from the same PyTorch takes what it made for AVX-512.
+        on_avx2 = ON_AVX2 | {"TORCHINDUCTOR_CACHE_DIR": f"{cache}/avx2"}
         for name in tqdm(names, file=sys.stderr, disable=None):
-            figure = pool.submit(measure, name).result()
-            figure["warm_s"] = pool.submit(warm, name).result()  # another process, the same cache
+            figure = apart(ours, measure, name)
+            figure["warm_s"] = apart(ours, warm, name)
             figure |= {"avx2_ms_a_step": None, "avx2_compiled_ms_a_step": None}
             if counts := [int(trials) for trials in figure["compiled_ms_a_step"] or ()]:
-                # Apart: from the same cache PyTorch takes what it made for AVX-512.
-                alone = ON_AVX2 | {"TORCHINDUCTOR_CACHE_DIR": f"{cache}/avx2"}
-                with (
-                    patch.dict(os.environ, alone),
-                    ProcessPoolExecutor(1, get_context("spawn")) as other,
-                ):
-                    figure |= other.submit(measure_on_avx2, name, counts).result()
+                figure |= apart(on_avx2, measure_on_avx2, name, counts)
             print("\n".join(lines(name, figure)), flush=True)
             print(json.dumps(figure, indent=1), file=sys.stderr)
             stored[name] = figure

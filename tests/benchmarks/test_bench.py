@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import bench
 import bound
 import gpu
 import pytest
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
@@ -112,6 +114,20 @@ def test_ratios_are_of_as_many_plain_runs_and_null_where_not_measured() -> None:
         "some 2.00 ms 25x", "some/compiled 6.00 ms 3.0x", "some/avx2 5.00 ms 4.0x",
         "some/compiled-100 6.00 ms 2.0x", "some/avx2-100 5.00 ms 4.0x",
     ]  # fmt: skip
+
+
+def test_what_is_measured_apart_meets_its_own_environment_alone() -> None:
+    first = bench.apart({"SEMANTICA_APART": "1"}, os.getenv, "SEMANTICA_APART")
+    assert (first, bench.apart({}, os.getenv, "SEMANTICA_APART")) == ("1", None)
+    assert "SEMANTICA_APART" not in os.environ
+
+
+def test_avx2_is_not_measured_where_pytorch_would_take_other_vectors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    with pytest.raises(RuntimeError, match="with AVX512, not AVX2"):
+        bench.measure_on_avx2("transformer-small", [10])
 
 
 def test_peaks_and_shares_are_positive_and_of_ten_trials(monkeypatch: pytest.MonkeyPatch) -> None:
