@@ -151,7 +151,7 @@ def _why_open(frames: Sequence[pd.DataFrame]) -> str:
     """Why experiments of few seeds are undecided, and what a cost is where none is predicted."""
     told, rows = [], primary_rows(pd.concat(frames))
     if any(primary_rows(frame).seeds.max() <= FEW_SEEDS for frame in frames):
-        told.append(f"{FEW_SEEDS} seeds or fewer decide nothing.")
+        told.append(f"Of {FEW_SEEDS} seeds, which decide nothing: the trials that meet each.")
     few = rows.claim.str.contains("tying costs") & (rows.margin > 0) & (rows.low > 0)
     for row in rows[few & (rows.verdict == UNDECIDED)].itertuples():
         told.append(
@@ -167,14 +167,16 @@ def _there(load: Load) -> list[Result]:
 
 
 def grid(frames: Sequence[pd.DataFrame]) -> str:
-    """How many claims came out how, in colours: a row an experiment, few and narrow columns."""
+    """How many claims came out how, of few seeds how many trials meet each; narrow columns."""
     lines = []
     for rows in map(primary_rows, frames):
-        cells, left = [title(rows.experiment.iloc[0])], rows.assign(mark=rows.verdict.map(MARKS))
-        for pattern in GRID.values():
-            counts = left[left.claim.str.contains(pattern)].mark.value_counts()
-            cells.append(" ".join(f"{mark} {counts[mark]}" for mark in COLOURED if mark in counts))
-        lines.append(cells)
+        lines.append([title(rows.experiment.iloc[0])])
+        for some in (rows[rows.claim.str.contains(pattern)] for pattern in GRID.values()):
+            counts = some.verdict.map(MARKS).value_counts()
+            cell = [f"{mark} {counts[mark]}" for mark in COLOURED if mark in counts]
+            if some.seeds.max() <= FEW_SEEDS and some.prediction.str.contains("most").all():
+                cell = [OPEN, ", ".join(f"{_met(row)}/{row.seeds}" for row in some.itertuples())]
+            lines[-1].append(" ".join(cell))
     return markdown_table(["", *GRID], lines)
 
 

@@ -389,7 +389,8 @@ def main() -> None:
             figure = apart(ours, measure, name)
             figure["warm_s"] = apart(ours, warm, name)
             figure |= {"avx2_ms_a_step": None, "avx2_compiled_ms_a_step": None}
-            if counts := [int(trials) for trials in figure["compiled_ms_a_step"] or ()]:
+            counts = [int(trials) for trials in figure["compiled_ms_a_step"] or ()]
+            if counts and torch.backends.cpu.get_cpu_capability().startswith("AVX"):
                 figure |= apart(on_avx2, measure_on_avx2, name, counts)
             print("\n".join(lines(name, figure)), flush=True)
             print(json.dumps(figure, indent=1), file=sys.stderr)

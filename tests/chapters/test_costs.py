@@ -131,6 +131,24 @@ def test_the_table_holds_all_of_a_row_and_a_dash_for_what_it_lacks() -> None:
     assert found["set by"] == "memory"
 
 
+def test_engines_stand_side_by_side_and_what_was_not_measured_is_a_dash() -> None:
+    compiled = {"10": {"mean": 3.0}, "100": {"mean": 8.0}}
+    avx2 = {"10": {"mean": 1.0}, "100": {"mean": 2.0}}
+    served = row(
+        engine="kernel, AVX-512", ms_a_step={"mean": 0.5}, ms_a_step_100_trials={"mean": 4.0},
+        compiled_ms_a_step=compiled, avx2_ms_a_step=avx2, avx2_compiled_ms_a_step=compiled,
+    )  # fmt: skip
+    older = {name: value for name, value in served.items() if name != "avx2_compiled_ms_a_step"}
+    elsewhere = older | {"avx2_ms_a_step": None}  # on a processor without AVX2
+    told = cells(costs.engines({MAIN: served, "older": older, "arm": elsewhere, "slow": row()}))
+    assert [(one["experiment"], one["trials"]) for one in told] == [
+        (name, trials) for name in (title(MAIN), "older", "arm") for trials in ("10", "100")
+    ]
+    assert [one["ratio"] for one in told] == ["6.00×", "2.00×"] * 3
+    assert [one["ratio with it"] for one in told] == ["3.00×", "4.00×", "–", "–", "–", "–"]
+    assert [one["kernel with AVX2 alone, ms"] for one in told[2:]] == ["1.00", "2.00", "–", "–"]
+
+
 def test_a_measurement_beside_jax_is_a_row_and_may_be_missing(place: Path) -> None:
     assert costs.beside_jax() == "Not measured beside JAX."
     one = {"jax": "1.2", "trials": 10, "kernel_ms": 0.25, "jax_ms": 3.0, "ratio": 12.0}

@@ -99,7 +99,17 @@ def test_the_table_that_fits_a_screen_counts_every_claim_once(
     frames = [rows_of(name) for name in PUBLISHED]
     lines = told.grid(frames).splitlines()[2:]
     for line, rows in zip(lines, map(primary_rows, frames), strict=True):
-        assert sum(map(int, re.findall(r" (\d+)", line))) == len(rows)
+        trials = re.findall(r"(\d+)/\d+", line)
+        assert sum(map(int, re.findall(r" (\d+)(?!/)\b", line))) + len(trials) == len(rows)
+        assert bool(trials) == (rows.seeds.max() <= FEW_SEEDS)
+
+
+def test_of_few_seeds_the_trials_that_meet_a_claim_are_counted(frame: pd.DataFrame) -> None:
+    shares = [1.0, 0.8, 0.0, 0.2, 1.0, np.nan, 0.6]
+    few = frame.assign(seeds=5, verdict="undecided", pass_share=shares)
+    *_, line = told.grid([few]).strip().splitlines()
+    cells = "🟨 5/5, 4/5 | 🟨 1/5 | 🟨 5/5 | 🟨 2 | 🟨 0/5"
+    assert line == f"| any | {cells} |"
 
 
 def test_every_primary_row_is_decided_or_its_reason_is_told(published: None) -> None:
@@ -133,7 +143,9 @@ def test_a_tables_claims_are_told_with_how_many_trials_meet_them(
 def test_why_a_cost_is_open_stands_below_the_table(frame: pd.DataFrame) -> None:
     assert "it costs 0.150 [0.0500, 0.250] of the bit, over 0" in told._why_open([frame])
     assert told._why_open([frame.assign(low=-0.1)]) == ""
-    assert told._why_open([frame.assign(low=-0.1, seeds=5)]) == "5 seeds or fewer decide nothing."
+    assert told._why_open([frame.assign(low=-0.1, seeds=5)]) == (
+        "Of 5 seeds, which decide nothing: the trials that meet each."
+    )
 
 
 def test_a_part_of_the_table_has_the_claims_that_were_asked_for(published: None) -> None:

@@ -164,27 +164,30 @@ def _speed(name: str, one: Row) -> dict[str, str]:
 
 def engines(found: Bench) -> str:
     """What the kernel's steps take beside the general path's, of the experiments that it serves."""
-    rows = []
-    for name, one in found.items():
-        for trials, end in ((TRIALS, ""), (100, "_100_trials")):
-            if ours := one.get("compiled_ms_a_step") and one[f"ms_a_step{end}"]:
-                general, avx2, on_avx2 = (
-                    one[f"{kind}_ms_a_step"][f"{trials}"]["mean"]
-                    for kind in ("compiled", "avx2", "avx2_compiled")
-                )
-                rows.append(
-                    {
-                        "experiment": title(name),
-                        "trials": f"{trials}",
-                        f"{one['engine']}, ms a step": number(ours["mean"]),
-                        "general path, ms": number(general),
-                        "ratio": f"{number(general / ours['mean'])}×",
-                        "kernel with AVX2 alone, ms": number(avx2),
-                        "general path with it, ms": number(on_avx2),
-                        "ratio with it": f"{number(on_avx2 / avx2)}×",
-                    }
-                )
+    rows = (
+        _engines(name, one, f"{trials}", ours["mean"])
+        for name, one in found.items()
+        for trials, end in ((TRIALS, ""), (100, "_100_trials"))
+        if (ours := one.get("compiled_ms_a_step") and one[f"ms_a_step{end}"])
+    )
     return table_of(rows, UNMEASURED)
+
+
+def _engines(name: str, one: Row, trials: str, ours: float) -> dict[str, str]:
+    general, avx2, on_avx2 = (
+        (one.get(f"{kind}_ms_a_step") or {}).get(trials, {}).get("mean")
+        for kind in ("compiled", "avx2", "avx2_compiled")
+    )
+    return {
+        "experiment": title(name),
+        "trials": trials,
+        f"{one['engine']}, ms a step": number(ours),
+        "general path, ms": number(general),
+        "ratio": f"{number(general / ours)}×",
+        "kernel with AVX2 alone, ms": number(avx2),
+        "general path with it, ms": number(on_avx2),
+        "ratio with it": f"{number(on_avx2 / avx2)}×" if avx2 and on_avx2 else NONE,
+    }
 
 
 def beside_jax() -> str:
@@ -252,13 +255,13 @@ def published() -> list[Result]:
     Raises:
         RequestError: one is damaged.
     """
-    found = [results.load(*address) for address in results.addresses(results.PUBLISHED)]
 
     def place(one: Result) -> tuple:
         name = one.settings.experiment
         return one.name != name, _place(name), one.name
 
-    return sorted((one for one in found if one is not None), key=place)
+    found = (results.load(*address) for address in results.addresses(results.PUBLISHED))
+    return sorted(filter(None, found), key=place)
 
 
 def spent(found: Sequence[Result]) -> str:
@@ -270,7 +273,8 @@ def spent(found: Sequence[Result]) -> str:
 
 
 def _spent(one: Result) -> dict[str, str]:
-    made, own, done = facts_of_run(one), one.settings, one.manifest["steps_done"] * len(one.seed)
+    made, own, manifest = facts_of_run(one), one.settings, one.manifest
+    done = manifest["steps_done"] * len(one.seed) or float("nan")
     changed = ", ".join(changes(own))  # what was set otherwise
     name = title(own.experiment) + ", second round" * (round_of(own.experiment) - 1)
     ties = [f"{(one.tie == tie).sum()} {tie}" for tie in dict.fromkeys(one.tie.tolist())]
@@ -279,9 +283,7 @@ def _spent(one: Result) -> dict[str, str]:
         "steps": steps(one),
         "trials": ", ".join(ties),
         "computing time": made["duration"],
-        "core-seconds a trial of 1,000 steps": (
-            number(1000 * _core_seconds(one) / done) if done else NONE
-        ),
+        "core-seconds a trial of 1,000 steps": number(1000 * _core_seconds(one) / done),
         "trained on": made["device"],
         "begun": made["started"],
     }

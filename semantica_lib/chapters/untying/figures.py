@@ -188,17 +188,14 @@ listed = listing(_label)
 
 def endings(found: Sequence[Point]) -> str:
     """How each way ends: who learns, accuracy and loss, and loss minus the two ends', by seed."""
-    ways, lines = ways_of(found), []
-    for way in ways:
-        bases = [
-            next((one for one in ways if one.label == name and one is not way), None)
-            for name in (NEVER, ALWAYS)
-        ]
+    ways, lines = {way.label: way for way in ways_of(found)}, []
+    for label, way in ways.items():
+        bases = [ways.get(name) if name != label else None for name in (NEVER, ALWAYS)]
         cells = [markdown.counted(way.learned), markdown.share(way.learned)]
         cells += [_paired_p(base, way) if base else NONE for base in bases]
         cells += [markdown.mean(measures.final(way, of)) for of in ("accuracy", "loss")]
         differ = [measures.difference(way, base, "loss") if base else () for base in bases]
-        lines.append([way.label, *cells, *map(markdown.mean, differ)])
+        lines.append([label, *cells, *map(markdown.mean, differ)])
     heads = ["", "learn", "share", "p, against untied", "p, against tied", "accuracy", "loss"]
     return _table([*heads, "loss minus untied's", "loss minus tied's"], lines)
 

@@ -53,30 +53,27 @@ def uses_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
         for pair in synonym_pairs(measured.task):
             fails = not pair.conditionally_equivalent
             for tied in BOTH:
-                primary.append(_alike(point, measured, tied, pair))
-                between = _between(point, measured, tied, pair)
+                alike, between, apart = _of_tie(point, measured, tied, pair)
+                primary.append(alike)
                 (primary if fails or not tied else others).append(between)
-                others.append(_alike_apart(point, measured, tied, pair))
+                others.append(apart)
             (primary if fails else others).append(_less_alike(point, measured, pair))
     return primary, exploratory(others)
 
 
-def _alike(point: Point, measured: Measured, tied: bool, pair: SynonymPair) -> Claim:
-    met = measures.over_control(point, measured, tied, pair[:2]) < ALIKE
-    told = f"under {ALIKE:.2f} of a control pair's swap divergence, in most trials"
-    return _share(point, measured, tied, pair, "are used alike", met, told)
-
-
-def _between(point: Point, measured: Measured, tied: bool, pair: SynonymPair) -> Claim:
-    met = measures.between(point, measured, tied, pair[:2]) < NO_BARRIER
-    told = f"half way costs under {NO_BARRIER:g} nats, in most trials"
-    return _share(point, measured, tied, pair, "have nothing between them", met, told)
-
-
-def _alike_apart(point: Point, measured: Measured, tied: bool, pair: SynonymPair) -> Claim:
+def _of_tie(point: Point, measured: Measured, tied: bool, pair: SynonymPair) -> list[Claim]:
+    """That a pair is used alike, that nothing lies between, that it is used alike and apart."""
     alike = measures.over_control(point, measured, tied, pair[:2]) < ALIKE
-    apart = measured.trials[tied].ratio("input", pair[:2])[0] > MERGE_MARGIN
-    return _share(point, measured, tied, pair, "are used alike and lie apart", alike & apart, "")
+    between = measures.between(point, measured, tied, pair[:2]) < NO_BARRIER
+    apart = alike & (measured.trials[tied].ratio("input", pair[:2])[0] > MERGE_MARGIN)
+    like = f"under {ALIKE:.2f} of a control pair's swap divergence, in most trials"
+    less = f"half way costs under {NO_BARRIER:g} nats, in most trials"
+    about = {
+        "are used alike": (alike, like),
+        "have nothing between them": (between, less),
+        "are used alike and lie apart": (apart, ""),
+    }
+    return [_share(point, measured, tied, pair, verb, *one) for verb, one in about.items()]
 
 
 def _less_alike(point: Point, measured: Measured, pair: SynonymPair) -> Claim:
