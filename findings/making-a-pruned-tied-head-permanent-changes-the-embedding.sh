@@ -1,5 +1,5 @@
 #!/bin/sh
-# torch 2.13.0: `prune.remove` on a tied head, which undoes nothing, changes what the model reads.
+# torch 2.13.0: `prune.remove`, which should change no output, changes what a tied model reads.
 #
 # Pruning or spectral_norm of an output layer whose weight is the input table's alters one use of the
 # table: the head writes with the altered one, the embedding reads the whole one. Both are made
@@ -7,7 +7,7 @@
 # Expected: the model computes what it did before the call. Happens: the altered values are written
 # into the parameter that both share. The embedding reads them from then on, and the outputs are
 # others, without a word; the tie is still there. After weight_norm nothing changes, for it gives the
-# head a parameter of its own: the tie is gone from its first call on.
+# head a parameter of its own: the tie is gone as soon as it is applied.
 #
 # Seen (Python 3.11, CPU; 50 symbols, 8 numbers a row, half of the numbers pruned):
 #   torch 2.13.0+cpu

@@ -24,7 +24,8 @@ def lines(
         return ["nothing is left to train"]
     told = [
         f"{title(one.groups)}: {one.steps:,} of {one.own.steps:,} steps on {one.device}, "
-        f"{estimate.duration(one.seconds)}, {_memory(one.memory_mb)}"
+        f"{estimate.duration(one.seconds)}, "
+        + ("memory unknown" if math.isnan(one.memory_mb) else f"{one.memory_mb:,.0f} MB")
         for one in stacks
     ]
     work, (time, at_once) = sum(one.seconds for one in stacks), _time(stacks)
@@ -35,10 +36,6 @@ def lines(
     )
     bases = dict.fromkeys(estimate.basis(one.own, one.device) for one in stacks)
     return [*told, f"expected from: {'; '.join(bases)}"]
-
-
-def _memory(megabytes: float) -> str:
-    return "memory unknown" if math.isnan(megabytes) else f"{megabytes:,.0f} MB"
 
 
 def _time(stacks: Sequence[Planned]) -> tuple[float, int]:

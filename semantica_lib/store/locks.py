@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
 
 from semantica_lib.errors import RequestError
 from semantica_lib.files import naming_links
@@ -81,7 +80,9 @@ def _locked(file: Path, kind: int, wait: bool) -> Iterator[None]:
         try:
             fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            told = f"{file.parent} is in use by {_holder(lock)}"
+            lock.seek(0)
+            holder = " ".join(lock.read(1_000).split()) or "another process"
+            told = f"{file.parent} is in use by {holder}"
             if not wait:
                 raise InUse(f"{told}; try again when that has ended") from None
             print(f"semantica: note: {told}; waiting for it", file=sys.stderr, flush=True)
@@ -103,8 +104,3 @@ def _self() -> str:
     command = shlex.join(["semantica", *sys.argv[1:]])[:200]
     since = datetime.now(UTC).isoformat(" ", timespec="seconds")
     return f"process {os.getpid()} on {socket.gethostname()} since {since} ({command})"
-
-
-def _holder(lock: TextIO) -> str:
-    lock.seek(0)
-    return " ".join(lock.read(1_000).split()) or "another process"

@@ -5,12 +5,12 @@ trials here (mean of tied and untied), and how many times as long ten runs of th
 for it. Where the kernel trains it, further lines tell what another engine takes and how many times
 as long that is: ``NAME/compiled`` and ``NAME/compiled-100`` (the general path, compiled, of ten and
 of a hundred trials), ``NAME/avx2`` and ``NAME/avx2-100`` (the kernel built for processors that have
-AVX2 alone, beside the general path built for them too). All is measured on one thread in one
-process an experiment (for AVX2 in another), by turns: a busy machine then slows all alike. A figure
-is the median over the rounds. The rest of what was measured goes to stderr and to
-``book/results/bench.json``; what a hundred trials take is null there where ten are too slow for it.
-The bound there is what a step costs at least (see ``bound.py``) at the peaks that the same process
-measures, the share how much of the time that explains.
+AVX2 and no AVX-512; its ratio is the time of the general path, built for them too, over its own).
+All is measured on one thread in one process an experiment (for AVX2 in another), by turns: a busy
+machine then slows all alike. A figure is the median over the rounds. The rest of what was measured
+goes to stderr and to ``book/results/bench.json``; what a hundred trials take is null there where
+ten are too slow for it. The bound there is what a step costs at least (see ``bound.py``) at the
+peaks that the same process measures, the share how much of the time that explains.
 """
 
 import argparse
@@ -59,7 +59,8 @@ TRIALS, MANY, MOST = 10, 100, 1000
 AVX2 = ("-march=x86-64-v3",)
 # What tells PyTorch, its compiler and its libraries of products that there is no more than AVX2.
 ON_AVX2 = {
-    "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"
+    "ATEN_CPU_CAPABILITY": "avx2", "TORCHINDUCTOR_CPP_MARCH": "x86-64-v3",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2",
 }  # fmt: skip
 SLOW_MS = 5.0  # of ten trials a step: beyond it a hundred would take minutes to measure
 ROUNDS, ROUND_SECONDS = 9, 0.3  # odd, so that the median is one that was measured
@@ -253,8 +254,7 @@ def measure(name: str) -> dict[str, Any]:
     def beginning(kind: str) -> dict[str, float]:
         return rounded({tie: first[f"{kind} {tie}"] for tie in TIES})
 
-    gc.collect()
-    gc.freeze()  # or the plain loop, which allocates more, would pay for the compiler's objects
+    frozen()
     found = figures(by_turns(loops))
     return {
         **found,
@@ -271,6 +271,12 @@ def measure(name: str) -> dict[str, Any]:
     }
 
 
+def frozen() -> None:
+    """Or loops in Python, which allocate more, would pay for the compiler's objects."""
+    gc.collect()
+    gc.freeze()
+
+
 def measure_on_avx2(name: str, counts: Sequence[int]) -> dict[str, Any]:
     """What a step takes with AVX2 alone, of so many trials: of the kernel and the general path.
 
@@ -278,12 +284,14 @@ def measure_on_avx2(name: str, counts: Sequence[int]) -> dict[str, Any]:
     """
     if (vectors := torch.backends.cpu.get_cpu_capability()) != "AVX2":
         raise RuntimeError(f"the general path would be measured with {vectors}, not AVX2")
+    warnings.simplefilter("error", Uncompiled)
     torch.set_num_threads(1)
     loops, own = {}, find(name)
     for kind, choose in (("avx2", avx2), ("avx2_compiled", general)):
         for trials, (tie, tied) in product(counts, TIES.items()):
             loops[f"{kind} {trials} {tie}"] = our_loop(own, tied, trials, choose)
             loops[f"{kind} {trials} {tie}"](1)
+    frozen()
     ms = by_turns(loops)
     return {f"{kind}_ms_a_step": by_trials(ms, kind) for kind in ("avx2", "avx2_compiled")}
 
@@ -334,12 +342,13 @@ def lines(name: str, figure: dict[str, Any]) -> list[str]:
     found = [line(name, figure["ms_a_step"]["mean"], figure["ratio"])]
     for trials, suffix in ((TRIALS, ""), (MANY, "_100_trials")):
         ms, end = figure[f"ms_a_step{suffix}"], "" if trials == TRIALS else f"-{trials}"
-        if ms and figure["compiled_ms_a_step"]:
-            general, avx2, on_avx2 = (
-                figure[f"{kind}_ms_a_step"][f"{trials}"]["mean"]
-                for kind in ("compiled", "avx2", "avx2_compiled")
-            )
+        general, avx2, on_avx2 = (
+            (figure[f"{kind}_ms_a_step"] or {}).get(f"{trials}", {}).get("mean")
+            for kind in ("compiled", "avx2", "avx2_compiled")
+        )
+        if ms and general:
             found.append(line(f"{name}/compiled{end}", general, general / ms["mean"]))
+        if ms and avx2:
             found.append(line(f"{name}/avx2{end}", avx2, on_avx2 / avx2))
     return found
 

@@ -114,12 +114,21 @@ def test_ratios_are_of_as_many_plain_runs_and_null_where_not_measured() -> None:
         "some 2.00 ms 25x", "some/compiled 6.00 ms 3.0x", "some/avx2 5.00 ms 4.0x",
         "some/compiled-100 6.00 ms 2.0x", "some/avx2-100 5.00 ms 4.0x",
     ]  # fmt: skip
+    elsewhere = told | {"avx2_ms_a_step": None, "avx2_compiled_ms_a_step": None}
+    assert bench.lines("some", elsewhere) == [
+        "some 2.00 ms 25x", "some/compiled 6.00 ms 3.0x", "some/compiled-100 6.00 ms 2.0x",
+    ]  # fmt: skip
 
 
 def test_what_is_measured_apart_meets_its_own_environment_alone() -> None:
     first = bench.apart({"SEMANTICA_APART": "1"}, os.getenv, "SEMANTICA_APART")
     assert (first, bench.apart({}, os.getenv, "SEMANTICA_APART")) == ("1", None)
-    assert "SEMANTICA_APART" not in os.environ
+    assert "SEMANTICA_APART" not in os.environ and bench.apart({}, os.getpid) != os.getpid()
+
+
+def test_on_avx2_pytorch_compiles_for_no_more_than_that() -> None:
+    flags = bench.apart(bench.ON_AVX2, torch._inductor.cpp_builder._get_optimization_cflags, "g++")
+    assert "march=x86-64-v3" in flags[0] and not any("native" in flag for flag in flags[0])
 
 
 def test_avx2_is_not_measured_where_pytorch_would_take_other_vectors(

@@ -145,8 +145,8 @@ def test_engines_stand_side_by_side_and_what_was_not_measured_is_a_dash() -> Non
         (name, trials) for name in (title(MAIN), "older", "arm") for trials in ("10", "100")
     ]
     assert [one["ratio"] for one in told] == ["6.00×", "2.00×"] * 3
-    assert [one["ratio with it"] for one in told] == ["3.00×", "4.00×", "–", "–", "–", "–"]
-    assert [one["kernel with AVX2 alone, ms"] for one in told[2:]] == ["1.00", "2.00", "–", "–"]
+    assert [one["AVX2: ratio"] for one in told] == ["3.00×", "4.00×", "–", "–", "–", "–"]
+    assert [one["AVX2: kernel, ms"] for one in told[2:]] == ["1.00", "2.00", "–", "–"]
 
 
 def test_a_measurement_beside_jax_is_a_row_and_may_be_missing(place: Path) -> None:

@@ -108,6 +108,8 @@ def test_of_few_seeds_the_trials_that_meet_a_claim_are_counted(frame: pd.DataFra
     shares = [1.0, 0.8, 0.0, 0.2, 1.0, np.nan, 0.6]
     few = frame.assign(seeds=5, verdict="undecided", pass_share=shares)
     *_, line = told.grid([few]).strip().splitlines()
+    partial = few.assign(deviation="The result is partial, at step 10; it decides nothing.")
+    assert "/5" not in told.grid([partial])
     cells = "🟨 5/5, 4/5 | 🟨 1/5 | 🟨 5/5 | 🟨 2 | 🟨 0/5"
     assert line == f"| any | {cells} |"
 
@@ -144,7 +146,8 @@ def test_why_a_cost_is_open_stands_below_the_table(frame: pd.DataFrame) -> None:
     assert "it costs 0.150 [0.0500, 0.250] of the bit, over 0" in told._why_open([frame])
     assert told._why_open([frame.assign(low=-0.1)]) == ""
     assert told._why_open([frame.assign(low=-0.1, seeds=5)]) == (
-        "Of 5 seeds, which decide nothing: the trials that meet each."
+        "5 seeds or fewer decide nothing: there 4/5 says that four trials of five meet a claim, "
+        "that on A and B first."
     )
 
 
