@@ -42,9 +42,11 @@ import torch
 from torch._dynamo.utils import counters
 from semantica_lib.trainers.compiling import compiled
 x = torch.linspace(0, 3, 1000)
-(fast,) = compiled(lambda x: (x.sin().exp(),), "cpu")(x)
-torch.testing.assert_close(fast, x.sin().exp())
-print(counters["inductor"]["fxgraph_cache_hit"])
+for _ in range(2):
+    torch._dynamo.reset()
+    (fast,) = compiled(lambda x: (x.sin().exp(),), "cpu")(x)
+    torch.testing.assert_close(fast, x.sin().exp())
+    print(counters["inductor"]["fxgraph_cache_hit"])
 """
 
 
@@ -55,8 +57,9 @@ def test_what_is_kept_for_wide_vectors_is_not_taken_for_narrow_ones(tmp_path: Pa
     """As where machines of a cluster share a checkout: PyTorch's own key does not tell them."""
     own = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     own |= {"TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0"}  # of no use here
-    for one, taken in ((own, 0), (own | {"ATEN_CPU_CAPABILITY": "avx2"}, 0), (own, 1)):
-        assert int(subprocess.check_output([sys.executable, "-c", TAKEN], env=one)) == taken
+    for one in (own, own | {"ATEN_CPU_CAPABILITY": "avx2"}):
+        taken = subprocess.check_output([sys.executable, "-c", TAKEN], env=one).split()
+        assert taken == [b"0", b"1"]  # its own alone
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the GNU C library")
