@@ -152,8 +152,8 @@ def _why_open(frames: Sequence[pd.DataFrame]) -> str:
     told, rows = [], primary_rows(pd.concat(frames))
     if any(primary_rows(frame).seeds.max() <= FEW_SEEDS for frame in frames):
         told.append(
-            f"{FEW_SEEDS} seeds or fewer decide nothing: there 4/5 says that four trials of five "
-            "meet a claim, that on A and B first."
+            f"{FEW_SEEDS} seeds or fewer decide nothing: there 9/10 says that nine of ten trials, "
+            "five a claim, meet their claim."
         )
     few = rows.claim.str.contains("tying costs") & (rows.margin > 0) & (rows.low > 0)
     for row in rows[few & (rows.verdict == UNDECIDED)].itertuples():
@@ -179,7 +179,7 @@ def grid(frames: Sequence[pd.DataFrame]) -> str:
             cell = [f"{mark} {counts[mark]}" for mark in COLOURED if mark in counts]
             few = some.seeds.max() <= FEW_SEEDS and some.prediction.str.contains("most").all()
             if few and not some.deviation.str.startswith("The result is partial").any():
-                cell = [OPEN, ", ".join(f"{_met(row)}/{row.seeds}" for row in some.itertuples())]
+                cell = [OPEN, f"{sum(map(_met, some.itertuples()))}/{some.seeds.sum()}"]
             lines[-1].append(" ".join(cell))
     return markdown_table(["", *GRID], lines)
 

@@ -99,8 +99,9 @@ def test_the_table_that_fits_a_screen_counts_every_claim_once(
     frames = [rows_of(name) for name in PUBLISHED]
     lines = told.grid(frames).splitlines()[2:]
     for line, rows in zip(lines, map(primary_rows, frames), strict=True):
-        trials = re.findall(r"(\d+)/\d+", line)
-        assert sum(map(int, re.findall(r" (\d+)(?!/)\b", line))) + len(trials) == len(rows)
+        trials = sum(map(int, re.findall(r"/(\d+)", line)))
+        claims = sum(map(int, re.findall(r" (\d+)(?!/)\b", line)))
+        assert claims + trials / rows.seeds.max() == len(rows)
         assert bool(trials) == (rows.seeds.max() <= FEW_SEEDS)
 
 
@@ -110,7 +111,7 @@ def test_of_few_seeds_the_trials_that_meet_a_claim_are_counted(frame: pd.DataFra
     *_, line = told.grid([few]).strip().splitlines()
     partial = few.assign(deviation="The result is partial, at step 10; it decides nothing.")
     assert "/5" not in told.grid([partial])
-    cells = "🟨 5/5, 4/5 | 🟨 1/5 | 🟨 5/5 | 🟨 2 | 🟨 0/5"
+    cells = "🟨 9/10 | 🟨 1/5 | 🟨 5/5 | 🟨 2 | 🟨 0/5"
     assert line == f"| any | {cells} |"
 
 
@@ -146,8 +147,8 @@ def test_why_a_cost_is_open_stands_below_the_table(frame: pd.DataFrame) -> None:
     assert "it costs 0.150 [0.0500, 0.250] of the bit, over 0" in told._why_open([frame])
     assert told._why_open([frame.assign(low=-0.1)]) == ""
     assert told._why_open([frame.assign(low=-0.1, seeds=5)]) == (
-        "5 seeds or fewer decide nothing: there 4/5 says that four trials of five meet a claim, "
-        "that on A and B first."
+        "5 seeds or fewer decide nothing: there 9/10 says that nine of ten trials, five a claim, "
+        "meet their claim."
     )
 
 
