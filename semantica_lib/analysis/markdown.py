@@ -16,7 +16,8 @@ from semantica_lib.settings.catalogue import first_of
 
 NONE = "–"  # stands for a number that there is not
 UNTRAINED = "Nothing is trained yet."
-PAIR = re.compile(r"(?<![\d.])(\d+) and (\d+)(?!\.?\d)")  # of symbols, in a claim's fixed words
+# Of symbols, in a claim's fixed words, which have counts of trials too.
+PAIR = re.compile(r"(?<![\d.])(?<!never: )(\d+) and (\d+)(?!\.?\d| of \d)")
 ALONE = re.compile(r"(?<=o_)\d+|\d+(?= lies half way)")
 
 

@@ -22,6 +22,9 @@ CLAIMS = {
         "over 0.5 of the seeds: A and B at 0.25 to 0.75",
     "untied learns where tied does not (exact paired p 1)":
         "untied learns where tied does not (exact paired p 1)",
+    "0 and 1: learned by more (5 and 3 of 20; paired exact test, p = 0.4)":
+        "A and B: learned by more (5 and 3 of 20; paired exact test, p = 0.4)",
+    "first step of 2 and 3 (never: 4 and 0)": "first step of C and D (never: 4 and 0)",
 }  # fmt: skip
 
 

@@ -47,9 +47,10 @@ WHY = (  # what each primary row says, if it is as was predicted
     "a square map between the tables lets a model know more than a tied one",
     "the more alike two tables are held, from untied to tied, the less is known",
 )
-NEARER = "each tenfold of the look-up's gradient makes a tied table more like an untied input table"
-CLOSER = "each tenfold of the look-up's gradient brings A and B nearer in it"
-LEARNED = "each tenfold of the look-up's gradient lets more be known"
+TENFOLD = "a tenfold of the look-up's gradient, on average from 0.1 to 30 times,"
+NEARER = f"{TENFOLD} makes a tied table more like an untied input table"
+CLOSER = f"{TENFOLD} brings A and B nearer in a tied table"
+LEARNED = f"{TENFOLD} lets more be known"
 OTHERWISE = {  # the words that turn one round
     "more than": "less than", "less is": "more is", "input table": "output table",
     "brings A and B nearer": "drives A and B apart", "lets more": "lets less",
