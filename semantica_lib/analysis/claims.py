@@ -171,7 +171,7 @@ def more_learn(text: str, before: pd.Series, after: pd.Series, side: Side = "") 
     both = pd.DataFrame({"before": before, "after": after}).dropna().astype(bool)
     differ = both[both.before != both.after]
     p = statistics.paired_exact_test(both.before, both.after)
-    counts = f"{int(both.before.sum())} and {int(both.after.sum())} of {len(both)}"
+    counts = f"{int(both.after.sum())} and {int(both.before.sum())} of {len(both)}"
     text += f" ({counts}; paired exact test, p = {p:.2g})"
     prediction = f"{side} 0.5 of the seeds that differ" if side else "none"
     values = differ.after.to_numpy(bool)

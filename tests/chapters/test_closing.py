@@ -142,7 +142,7 @@ def test_noise_is_compared_by_seed(tmp_path: Path) -> None:
     frame = rows([], closing.noise_claims(found), found)
     shares = frame.claim.str.contains("learned")
     assert shares.sum() == 2 and (frame[~shares].estimate.round(6) > 1.5).all()
-    assert frame[shares].claim.str.contains(r"3 and 4 of 6; paired exact test, p = 1\)").all()
+    assert frame[shares].claim.str.contains(r"4 and 3 of 6; paired exact test, p = 1\)").all()
     assert closing.noise_claims(found[:1]) == []
 
 
@@ -151,7 +151,7 @@ def test_who_learns_more_is_mcnemars_question() -> None:
     after = pd.Series([True] * 5 + [False] * 3 + [True, False, False, False], range(12))
     claim = more_learn("made", before, after, "over")
     p = stats.binomtest(1, 4).pvalue
-    assert f"(8 and 6 of 12; paired exact test, p = {p:.2g})" in claim.text
+    assert f"(6 and 8 of 12; paired exact test, p = {p:.2g})" in claim.text
     assert sorted(claim.values) == [False, False, False, True]
     assert claim.interval().estimate == 0.25 and claim.seeds == 12
     assert more_learn("made", before[:0], after).pairs == 0

@@ -26,6 +26,7 @@ from semantica_lib.figures.tables import titled
 from semantica_lib.models.encoders import sees_order
 from semantica_lib.store.results import Result
 
+ROUNDING = 1e-5  # of an accuracy
 CLOCK = {  # as tables.DECAY: heading of a column -> what the claims in it match
     f"{table} table": rf"claim \d, {table}: .* distance over the decay clock's"
     for table in ("untied input", "untied output", "tied")
@@ -103,10 +104,10 @@ def held_out(found: Sequence[Result], frame: pd.DataFrame) -> str:
     """What the verdicts on these results say on held-out strings, in a table and in words."""
     rows = frame[frame.claim.str.contains("held-out strings") & frame.low.notna()]
     new = {one.settings.experiment: _contexts(one)[1] > 0 for one in found if one.complete}
-    words = [f"- Predicted: at most {HELD_OUT_MARGIN:g} less."]
+    words = [f"- Predicted: at most {HELD_OUT_MARGIN:g} less; under {ROUNDING:g} is rounding."]
     for is_new, head in ((False, "no held-out context is"), (True, "held-out contexts are")):
         cases = rows[rows.experiment.map(new) == is_new]
-        under = cases[cases.high < 0]
+        under = cases[cases.high < -ROUNDING]
         lower = "; ".join(
             f"{title(row.experiment)}, {tie_of('untied' not in row.claim)}, by "
             f"{number(-row.estimate)} of the ceiling"
