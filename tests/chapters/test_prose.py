@@ -528,7 +528,9 @@ def test_the_first_page_s_findings() -> None:
     for name in LARGER:
         assert (share_known(named(name + SECOND), True) > 0.75).all()
     assert "No trial, of five each, of a larger MLP-Mixer or LSTM bears it out: a tenth and" in told
-    assert "a hundredth of other symbols' distance stays where decay alone would leave nothing" in told
+    assert (
+        "a hundredth of other symbols' distance stays where decay alone would leave nothing" in told
+    )
     said("tables", "the MLP-Mixer's and the LSTM's speak against the claim on inputs, none of them")
     said("tables", "tying costs knowledge of the bit in five of six (of the LSTM it is undecided)")
     for name, about in (("mlp-medium", 0.1), ("lstm-medium", 0.01)):

@@ -140,7 +140,7 @@ def test_a_tables_claims_are_told_with_how_many_trials_meet_them(
         "A and B are pulled together: 20 of 100, *not as predicted*."
     )
     assert "C and D merge (DH holds): 55 of 100, *undecided*." in told.about(main, True, "input")
-    assert told.about(find("lstm-medium"), True, "input") == ""
+    assert told.about(settings({"experiment": "mine"}), True, "input") == ""
 
 
 def test_why_a_cost_is_open_stands_below_the_table(frame: pd.DataFrame) -> None:
