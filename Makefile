@@ -42,7 +42,7 @@ test: env ## lint and the everyday tests, 6 to 18 minutes on 2 cores
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
-	$(BIN)/python -m pytest -m "not long and not faults" -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not long and not faults" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: env ## the tests that take longer
 	$(BIN)/python -m pytest -m long

@@ -389,22 +389,22 @@ def main() -> None:
         parser.error(str(error))
     stored = json.loads(FILE.read_text()) if asked and FILE.exists() else {}
     FILE.parent.mkdir(parents=True, exist_ok=True)
-    # A cache of its own: the compiler's time is then that of a first run.
-    with tempfile.TemporaryDirectory() as cache:
-        ours = {"TORCHINDUCTOR_CACHE_DIR": cache}
-        # Another for AVX2: from the same PyTorch takes what it made for AVX-512.
-        on_avx2 = ON_AVX2 | {"TORCHINDUCTOR_CACHE_DIR": f"{cache}/avx2"}
-        for name in tqdm(names, file=sys.stderr, disable=None):
+    for name in tqdm(names, file=sys.stderr, disable=None):
+        # A cache of its own: the compiler's time is then that of a first run.
+        with tempfile.TemporaryDirectory() as cache:
+            ours = {"TORCHINDUCTOR_CACHE_DIR": cache}
+            # Another for AVX2: from the same PyTorch takes what it made for AVX-512.
+            on_avx2 = ON_AVX2 | {"TORCHINDUCTOR_CACHE_DIR": f"{cache}/avx2"}
             figure = apart(ours, measure, name)
             figure["warm_s"] = apart(ours, warm, name)
             figure |= {"avx2_ms_a_step": None, "avx2_compiled_ms_a_step": None}
             counts = [int(trials) for trials in figure["compiled_ms_a_step"] or ()]
             if counts and torch.backends.cpu.get_cpu_capability().startswith("AVX"):
                 figure |= apart(on_avx2, measure_on_avx2, name, counts)
-            print("\n".join(lines(name, figure)), flush=True)
-            print(json.dumps(figure, indent=1), file=sys.stderr)
-            stored[name] = figure
-            write_whole(FILE, (json.dumps(stored, indent=1, sort_keys=True) + "\n").encode())
+        print("\n".join(lines(name, figure)), flush=True)
+        print(json.dumps(figure, indent=1), file=sys.stderr)
+        stored[name] = figure
+        write_whole(FILE, (json.dumps(stored, indent=1, sort_keys=True) + "\n").encode())
 
 
 if __name__ == "__main__":
