@@ -29,7 +29,7 @@ WRITING = os.O_WRONLY | os.O_RDWR
 def main() -> None:
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]
     import torch
-    from torch._inductor import codecache
+    from torch._inductor import codecache, cpu_vec_isa
 
     from semantica_lib.pages import book, notebooks
     from semantica_lib.running import publish
@@ -38,6 +38,7 @@ def main() -> None:
     MADE.update(provenance())
     torch.set_num_threads(1)
     assert book and notebooks and publish and codecache
+    cpu_vec_isa.pick_vec_isa()  # it asks the compiler ten times: once here, not in every child
     with tempfile.TemporaryDirectory() as folder:  # what is imported late is imported once, here
         own = {"experiment": "first", "bits": 3, "seeds": [1], "steps": 1, "device": "cpu"}
         places = {"runs": folder, "published": folder + "/published"}

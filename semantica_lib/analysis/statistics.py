@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 LEAST_FOR_BCA = 20  # values; with fewer the bootstrap's intervals are too short
 FEW_SEEDS = 5  # with so few or fewer nothing is called reproduced
@@ -41,11 +41,11 @@ def mean_interval(values: np.ndarray, level: float = 0.95, at: float = 0.0) -> I
     mean = float(values.mean()) if values.size else np.nan
     if values.size < 2:
         return Interval(mean, np.nan, np.nan, 1.0)
-    error = float(stats.sem(values))
+    error, free = float(values.std(ddof=1)) / values.size**0.5, values.size - 1
     if error == 0:
         return Interval(mean, mean, mean, float(mean == at))
-    low, high = stats.t.interval(level, values.size - 1, mean, error)
-    p = 2 * stats.t.sf(abs(mean - at) / error, values.size - 1)
+    low, high = special.stdtrit(free, [(1 - level) / 2, (1 + level) / 2]) * error + mean
+    p = 2 * special.stdtr(free, -abs(mean - at) / error)
     return Interval(mean, float(low), float(high), float(p))
 
 

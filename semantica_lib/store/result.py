@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class Result:
             words = np.where(self.metrics.tied, *BOTH)
             object.__setattr__(self, "metrics", self.metrics.assign(tie=words))
 
-    @property
+    @cached_property
     def settings(self) -> AnySettings:
         return settings(self.manifest["settings"], str(self.folder / MANIFEST))
 
