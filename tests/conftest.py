@@ -17,6 +17,7 @@ import torch
 from made import manifest_of
 from matplotlib.figure import Figure
 from plain import PlainModel
+from rendering import rendered
 from stored import train_here
 
 from semantica_lib.datasets.xor import XorTask, xor_task
@@ -144,7 +145,7 @@ def fits() -> Callable[[Figure], bool]:
     """Whether all that a figure draws lies on it, so that no text is cut off."""
 
     def inside(figure: Figure) -> bool:
-        figure.draw_without_rendering()
+        rendered(figure)
         (left, bottom), (right, top) = figure.get_tightbbox().get_points()
         width, height = figure.get_size_inches()
         return min(left, bottom) >= 0 and right <= width and top <= height

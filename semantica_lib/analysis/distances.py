@@ -9,6 +9,7 @@ and feels no gradient as an input, so it is in no pair.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, product
 from typing import Literal, NamedTuple
 
@@ -274,6 +275,10 @@ class Trials(OneTie):
 
     def measured(self, split: str, quantity: str) -> pd.Series:
         """A metric's mean over the window, by seed; nan for a trial that failed."""
-        rows = self.metrics[self.metrics.split == split]
-        means = rows.groupby("seed")[quantity].mean().reindex(self.seeds)
-        return means.reindex(sorted([*self.seeds.tolist(), *self.absent, *self.diverged]))
+        every = sorted([*self.seeds.tolist(), *self.absent, *self.diverged])
+        return self._means.get(split, self.metrics[:0])[quantity].reindex(every)
+
+    @cached_property
+    def _means(self) -> dict[str, pd.DataFrame]:
+        of, both = self.metrics.groupby("split"), ["accuracy", "loss"]
+        return {s: rows.groupby("seed")[both].mean().reindex(self.seeds) for s, rows in of}

@@ -22,6 +22,7 @@ UNCOMPILED = (
 UNKEPT = "training uncompiled, which is slower: {}"
 RECOMPILE_LIMIT = 64  # at least so many stacks of a process, where each counts against one limit
 HEADERS = 2**29  # bytes: where more are free, compiled C++ headers are kept too, half as large
+Step = Callable[..., tuple[Tensor, ...]]
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
@@ -33,9 +34,7 @@ class Uncompiled(Compiling):
     """Training goes on without a compiler."""
 
 
-def compiled(
-    step: Callable[..., tuple[Tensor, ...]], device: str
-) -> Callable[..., tuple[Tensor, ...]]:
+def compiled(step: Step, device: str) -> Step:
     """The same function compiled at its first call; as it is, with a warning, if that fails.
 
     Args:
@@ -56,15 +55,18 @@ def compiled(
         options["cpp_cache_precompile_headers"] = False
     if apart := _for_many_stacks():  # it serves this function alone: what it assumed needs no guard
         options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
-    run: Callable[..., tuple[Tensor, ...]] | None = None
+    run: Step | None = None
 
     def call(*arguments: Tensor) -> tuple[Tensor, ...]:
         nonlocal run
         if run is None:
             try:
-                _keep_headers()
+                from torch._inductor import codecache, cpu_vec_isa
+
+                codecache._HEADER_DIR = f"{os.environ[COMPILED]}/headers"  # not one of all users
+                codecache._HEADER_LOCK_DIR = f"{codecache._HEADER_DIR}/locks"
                 if on_processor:  # or PyTorch takes what was kept for vectors of another width
-                    options["cpp.simdlen"] = torch._inductor.cpu_vec_isa.pick_vec_isa().bit_width()
+                    options["cpp.simdlen"] = cpu_vec_isa.pick_vec_isa().bit_width()
                 fast = torch.compile(step, fullgraph=True, dynamic=False, options=options, **apart)
                 result, run = fast(*arguments), fast
                 return result
@@ -96,14 +98,6 @@ def _reason(error: Exception) -> str:
     said = str(error).split("Output:\n")[-1]
     telling = [line for line in said.splitlines() if re.search("rror|failed|No space", line)]
     return " ".join(" ".join(telling or [said]).split())[:200] or repr(error)
-
-
-def _keep_headers() -> None:
-    """Have compiled C++ headers lie with the rest, not in a folder that all users share."""
-    from torch._inductor import codecache
-
-    codecache._HEADER_DIR = os.path.join(os.environ[COMPILED], "headers")
-    codecache._HEADER_LOCK_DIR = os.path.join(codecache._HEADER_DIR, "locks")
 
 
 def _for_many_stacks() -> dict[str, bool]:

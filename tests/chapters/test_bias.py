@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made import SEEDS, STEPS, made, manifest_of
+from rendering import rendered
 
 from semantica_lib.analysis.claims import Measured
 from semantica_lib.analysis.sweep_points import Point
@@ -16,7 +17,6 @@ from semantica_lib.analysis.verdicts import judged, primary_rows
 from semantica_lib.chapters.bias import figures, measures
 from semantica_lib.chapters.bias.claims import bias_claims
 from semantica_lib.datasets.xor import xor_task
-from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
 
 BIASES, ODDS = ("none", "learned", "log-frequency"), ("constant", "turning", "both")
@@ -156,7 +156,7 @@ def test_the_page_stands_with_any_part_missing(tmp_path: Path) -> None:
     found = [point(tmp_path, *one) for one in ALL[3:5]]
     none = [one._replace(result=None) for one in found]
     for some in ([], none, found[:1], [found[0], none[1]]):
-        assert png(figures.apart(some)) and png(figures.learned(some))
+        assert rendered(figures.apart(some)) and rendered(figures.learned(some))
         for table in (figures.costs, figures.changes, figures.uses):
             assert isinstance(table(some), str)
         assert "to come" in figures.answer(some)

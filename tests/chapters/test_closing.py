@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made import SEEDS, made, manifest_of
+from rendering import rendered
 from scipy import stats
 
 from semantica_lib.analysis import sweep_points as points
@@ -21,7 +22,6 @@ from semantica_lib.chapters.closing import claims as closing
 from semantica_lib.chapters.closing import figures as drawn
 from semantica_lib.chapters.parity import learning as parity
 from semantica_lib.datasets.xor import xor_task
-from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.store import results
 
@@ -229,11 +229,11 @@ def test_pages_stand_with_any_part_of_the_sweeps(tmp_path: Path) -> None:
         point(tmp_path, weight_decay=0.1, optimizer="sgd", ties=["untied"]),
     ]
     for found in ([], missing, some[:1], missing + some):
-        assert png(_decays(found)["figure"]) and png(drawn.parting(found))
+        assert rendered(_decays(found)["figure"]) and rendered(drawn.parting(found))
         assert isinstance(drawn.answer(found), str)
         assert drawn.listed("closing", missing).count("no result yet") == 2
         rows_ = parity.rows_of([(closing.label(one), one.result) for one in found if one.result])
-        assert png(parity.matrix(rows_))
+        assert rendered(parity.matrix(rows_))
         frame = rows(*closing.closing_claims(found), found)
         assert frame.empty == (not any(one.result for one in found))
     ratio = Measured(some[0].result).trials[False].ratio("input", (0, 1))[0]

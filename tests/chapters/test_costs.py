@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from rendering import rendered
 
 from semantica_lib.analysis.markdown import title
 from semantica_lib.chapters.costs import processor as costs
 from semantica_lib.errors import RequestError
-from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import MAIN
 from semantica_lib.store import results
 from semantica_lib.store.results import Result
@@ -99,7 +99,6 @@ def test_the_figure_draws_what_was_measured(fits: Callable[[Figure], bool]) -> N
     keys = [text.get_text() for text in figure.legends[0].get_texts()]
     assert len(keys) == 3 and "bound" in keys[2]
     assert fits(figure)
-    png(figure)
 
 
 def test_without_a_bound_none_is_drawn_or_explained() -> None:
@@ -112,7 +111,7 @@ def test_without_a_measurement_all_parts_say_so() -> None:
     assert {costs.summary({}), costs.speeds({}), costs.measured({})} == {costs.UNMEASURED}
     figure = costs.times({})
     assert [text.get_text() for text in figure.axes[0].texts] == ["not measured yet"]
-    png(figure)
+    rendered(figure)
 
 
 def test_the_table_holds_all_of_a_row_and_a_dash_for_what_it_lacks() -> None:

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from rendering import rendered
 
 from semantica_lib.chapters.models import figures, own, pinned, tables, validation
 from semantica_lib.chapters.models.validation import Row
 from semantica_lib.checkpoints.measures import sides
 from semantica_lib.errors import RequestError
-from semantica_lib.figures.style import png
 
 STORED = {one["name"]: one for one in pinned.stored()["models"]}
 
@@ -46,7 +46,7 @@ def test_the_stored_models_say_where_they_are_from_and_what_they_show() -> None:
 
 def test_what_is_stored_is_drawn_and_tabled() -> None:
     models = list(STORED.values())
-    assert png(figures.sides(models)) and png(figures.validated(validation.validated()))
+    assert rendered(figures.sides(models)) and rendered(figures.validated(validation.validated()))
     for show in (tables.sides, tables.starts, tables.pairs, tables.agreement, tables.unmeasured):
         assert "textgenrnn" in show(models) or "rxnmapper" in show(models)
     assert "textgenrnn 2.0.0 (MIT, 1.7 MB)" in tables.listed(models, [])
@@ -54,7 +54,7 @@ def test_what_is_stored_is_drawn_and_tabled() -> None:
 
 
 def test_the_page_stands_without_anything() -> None:
-    assert png(figures.sides([])) and png(figures.validated([]))
+    assert rendered(figures.sides([])) and rendered(figures.validated([]))
     assert "make models" in tables.listed([], ["x: no network"])
     assert "- x: no network" in tables.listed([], ["x: no network"])
     assert "Not validated yet" in tables.checked([])

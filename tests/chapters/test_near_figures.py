@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_near import RATES, line, point, sweep
+from rendering import rendered
 
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.near import figures
 from semantica_lib.chapters.near.measures import Near
 from semantica_lib.chapters.near.theory import LAWS
-from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
 from semantica_lib.settings.sweeps import points as points_of
 from semantica_lib.settings.sweeps import read, sweeps
@@ -59,7 +59,7 @@ def test_marks_of_distances_lie_on_the_laws_that_made_them(found: list[Point]) -
     assert curves == [2, 2, 4] * 2  # a tied table has both laws
     dashes = [axes.lines[0].get_linestyle() for axes in panels[:2]]
     assert dashes == ["-", "--"]
-    assert png(figure)
+    assert rendered(figure)
 
 
 def test_losses_are_drawn_between_the_floor_and_the_predictor_without_context(
@@ -75,7 +75,7 @@ def test_losses_are_drawn_between_the_floor_and_the_predictor_without_context(
     assert 0.05 < ground.get_x() < 0.1  # from the first q at which 0.25 nats do not tell
     marks = [bars.lines[0].get_ydata()[0] for bars in below.containers]
     assert len(marks) == 2 * len(RATES) and max(marks) == pytest.approx(0.5)
-    assert png(figure)
+    assert rendered(figure)
 
 
 def test_theory_is_drawn_and_told_without_any_result(untrained: list[Point]) -> None:
@@ -126,7 +126,7 @@ def test_pages_stand_with_any_part_of_the_sweep(untrained: list[Point], tmp_path
     odd[0] = odd[0]._replace(result=replace(alone, metrics=metrics, **a_trial))
     for some in ([], odd[:1], odd):
         for draw in (figures.meanings, figures.distances, figures.losses):
-            assert png(draw(Near(some)))
+            assert rendered(draw(Near(some)))
         for tell in (figures.enumerated, figures.attainable, figures.endings,
                      figures.thresholds):  # fmt: skip
             assert isinstance(tell(Near(some)), str)

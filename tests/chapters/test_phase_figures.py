@@ -8,12 +8,12 @@ import pytest
 from made_plane import DECAYS, P, point, whole, without
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from rendering import rendered
 
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.phase import figures as phase
 from semantica_lib.chapters.phase import tables as phase_tables
 from semantica_lib.chapters.phase.measures import NEVER, START, Onset, onsets_of, plane
-from semantica_lib.figures.style import png
 
 
 def every(found: list[Point]) -> list[Figure]:
@@ -163,7 +163,7 @@ def test_pages_stand_with_any_part_of_the_plane(tmp_path: Path) -> None:
     nothing = list(map(without, full))
     broken = point(tmp_path / "broken", 0.99, 0.0)
     broken.result.output_embedding[:] = np.nan
-    assert png(every(full)[0])
+    assert rendered(every(full)[0])
     for found in ([], nothing, full[:1], [*full[:1], *nothing[1:]], [broken], [*full, broken]):
         for figure in every(found):
             figure.draw_without_rendering()

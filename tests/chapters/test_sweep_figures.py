@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made import made
 from matplotlib.axes import Axes
+from rendering import rendered
 
 from semantica_lib.analysis.claims import Measured
 from semantica_lib.analysis.markdown import with_interval
@@ -17,7 +18,6 @@ from semantica_lib.chapters.sweep import figures as drawn
 from semantica_lib.chapters.sweep import tables
 from semantica_lib.chapters.sweep.measures import attained, axis, chosen, ends, lines, varied, words
 from semantica_lib.errors import RequestError
-from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import find, settings
 from semantica_lib.settings.xor import Settings
 from semantica_lib.store import results
@@ -92,7 +92,7 @@ def test_one_setting_in_the_order_of_its_values(tmp_path: Path) -> None:
             assert hollow(axes) == [pair == (0, 1)] * 3  # the DH fails for it
     assert [text.get_text() for text in panels[-1, 0].get_xticklabels()] == ["0", "0.01", "0.1"]
     assert panels[-1, 0].get_xlabel() == "weight decay"
-    assert png(figure)
+    assert rendered(figure)
 
 
 def test_shares_and_accuracy_are_those_of_the_trials(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_nothing_stored_and_no_points_at_all_are_said(tmp_path: Path) -> None:
         for make in (drawn.distances, drawn.attainment):
             figure = make(some)
             assert any(t.get_text() == drawn.NOTHING for axes in figure.axes for t in axes.texts)
-            assert png(figure)
+            assert rendered(figure)
     assert len(ends(found)) == len(attained(found)) == 0
     told = tables.endings(found, {1: "no\nluck"})
     assert "| missing |" in told and "| missing: no luck |" in told
@@ -208,7 +208,8 @@ def test_a_run_without_a_full_period_is_told_by_its_last_record(tmp_path: Path) 
     own_ratio = frame[(frame.pair == "A and B") & ~frame.tied & (frame.table == "input")].ratio
     assert own_ratio.tolist() == pytest.approx(by_hand(found[0], False, "input", (0, 1)).tolist())
     assert attained(found).accuracy.tolist() == pytest.approx([0.5] * 6)
-    assert axis(found) == "" and png(drawn.distances(found)) and png(drawn.attainment(found))
+    assert axis(found) == ""
+    assert rendered(drawn.distances(found)) and rendered(drawn.attainment(found))
     assert "no full period" in tables.endings(found)
 
 
@@ -230,7 +231,7 @@ def test_language_models_are_listed_and_not_drawn() -> None:
     assert found[0].result is not None
     assert ends(found).empty and attained(found).empty
     assert "published with this book" in tables.endings(found)
-    assert png(drawn.distances(found)) and png(drawn.attainment(found))
+    assert rendered(drawn.distances(found)) and rendered(drawn.attainment(found))
 
 
 def test_a_wrong_setting_of_axis_or_choice_is_refused(tmp_path: Path) -> None:

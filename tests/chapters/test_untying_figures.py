@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from made import SEEDS, STEPS, made
+from rendering import rendered
 
 from semantica_lib.analysis.sweep_points import Point
 from semantica_lib.chapters.untying import figures
-from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import Settings
 
 FAST = {"learning_rate": 0.1, "learning_rate_min": 0.1, "record_every": 20}
@@ -132,7 +132,7 @@ def test_what_the_clock_says_is_told_without_any_result() -> None:
         _, number, said = cells(told, str(until))
         assert (float(number), said) == (pytest.approx(left, rel=5e-3), word)
     assert len(told.splitlines()) == 5
-    assert png(figures.gaps(found))
+    assert rendered(figures.gaps(found))
 
 
 def test_pages_stand_with_any_part_of_the_sweep(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from rendering import rendered
 
 from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.analysis.distances import control_distance, of_pairs
@@ -71,7 +72,7 @@ def test_the_pairs_follow_from_the_distributions(
     assert len(drawn) == len(titles)
     assert all(a.startswith(b) for a, b in zip(drawn, titles, strict=True))
     for one in (figure, curves.endings([result]), curves.accuracies(result)):
-        png(one)
+        rendered(one)
 
 
 def test_a_short_run_of_one_tied_seed_can_be_drawn(make: Make) -> None:
@@ -82,7 +83,7 @@ def test_a_short_run_of_one_tied_seed_can_be_drawn(make: Make) -> None:
     endings = curves.endings([result])
     assert words(endings) == ["no full period of the schedule yet"]
     for one in (figure, endings, curves.accuracies(result)):
-        png(one)
+        rendered(one)
 
 
 @pytest.mark.parametrize(

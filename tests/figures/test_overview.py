@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from rendering import rendered
 
 from semantica_lib.analysis.claims import MERGE_MARGIN
 from semantica_lib.figures import overview
-from semantica_lib.figures.style import png
 from semantica_lib.settings.catalogue import find
 from semantica_lib.store.results import Result
 
@@ -140,7 +140,7 @@ def test_what_cannot_be_drawn_is_named(make: Make) -> None:
     for axes in untied:
         assert notes(axes) == general | {4: "1 diverged, 2 missing"}
         assert [len(drawn.get_offsets()) for drawn in points(axes)] == [4, 4]
-    png(figure)
+    rendered(figure)
 
 
 @pytest.mark.parametrize("tie", ["tied", "untied"])
@@ -157,7 +157,7 @@ def test_one_seed_of_one_tie_is_drawn(make: Make, tie: str) -> None:
         assert matrix.get_title() == (f"{name}: 1 seed" if there else name)
         words = [text.get_text() for text in matrix.texts]
         assert len(words) == 49 if there else words == [f"nothing measured of {other} trials"]
-    png(figure), png(heat)
+    rendered(figure), rendered(heat)
 
 
 def test_results_of_one_name_say_whose_they_are(make: Make) -> None:
@@ -176,7 +176,7 @@ def test_a_result_without_a_record_is_named(make: Make) -> None:
     assert notes(overview.overview([empty]).axes[0]) == {0: "no full period yet"}
     figure = overview.heat_map(empty)
     assert [text.get_text() for text in figure.axes[0].texts] == ["nothing measured of tied trials"]
-    png(figure)
+    rendered(figure)
 
 
 def test_three_synonyms_are_three_rows_and_no_result_is_a_note(make: Make) -> None:
@@ -185,7 +185,7 @@ def test_three_synonyms_are_three_rows_and_no_result_is_a_note(make: Make) -> No
     assert cells(overview.heat_map(result).axes[0]).shape == (8, 8)
     empty = overview.overview([])
     assert [notes(axes).popitem()[1] for axes in empty.axes] == ["no results"] * 3
-    png(empty)
+    rendered(empty)
 
 
 def test_a_heat_map_writes_every_distance_of_every_table(make: Make, fits: Fits) -> None:

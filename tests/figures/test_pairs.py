@@ -10,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from rendering import rendered
 from scipy import stats
 
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.errors import RequestError
 from semantica_lib.figures import pairs
-from semantica_lib.figures.style import DOTS, png
+from semantica_lib.figures.style import DOTS
 from semantica_lib.store.results import Result
 
 Make = Callable[..., Result]
@@ -118,7 +119,7 @@ def test_a_window_of_one_record_shows_every_seed(make: Make) -> None:
     (axes,) = pairs.plot(make(), pairs=[(0, 1)], window=(50, 50)).axes
     assert len(axes.lines) == 6
     assert all(line.get_marker() == "o" for line in axes.lines)
-    png(axes.figure)
+    rendered(axes.figure)
 
 
 @pytest.mark.parametrize(("scale", "top"), [(0.1, 4.0), (10.0, None)])
@@ -139,9 +140,9 @@ def test_palette_and_title_are_as_asked(make: Make) -> None:
     assert pairs.plot(result, tied=True).axes[0].get_title() == "made: tied table"
     odd = pairs.plot(result, title="$\\frac{$ of\nmy own").axes[0]
     assert odd.get_title() == "$\\frac{$ of\nmy own"
-    png(odd.figure)
+    rendered(odd.figure)
     assert pairs.plot(result, title="").axes[0].get_title() == ""
-    png(pairs.plot(result, title="\ud800 half a character"))
+    rendered(pairs.plot(result, title="\ud800 half a character"))
 
 
 @pytest.mark.parametrize("suffix", ["png", "pdf", "svg", "PNG"])
@@ -244,13 +245,13 @@ def test_one_seed_of_one_tie_is_drawn_and_the_other_refused(
     make: Make, there: str, other: str
 ) -> None:
     result = make(ties=[there], seeds=[7], steps=20)
-    png(pairs.plot(result, tied=there == "tied"))
+    rendered(pairs.plot(result, tied=there == "tied"))
     with pytest.raises(RequestError, match=rf"made has no {other} trials \(there are: {there}\)"):
         pairs.plot(result, tied=other == "tied")
     figure = pairs.accuracy(result)
     assert keys(figure)[0] == there
     assert other not in keys(figure)
-    png(figure)
+    rendered(figure)
 
 
 def test_pairs_follow_from_the_distributions(make: Make) -> None:
