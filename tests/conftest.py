@@ -29,6 +29,8 @@ gc.disable()  # until all is collected: what is imported stays
 torch.set_num_threads(1)
 # For the processes that tests start: one thread each, and none compiles the library anew.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# PyTorch tries each kind of vectors on the compiler, again for every new folder: some seconds.
+os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # A suite started in the background ignores Ctrl-C, and so would every process that it starts.
