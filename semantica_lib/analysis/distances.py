@@ -8,8 +8,7 @@ and feels no gradient as an input, so it is in no pair.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import combinations, product
 from typing import Literal, NamedTuple
 
@@ -187,6 +186,7 @@ class Trials(OneTie):
     task: XorTask
     measured_steps: np.ndarray | None
     hidden_norm: np.ndarray | None
+    _means: dict[tuple[str, str], pd.Series] = field(init=False, default_factory=dict)
 
     @classmethod
     def of(cls, result: Result, tied: bool | str, window: np.ndarray | None) -> "Trials":
@@ -275,10 +275,8 @@ class Trials(OneTie):
 
     def measured(self, split: str, quantity: str) -> pd.Series:
         """A metric's mean over the window, by seed; nan for a trial that failed."""
+        if (key := (split, quantity)) not in self._means:
+            rows = self.metrics[self.metrics.split == split]
+            self._means[key] = rows.groupby("seed")[quantity].mean().reindex(self.seeds)
         every = sorted([*self.seeds.tolist(), *self.absent, *self.diverged])
-        return self._means.get(split, self.metrics[:0])[quantity].reindex(every)
-
-    @cached_property
-    def _means(self) -> dict[str, pd.DataFrame]:
-        of, both = self.metrics.groupby("split"), ["accuracy", "loss"]
-        return {s: rows.groupby("seed")[both].mean().reindex(self.seeds) for s, rows in of}
+        return self._means[key].reindex(every)
