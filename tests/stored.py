@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 from pytest import MonkeyPatch
 from torch import Tensor, tensor
 
+from semantica_lib.running import collect, processes
 from semantica_lib.running.groups import Group
 from semantica_lib.running.processes import train_stack
 from semantica_lib.running.run import run
@@ -14,6 +16,7 @@ from semantica_lib.settings.schema import BOTH, one_table
 from semantica_lib.settings.xor import Settings
 from semantica_lib.store import results
 from semantica_lib.store.checkpoint import save_checkpoint
+from semantica_lib.store.provenance import provenance
 from semantica_lib.trainers.stacked import Stack
 from semantica_lib.trainers.training import train
 
@@ -38,7 +41,14 @@ def train_here(patch: MonkeyPatch) -> list[list[str]]:
                 done(stack, "")
 
     patch.setattr("semantica_lib.running.run.train_all", train_all)
+    for module in (collect, processes):  # the tree stays as it is: git is asked once for all tests
+        patch.setattr(module, "provenance", lambda: dict(_tree()))
     return begun
+
+
+@cache
+def _tree() -> dict[str, Any]:
+    return provenance()
 
 
 @cache
