@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -89,13 +90,14 @@ def share_interval(passed: np.ndarray, level: float = 0.95, at: float = 0.5) -> 
     passed = np.asarray(passed, dtype=bool)
     if not passed.size:
         return Interval(np.nan, np.nan, np.nan, 1.0)
-    less, greater = (
-        stats.binomtest(int(passed.sum()), passed.size, at, alternative=side)
-        for side in ("less", "greater")
-    )
-    bounds = stats.binomtest(int(passed.sum()), passed.size).proportion_ci(level, method="exact")
-    p = min(1.0, 2 * min(less.pvalue, greater.pvalue))
-    return Interval(float(passed.mean()), float(bounds.low), float(bounds.high), float(p))
+    return Interval(float(passed.mean()), *_exact(int(passed.sum()), passed.size, level, at))
+
+
+@cache  # the same few counts are asked for again and again
+def _exact(true: int, of: int, level: float, at: float) -> tuple[float, float, float]:
+    p = min(stats.binomtest(true, of, at, alternative=side).pvalue for side in ("less", "greater"))
+    bounds = stats.binomtest(true, of).proportion_ci(level, method="exact")
+    return float(bounds.low), float(bounds.high), float(min(1.0, 2 * p))
 
 
 def paired_exact_test(first: np.ndarray, second: np.ndarray) -> float:

@@ -97,12 +97,12 @@ def locate(place: Path, own: AnySettings) -> tuple[Path, str]:
     Raises:
         RequestError: the manifest of a sweep that may have it is damaged.
     """
-    path, key = folder(place, own), key_of(own)
+    path, key, wanted = folder(place, own), key_of(own), own.settings_hash
     if folders.is_there(path) or round_of(own.experiment) == 2:  # rounds share no trials
         return path, ""
     for one in _filled(place):
         try:
-            if _points(one).get(key) == own.settings_hash:
+            if _points(one).get(key) == wanted:
                 return one, key
         except RequestError:
             if one.name in sweeps() and read_sweep(sweeps()[one.name]).base == own.experiment:
