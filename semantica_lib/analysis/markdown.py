@@ -67,8 +67,9 @@ def lettered(claim: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits, or a dash where there is no number."""
-    return f"{value:#.3g}".rstrip(".") if pd.notna(value) else NONE
+    """Three digits, below a million without a power of ten, or a dash where there is no number."""
+    text = f"{value:#.3g}".rstrip(".") if pd.notna(value) else NONE
+    return f"{float(text):,.0f}" if text.endswith(("e+03", "e+04", "e+05")) else text
 
 
 def with_interval(interval: Interval) -> str:

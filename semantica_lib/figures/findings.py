@@ -82,11 +82,11 @@ def overview(found: Sequence[Result]) -> str:
             ratio = finite(trials.ratio(place[1], tuple(pair))[0])
             counts[place][holds].append(geometric_interval(ratio).estimate < MERGE_MARGIN)
     told = [
-        f"{sum(of[True])} of {len(of[True])} where the DH holds and {sum(of[False])} of "
-        f"{len(of[False])} where it fails ({name_of(place)})"
+        f"in the {name_of(place)} table {sum(of[True])} of {len(of[True])} where the DH holds and "
+        f"{sum(of[False])} of {len(of[False])} where it fails"
         for place, of in counts.items()
     ]
-    return f"Pairs that have merged, by the mean over seeds: {listed(told, ';')}."
+    return f"Pairs have merged, by the mean over seeds, {listed(told, ';')}."
 
 
 def pairs_apart(result: Result, table: Table, pairs: Iterable[distances.Pair]) -> str:

@@ -18,4 +18,5 @@ def complete(notebook: nbformat.NotebookNode, page: str) -> None:
                 if not found:
                     continue
                 figure["caption"] = f"{found} {figure['caption']}"
-                about["image"]["alt"] = f"{found} {about['image']['alt']}"
+                spoken = found.translate(dict.fromkeys(map(ord, "*`")))
+                about["image"]["alt"] = f"{spoken} {about['image']['alt']}"

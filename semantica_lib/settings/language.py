@@ -39,7 +39,7 @@ def by_profile(cpu: Any, paper: Any) -> Any:
     """A setting that is its profile's where it is not given.
 
     Args:
-        cpu: on a scale at which a processor shows the effect in a minute or two.
+        cpu: on a scale at which a processor shows the effect in a few minutes.
         paper: the paper's own (section and code of the original: its language model).
     """
     return Field(None, json_schema_extra={"cpu": cpu, "paper": paper})

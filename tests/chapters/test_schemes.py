@@ -198,8 +198,11 @@ def test_the_testbed_has_a_row_a_way_with_its_cost(tmp_path: Path) -> None:
     by = {row[0]: dict(zip(heads, row, strict=True)) for row in cells[1:]}
     assert next(iter(by)) == "`untied`" and [*by][-1] == "`tied`"
     assert by["`soft:1`"]["cost: untied minus it"].startswith("0.200 [0.200")
-    assert by["`tied`"]["over a half"] == "0 of 8" and by["`untied`"]["over a half"] == "8 of 8"
-    assert by["`lookup:30`"]["its two tables apart"] == "0"
+    assert (
+        by["`tied`"]["over half of it"] == "0 of 8"
+        and by["`untied`"]["over half of it"] == "8 of 8"
+    )
+    assert by["`lookup:30`"]["its tables' unlikeness, 0 to 1"] == "0"
     assert {f"`{tie}`" for tie in TIES} == by.keys()
 
 
@@ -229,9 +232,9 @@ def test_what_came_out_is_told_by_the_verdicts(met, tmp_path: Path) -> None:
     assert "8 seeds, a plain interval each" in opened
     alike = "the more alike two tables are held, from untied to tied, the "
     for verdict, words in {
-        "as predicted": f"With the sampled loss **{alike}less is known**, as predicted",
-        "not as predicted": f"With the sampled loss **{alike}more is known** (",
-        "undecided": f"Undecided with the sampled loss is whether {alike}less is known",
+        "as predicted": f"With the sampled loss **{alike}less is known on average**, as predicted",
+        "not as predicted": f"With the sampled loss **{alike}more is known on average** (",
+        "undecided": f"Undecided with the sampled loss is whether {alike}less is known on average",
     }.items():
         line = tables.says(costs.assign(verdict=verdict), shaping).splitlines()[3]
         assert words in line and ("contrary was predicted" in line) == (verdict[:3] == "not")

@@ -32,14 +32,13 @@ def gpu_table(found: Bench) -> str:
 
 
 def _row(one: Row) -> dict[str, str]:
-    ratio = one["ratio"]
     return {
         "experiment": title(one["experiment"]) + " (uncompiled)" * (not one.get("compiled", True)),
         "trials": f"{one['trials']:,}",
         "ms a step": number(one["ms_a_step"]),
         "trial-steps a second": whole(one.get("trial_steps_a_second")),
         "one plain run, ms a step": number(one["plain_ms_a_step"]),
-        "ratio": f"{number(ratio) if ratio < 1000 else whole(ratio)}×",
+        "ratio": f"{number(one['ratio'])}×",
         "first launch, compiling, s": number(one["first_launch_s"]),
         "peak memory of the GPU, MB": whole(one.get("peak_memory_mb")),
     }

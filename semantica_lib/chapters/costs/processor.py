@@ -203,7 +203,8 @@ def beside_jax() -> str:
         }
 
     def table(found: Bench) -> str:
-        return table_of((row(*item) for item in found.items()), "Not measured beside JAX.")
+        rows = table_of((row(*item) for item in found.items()), "Not measured beside JAX.")
+        return rows + f"\n{measured_on(found)}" * bool(found)
 
     return table(by_experiment("bench-jax.json", "`tests/benchmarks/jax_loop.py`", table))
 

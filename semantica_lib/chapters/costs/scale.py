@@ -115,7 +115,7 @@ def growth_table(found: Scaling) -> str:
             "trial-steps a second": whole(1_000 * one.trials / one.ms_a_step),
             "times the base": number(one.times),
             "expected": number(one.expected),
-            "first step, compiling, s": number(one.first_step_s),
+            "first step, s": number(one.first_step_s),
             "peak memory, MB": whole(one.peak_memory_mb),
         }
         for one in stacks(found).itertuples()

@@ -78,29 +78,29 @@ def seen(result: Result, measure: str) -> str:
     if measured.window is None:
         return ""
     alike, found = measure == "cosine", []
-    ends = {kind: _ends(measured, measure, kind) for kind in [*kinds, UNRELATED]}
+    all_ = {kind: _ends(measured, measure, kind) for kind in [*kinds, UNRELATED]}
+    ends = {kind: [mean_interval(finite(end)).estimate for end in all_[kind]] for kind in all_}
     if not np.isfinite([*ends.values()]).all():
         return ""
     for kind in kinds:
-        pairs = zip(PANELS, ends[kind], ends[UNRELATED], strict=True)
-        near = [name for name, end, other in pairs if (end > other if alike else end < other)]
+        pairs = zip(PANELS, all_[UNRELATED], all_[kind], strict=True)
+        apart = {name: finite(end - other) * (1 - 2 * alike) for name, other, end in pairs}
+        near = [name for name, more in apart.items() if mean_interval(more).high < 0]
         where = f"the {listed(near)} one alone" if near else "no table"
         found.append(f"where {WHERE[kind]} in {'all tables' if near == [*PANELS] else where}")
     nearer = "more alike" if alike else "nearer"
-    told = f"Synonyms {_end(result)} {nearer} than unrelated words: {', '.join(found)}."
+    told = f"Synonyms {_end(result)} {nearer} than unrelated words, beyond chance: "
+    told += f"{', '.join(found)}."
     if measure == "ratio":  # the numbers stand below the figure
         return told
     parts = [f"{SEEN[kind]} at {', '.join(map(number, at))}" for kind, at in ends.items()]
     return f"{told} {measure.capitalize()}s ({', '.join(PANELS)}): {'; '.join(parts)}."
 
 
-def _ends(measured: Language, measure: str, kind: str) -> list[float]:
-    """Where a class's pairs end in each table, the mean over seeds."""
-    if measure == "ratio":
-        return [1.0 if kind == UNRELATED else _ratio(measured, name, kind) for name in PANELS]
-    places = (TABLES[name] for name in PANELS)
-    ends = [measured.trials[tied].end(table, kind, measure) for tied, table in places]
-    return [mean_interval(finite(end)).estimate for end in ends]
+def _ends(measured: Language, measure: str, kind: str) -> list[np.ndarray]:
+    """Where a class's pairs end in each table, by seed; a ratio as the distances that make it."""
+    places, of = (TABLES[name] for name in PANELS), measure.replace("ratio", "distance")
+    return [measured.trials[tied].end(table, kind, of) for tied, table in places]
 
 
 def attained(result: Result) -> str:
@@ -127,7 +127,7 @@ def varied(found: Mapping[str, Result]) -> str:
             learn.append(f"*{label}*")
     some = f"{listed(learn)} {'are' if len(learn) > 1 else 'is'}" if learn else "none is"
     better = f"{some} better than the baseline, tied and untied, by the mean over seeds"
-    return f"Of {len(found)} settings that have a result, {better}."
+    return f"{better[0].upper()}{better[1:]}, of {len(found)} settings that have a result."
 
 
 def learning(result: Result) -> str:

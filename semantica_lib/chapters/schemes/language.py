@@ -157,6 +157,6 @@ def seen(all_: Mapping[str, Spoken | None]) -> str:
             more = {tie: mean_interval(measured.more(tie, TIED)) for tie in measured.others}
             less = [f"`{tie}`" for tie, one in more.items() if one.high < 0]
             most = [f"`{tie}`" for tie, one in more.items() if one.low > 0]
-            which = (listed(ways) or "none" for ways in (less, most))
-            told.append("On {}, less loss than tied: {}; more: {}.".format(name, *which))
+            which = (listed(ways) or "no other way" for ways in (less, most))
+            told.append("On {} {} ends at less loss than tied; at more, {}.".format(name, *which))
     return " ".join(told)

@@ -45,7 +45,7 @@ WHY = (  # what each primary row says, if it is as was predicted
     "a row of its own for the mask lets a model know more than a tied one",
     "a row of its own for the mask does more than a small start, which predicts no mask either",
     "a square map between the tables lets a model know more than a tied one",
-    "the more alike two tables are held, from untied to tied, the less is known",
+    "the more alike two tables are held, from untied to tied, the less is known on average",
 )
 TENFOLD = "a tenfold of the look-up's gradient, on average from 0.1 to 30 times,"
 NEARER = f"{TENFOLD} makes a tied table more like an untied input table"
@@ -112,14 +112,14 @@ def _row(measured: Schemed, tie: str, cost: str, aligned: str) -> dict[str, str]
     return {
         "way": f"`{tie}`",
         "loss, nats": mean(trials.measured("exact", "loss")),
-        "known": mean(known),
-        "over a half": counted(known > HALF),
+        "known, share of the bit": mean(known),
+        "over half of it": counted(known > HALF),
         "cost: untied minus it": cost,
         "C and D merge, output": counted(ratio[holds] < MERGE_MARGIN),
         "A and B merge, output": counted(ratio[fails] < MERGE_MARGIN),
         "A and B, input: distance / control": geometric(trials.ratio("input", fails)[0]),
-        "its two tables apart": "0" if one_table(tie) else mean(residual(*own)),
-        "input table: output over input residual": aligned,
+        "its tables' unlikeness, 0 to 1": "0" if one_table(tie) else mean(residual(*own)),
+        "unlikeness to untied output over that to untied input": aligned,
     }
 
 
