@@ -1,6 +1,7 @@
 """What the page on costs shows is what the bench's file and the manifests hold."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from copy import deepcopy
@@ -13,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rendering import rendered
 
-from semantica_lib.analysis.markdown import title
+from semantica_lib.analysis.markdown import number, title
 from semantica_lib.chapters.costs import processor as costs
 from semantica_lib.errors import RequestError
 from semantica_lib.settings.catalogue import MAIN
@@ -152,7 +153,9 @@ def test_a_measurement_beside_jax_is_a_row_and_may_be_missing(place: Path) -> No
     assert costs.beside_jax() == "Not measured beside JAX."
     one = {"jax": "1.2", "trials": 10, "kernel_ms": 0.25, "jax_ms": 3.0, "ratio": 12.0}
     (place / "bench-jax.json").write_text(json.dumps({"transformer-small": one}))
-    (found,) = cells(costs.beside_jax())
+    rows, measured = costs.beside_jax().split("\n\n")
+    (found,) = cells(rows)
+    assert measured.startswith("Measured on: ")
     assert list(found) == ["experiment", "trials", "kernel, ms a step", "JAX 1.2, ms", "ratio"]
     assert list(found.values()) == [title(MAIN), "10", "0.250", "3.00", "12.0×"]
     (place / "bench-jax.json").write_text("[]")
@@ -178,6 +181,11 @@ def test_where_it_was_measured_is_told_of_each_that_differs() -> None:
     assert "8.00 to 123 billion operations" in peaks and " 10.0 GB a second" in peaks
 
 
+def plain(told: str) -> float:
+    """A number as a table writes it."""
+    return float(told.replace(",", ""))
+
+
 def test_what_a_result_took_is_its_manifest_s(
     make: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,8 +207,8 @@ def test_what_a_result_took_is_its_manifest_s(
     assert small["trials"] == "3 tied, 3 untied" and by_name["lstm-small"]["trials"] == "1 tied"
     assert small["computing time"] == "1 h 1 min" and small["begun"] == "2026-01-02"
     key = "core-seconds a trial of 1,000 steps"  # 3,700 s for six trials and one, of 100 steps
-    assert float(small[key]) == pytest.approx(3700 / 6 * 10, rel=5e-3)
-    assert float(by_name["lstm-small"][key]) == pytest.approx(37000, rel=5e-3)
+    assert plain(small[key]) == pytest.approx(3700 / 6 * 10, rel=5e-3)
+    assert plain(by_name["lstm-small"][key]) == pytest.approx(37000, rel=5e-3)
     assert re.search(r"data_seed=3", by_name["mlp-small"]["result"])
     assert "9 trials in 3.08 core-hours" in costs.total(found)
     again = make("again", experiment="transformer-small-round-2", seeds=[1000])
@@ -208,4 +216,10 @@ def test_what_a_result_took_is_its_manifest_s(
     assert row_again["result"].startswith(f"{title(MAIN)}, second round (")
     two = replace(found[0], manifest={**found[0].manifest, "threads": 2})
     ((wide,), one) = cells(costs.spent([two])), rows[0]
-    assert float(wide[key]) == pytest.approx(2 * float(one[key]), rel=1e-2)
+    assert plain(wide[key]) == pytest.approx(2 * plain(one[key]), rel=1e-2)
+
+
+def test_numbers_below_a_million_have_no_power_of_ten() -> None:
+    values = [0.00123, 12.34, 999.4, 999.6, -2549.0, 123_456, 2e6, math.nan]
+    told = ["0.00123", "12.3", "999", "1,000", "-2,550", "123,000", "2.00e+06", "–"]
+    assert [number(value) for value in values] == told

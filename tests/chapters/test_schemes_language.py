@@ -97,9 +97,9 @@ def test_the_figure_and_its_caption_show_who_does_better_than_tied(tmp_path: Pat
     assert language.spoken(absent) is None
     all_ = {"the grammar": language.spoken(there), "text": None}
     told = language.seen(all_)
-    assert told.startswith("On the grammar, less loss than tied: ") and "text" not in told
-    assert "`mapped`" in told.partition("more: ")[0]
-    assert "`pseudo-inverse`" in told.partition("more: ")[2]
+    assert told.startswith("On the grammar `") and "text" not in told
+    assert "`mapped`" in told.partition(" ended at less loss than tied; ")[0]
+    assert "`pseudo-inverse`" in told.partition(" at more, ")[2]
     left, right = figures.languages(all_).axes
     assert len(left.get_yticklabels()) == len(TIES) - 1 and right.texts
     marks = [line for line in left.lines if line.get_marker() == "s"]

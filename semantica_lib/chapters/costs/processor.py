@@ -246,8 +246,7 @@ def measured_on(found: Bench, told: str = PROCESSOR) -> str:
         runs.setdefault(line, []).append(title(name))
     if len(runs) == 1:
         return f"Measured on: {next(iter(runs))}."
-    lines = [f"- {', '.join(names)}, measured on: {line}." for line, names in runs.items()]
-    return "\n".join(lines)
+    return "\n".join(f"- {', '.join(names)}, measured on: {line}." for line, names in runs.items())
 
 
 def published() -> list[Result]:

@@ -158,5 +158,5 @@ def seen(all_: Mapping[str, Spoken | None]) -> str:
             less = [f"`{tie}`" for tie, one in more.items() if one.high < 0]
             most = [f"`{tie}`" for tie, one in more.items() if one.low > 0]
             which = (listed(ways) or "no other way" for ways in (less, most))
-            told.append("On {} {} ends at less loss than tied; at more, {}.".format(name, *which))
+            told.append("On {} {} ended at less loss than tied; at more, {}.".format(name, *which))
     return " ".join(told)
