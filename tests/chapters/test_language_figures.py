@@ -237,11 +237,14 @@ def test_a_caption_begins_with_which_tables_bring_synonyms_together(
     result = make_one({(True, "input", False): 1.3, (False, "output", False): 1.2})
     for measure in ("ratio", "distance"):
         assert language_facts.seen(result, measure).startswith(
-            "Synonyms end nearer than unrelated words, beyond chance: where the DH holds in "
-            "all tables, where the DH is broken in the untied input one alone."
+            "Synonyms end clearly nearer than unrelated words: where the DH holds in all tables, "
+            "where the DH is broken in the untied input one alone."
         )
     alike = language_facts.seen(result, "cosine")  # a synonym's row is its word's, and more
-    assert alike.startswith("Synonyms end more alike than") and "broken in all tables. " in alike
+    assert (
+        alike.startswith("Synonyms end clearly more alike than")
+        and "broken in all tables. " in alike
+    )
     apart = make_one({(tied, table, False): 1.5 for tied, table, _ in AS_PREDICTED})
     assert "broken in no table." in language_facts.seen(apart, "ratio")
     one = make_one(ties=["tied"])  # says nothing of what was not trained

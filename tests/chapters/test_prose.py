@@ -30,6 +30,7 @@ from semantica_lib.chapters.closing.claims import coincidence_claims
 from semantica_lib.chapters.closing.figures import along_ones
 from semantica_lib.chapters.costs import kernels, scale
 from semantica_lib.chapters.costs import processor as costs
+from semantica_lib.chapters.language import tables as language_tables
 from semantica_lib.chapters.laws import measures as laws
 from semantica_lib.chapters.laws.claims import odds_claims
 from semantica_lib.chapters.models import pinned
@@ -945,6 +946,12 @@ def test_the_main_experiment_and_language_open_with_what_came_out() -> None:
     measured = Language(published("mlm"))
     ends = [measured.ratio(name, BROKEN) for name in ("tied", "untied output")]
     assert [(end < 1).sum() for end in ends] == [0, 1]
+    ends = [
+        Language(published("mlm-grammar")).ratio(name, BROKEN) for name in ("tied", "untied output")
+    ]
+    assert all(end.mean() < 1 < geometric_interval(end).high for end in ends)  # so not told
+    told = language_tables.seen(published("mlm-grammar"), "ratio")
+    assert told.endswith("where the DH is broken in the untied input one alone.")
 
 
 def test_the_trainer_s_still_shows_what_its_caption_says() -> None:

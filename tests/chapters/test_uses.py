@@ -91,6 +91,8 @@ def test_what_is_predicted_is_judged_of_trials_that_know_the_bit(tmp_path: Path)
         f"{pair} are used less alike tied than untied" for pair in ("0 and 1", "2 and 3")
     ]
     assert set(primary.verdict) == {"as predicted"} and set(primary.seeds) == {15}
+    rest = frame[~frame.claim.isin(primary.claim)]  # of these nothing was predicted
+    assert len(rest) and set(rest.verdict) == {"no prediction"}
     told = tables.says(frame)
     assert "not as predicted" not in told and "tied, A and B" in told and len(told.split("\n")) == 3
     ratio = primary[primary.claim.str.contains("less alike")].estimate

@@ -69,7 +69,7 @@ def ending(result: Result) -> str:
 
 
 def seen(result: Result, measure: str) -> str:
-    """What a figure of distances shows, as a caption begins with it; empty without an end of all.
+    """What a figure shows, as its caption begins (clearly: by 95% intervals); empty without ends.
 
     Args:
         measure: ``distance``, ``ratio`` (to unrelated words) or ``cosine``.
@@ -88,9 +88,8 @@ def seen(result: Result, measure: str) -> str:
         near = [name for name, more in apart.items() if mean_interval(more).high < 0]
         where = f"the {listed(near)} one alone" if near else "no table"
         found.append(f"where {WHERE[kind]} in {'all tables' if near == [*PANELS] else where}")
-    nearer = "more alike" if alike else "nearer"
-    told = f"Synonyms {_end(result)} {nearer} than unrelated words, beyond chance: "
-    told += f"{', '.join(found)}."
+    nearer = "clearly more alike" if alike else "clearly nearer"
+    told = f"Synonyms {_end(result)} {nearer} than unrelated words: {', '.join(found)}."
     if measure == "ratio":  # the numbers stand below the figure
         return told
     parts = [f"{SEEN[kind]} at {', '.join(map(number, at))}" for kind, at in ends.items()]

@@ -30,6 +30,8 @@ All of these are primary, judged together at Holm's levels. Exploratory: how man
 pair alike whose rows are apart (over 0.10 of the median control pair's distance).
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -58,7 +60,7 @@ def uses_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
                 (primary if fails or not tied else others).append(between)
                 others.append(apart)
             (primary if fails else others).append(_less_alike(point, measured, pair))
-    return primary, exploratory(others)
+    return primary, exploratory([replace(one, side="", prediction="none") for one in others])
 
 
 def _of_tie(point: Point, measured: Measured, tied: bool, pair: SynonymPair) -> list[Claim]:
