@@ -30,7 +30,7 @@ def _module(own: Settings) -> ModuleType:
 def initial(own: Settings, vocabulary: int, seed: int) -> dict[str, Tensor]:
     """Initial parameters of one trial by name, drawn by PyTorch's modules as the original does."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # leaves the GPUs' as they are
         tables = [nn.Embedding(vocabulary, own.embedding_size) for _ in range(2)]
         named = plain_parameters(_module(own).plain(own), tables)
     if own.equal_start:
