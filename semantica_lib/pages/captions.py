@@ -18,5 +18,5 @@ def complete(notebook: nbformat.NotebookNode, page: str) -> None:
                 if not found:
                     continue
                 figure["caption"] = f"{found} {figure['caption']}"
-                spoken = found.translate(dict.fromkeys(map(ord, "*`")))
+                spoken = found.translate(str.maketrans("", "", "*`"))
                 about["image"]["alt"] = f"{spoken} {about['image']['alt']}"

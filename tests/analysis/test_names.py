@@ -1,8 +1,10 @@
-"""What pages call symbols, claims and experiments."""
+"""What pages call symbols, claims and experiments, and how they write numbers."""
+
+import math
 
 import pytest
 
-from semantica_lib.analysis.markdown import lettered, names, pair_name, title
+from semantica_lib.analysis.markdown import lettered, names, number, pair_name, title
 from semantica_lib.analysis.verdicts import verdicts
 from semantica_lib.datasets.xor import xor_task
 from semantica_lib.settings.catalogue import find, second_rounds
@@ -50,3 +52,9 @@ def test_an_experiment_is_called_as_in_the_book_s_contents() -> None:
     assert title("transformer-small") == title("transformer-small-round-2")
     assert title("lstm-small") == "An LSTM" and title("mine") == "mine"
     assert all(title(name) != name for name in second_rounds())
+
+
+def test_numbers_below_a_million_have_no_power_of_ten() -> None:
+    values = [0.00123, 12.34, 999.4, 999.6, -2549.0, 123_456, 2e6, math.nan]
+    told = ["0.00123", "12.3", "999", "1,000", "-2,550", "123,000", "2.00e+06", "–"]
+    assert [number(value) for value in values] == told

@@ -1,7 +1,6 @@
 """What the page on costs shows is what the bench's file and the manifests hold."""
 
 import json
-import math
 import re
 from collections.abc import Callable
 from copy import deepcopy
@@ -14,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rendering import rendered
 
-from semantica_lib.analysis.markdown import number, title
+from semantica_lib.analysis.markdown import title
 from semantica_lib.chapters.costs import processor as costs
 from semantica_lib.errors import RequestError
 from semantica_lib.settings.catalogue import MAIN
@@ -217,9 +216,3 @@ def test_what_a_result_took_is_its_manifest_s(
     two = replace(found[0], manifest={**found[0].manifest, "threads": 2})
     ((wide,), one) = cells(costs.spent([two])), rows[0]
     assert plain(wide[key]) == pytest.approx(2 * plain(one[key]), rel=1e-2)
-
-
-def test_numbers_below_a_million_have_no_power_of_ten() -> None:
-    values = [0.00123, 12.34, 999.4, 999.6, -2549.0, 123_456, 2e6, math.nan]
-    told = ["0.00123", "12.3", "999", "1,000", "-2,550", "123,000", "2.00e+06", "–"]
-    assert [number(value) for value in values] == told

@@ -80,7 +80,7 @@ def test_nothing_is_said_without_an_end(main: Result) -> None:
 
 
 def test_what_was_found_begins_the_caption_and_the_text_of_a_page() -> None:
-    shown = style.show(Figure(), "It is so.")
+    shown = style.show(Figure(), "It *is* `so`.")
     data, metadata = shown._repr_svg_()
     about = {"figure": {"name": "fig-a", "caption": "Lines."}, "image": {"alt": "A plot."}}
     output = nbformat.v4.new_output(
@@ -95,7 +95,7 @@ def test_what_was_found_begins_the_caption_and_the_text_of_a_page() -> None:
     captions.complete(notebook, "page")
     own, other, _ = (cell.metadata.get("mystnb") for cell in notebook.cells)
     assert own == {
-        "figure": {"name": "fig-a-page", "caption": "It is so. Lines."},
+        "figure": {"name": "fig-a-page", "caption": "It *is* `so`. Lines."},
         "image": {"alt": "It is so. A plot."},
     }
     assert other == {"figure": {"name": "fig-b-page"}}

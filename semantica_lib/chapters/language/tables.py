@@ -78,28 +78,27 @@ def seen(result: Result, measure: str) -> str:
     if measured.window is None:
         return ""
     alike, found = measure == "cosine", []
-    all_ = {kind: _ends(measured, measure, kind) for kind in [*kinds, UNRELATED]}
-    ends = {kind: [mean_interval(finite(end)).estimate for end in all_[kind]] for kind in all_}
-    if not np.isfinite([*ends.values()]).all():
+    ends = {kind: _ends(measured, measure, kind) for kind in [*kinds, UNRELATED]}
+    means = {k: [mean_interval(finite(of[n])).estimate for n in PANELS] for k, of in ends.items()}
+    if not np.isfinite([*means.values()]).all():
         return ""
     for kind in kinds:
-        pairs = zip(PANELS, all_[UNRELATED], all_[kind], strict=True)
-        apart = {name: finite(end - other) * (1 - 2 * alike) for name, other, end in pairs}
-        near = [name for name, more in apart.items() if mean_interval(more).high < 0]
+        more = {n: mean_interval(finite(ends[kind][n] - ends[UNRELATED][n])) for n in PANELS}
+        near = [n for n, one in more.items() if (one.low > 0 if alike else one.high < 0)]
         where = f"the {listed(near)} one alone" if near else "no table"
         found.append(f"where {WHERE[kind]} in {'all tables' if near == [*PANELS] else where}")
     nearer = "clearly more alike" if alike else "clearly nearer"
     told = f"Synonyms {_end(result)} {nearer} than unrelated words: {', '.join(found)}."
     if measure == "ratio":  # the numbers stand below the figure
         return told
-    parts = [f"{SEEN[kind]} at {', '.join(map(number, at))}" for kind, at in ends.items()]
+    parts = [f"{SEEN[kind]} at {', '.join(map(number, at))}" for kind, at in means.items()]
     return f"{told} {measure.capitalize()}s ({', '.join(PANELS)}): {'; '.join(parts)}."
 
 
-def _ends(measured: Language, measure: str, kind: str) -> list[np.ndarray]:
+def _ends(measured: Language, measure: str, kind: str) -> dict[str, np.ndarray]:
     """Where a class's pairs end in each table, by seed; a ratio as the distances that make it."""
-    places, of = (TABLES[name] for name in PANELS), measure.replace("ratio", "distance")
-    return [measured.trials[tied].end(table, kind, of) for tied, table in places]
+    of = "distance" if measure == "ratio" else measure
+    return {n: measured.trials[tied].end(table, kind, of) for n, (tied, table) in TABLES.items()}
 
 
 def attained(result: Result) -> str:

@@ -48,7 +48,7 @@ NO_BARRIER = 0.05  # nats
 
 
 def uses_claims(found: list[Point]) -> tuple[list[Claim], list[Claim]]:
-    """The claims of the sweep *uses*, the primary ones and the exploratory ones."""
+    """The claims of the sweep *uses*: the primary ones, and those of which nothing is predicted."""
     primary, others = [], []
     for point in (point for point in found if point.result):
         measured = Measured(point.result)
