@@ -63,7 +63,8 @@ def compiled(step: Step, device: str) -> Step:
             try:
                 from torch._inductor import codecache, cpu_vec_isa
 
-                codecache._HEADER_DIR = f"{os.environ[COMPILED]}/headers"  # not one of all users
+                # compiled C++ headers lie with the rest, not in a folder that all users share
+                codecache._HEADER_DIR = f"{os.environ[COMPILED]}/headers"
                 codecache._HEADER_LOCK_DIR = f"{codecache._HEADER_DIR}/locks"
                 if on_processor:  # or PyTorch takes what was kept for vectors of another width
                     options["cpp.simdlen"] = cpu_vec_isa.pick_vec_isa().bit_width()

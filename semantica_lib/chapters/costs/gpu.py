@@ -38,7 +38,7 @@ def _row(one: Row) -> dict[str, str]:
         "ms a step": number(one["ms_a_step"]),
         "trial-steps a second": whole(one.get("trial_steps_a_second")),
         "one plain run, ms a step": number(one["plain_ms_a_step"]),
-        "ratio": f"{number(float(one['ratio']))}×",
+        "ratio": f"{number(float(one['ratio']))}×",  # without one the file is damaged
         "first launch, compiling, s": number(one["first_launch_s"]),
         "peak memory of the GPU, MB": whole(one.get("peak_memory_mb")),
     }
