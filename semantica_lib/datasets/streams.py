@@ -17,26 +17,20 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 
 
-def _multiply(multiplier: int, word: Tensor) -> tuple[Tensor, Tensor]:
-    """High and low half of the 64-bit product of two 32-bit words.
+def philox(counter: tuple[Tensor, ...], key: tuple[Tensor | int, ...]) -> tuple[Tensor, ...]:
+    """Four random words for four counter words and two key words (int64, broadcast together).
 
-    The multiplier less 2^32 keeps the product inside a signed 64-bit number; the word itself,
-    added to the high half, puts the difference back.
+    A multiplier less 2^32 keeps a product inside a signed 64-bit number; the word, added to the
+    high half, puts the difference back. What is too high for a word is cut off before a product.
     """
-    product = word * (multiplier - WORD)
-    return (product >> 32) + word, product & (WORD - 1)
-
-
-def philox(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Four random words for four counter words and two key words (int64, broadcast together)."""
-    a, b, c, d = counter
-    left, right = key
+    (a, b, c, d), (left, right) = counter, key
     for _ in range(_ROUNDS):
-        high_a, low_a = _multiply(_MULTIPLIERS[0], a)
-        high_c, low_c = _multiply(_MULTIPLIERS[1], c)
-        a, b, c, d = high_c ^ b ^ left, low_c, high_a ^ d ^ right, low_a
-        left, right = (left + _WEYL[0]) & (WORD - 1), (right + _WEYL[1]) & (WORD - 1)
-    return a, b, c, d
+        one, other = a * (_MULTIPLIERS[0] - WORD), c * (_MULTIPLIERS[1] - WORD)
+        high_a, high_c = (one >> 32) + a, (other >> 32) + c
+        a, c = (high_c ^ b ^ left) & (WORD - 1), (high_a ^ d ^ right) & (WORD - 1)
+        b, d = other, one
+        left, right = left + _WEYL[0], right + _WEYL[1]
+    return a, b & (WORD - 1), c, d & (WORD - 1)
 
 
 def words(seeds: Tensor, stream: int, step: Tensor, rows: Tensor, columns: int) -> list[Tensor]:
@@ -59,9 +53,8 @@ def words(seeds: Tensor, stream: int, step: Tensor, rows: Tensor, columns: int) 
         ``columns`` tensors of shape ``(trial, row)``, int64, uniform on ``[0, 2**32)``.
     """
     zero = torch.zeros_like(rows)
-    key = (seeds[:, None], torch.full_like(seeds, stream)[:, None])
     result: list[Tensor] = []
     for block in range(-(-columns // 4)):
         counter = (rows, zero + block, zero + (step & (WORD - 1)), zero + (step >> 32))
-        result.extend(philox(counter, key))
+        result.extend(philox(counter, (seeds[:, None], stream)))
     return result[:columns]

@@ -3,7 +3,7 @@
 The optimizer works on the buffer, the model on the views. Below: what encoders are made of.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -47,6 +47,19 @@ class Layout:
     def flat(self, parameters: dict[str, Tensor]) -> Tensor:
         """The buffer of one trial, ``(parameter,)``, from parameters of a plain module."""
         return torch.cat([parameters[name].detach().flatten() for name in self.names])
+
+
+def gradient(function: Callable[[Tensor], tuple[Tensor, Tensor]], flat: Tensor) -> list[Tensor]:
+    """Of the first of two tensors that a function of a buffer gives; and the second.
+
+    Of what is compiled by ``torch.func``, which can be traced; else by autograd, whose bits are the
+    same: it is faster, and imports no compilers.
+    """
+    if torch.compiler.is_compiling():
+        return list(torch.func.grad(function, has_aux=True)(flat))
+    with torch.enable_grad():
+        total, rest = function(point := flat.detach().requires_grad_())
+        return [*torch.autograd.grad(total, point), rest.detach()]
 
 
 def plain_parameters(encoder: nn.Module, tables: Iterable[nn.Embedding]) -> dict[str, Tensor]:

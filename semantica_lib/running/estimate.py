@@ -204,8 +204,7 @@ def _found(place: Path, kind: str, device: str) -> float | None:
                 for stack in manifest.get("stacks", [])
             ]
             ratios.append(took / sum(expected) if sum(expected) else math.nan)
-    known = [ratio for ratio in ratios if ratio > 0]
-    return median(known) if known else None
+    return median(known) if (known := [ratio for ratio in ratios if ratio > 0]) else None
 
 
 def _engine(stack: dict[str, Any]) -> str:

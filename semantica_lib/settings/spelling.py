@@ -69,10 +69,6 @@ def _whole(value: Any) -> str:
     return found if whole else "a whole number, as 1000, 1_000 or 1e3"
 
 
-def _real(value: Any) -> str:
-    return _meant(value) or "a number, as 0.5, 5e-4 or 1_000"
-
-
 def _meant(value: Any) -> str:
     """The number that a text was probably meant to be, as it is written here; else empty."""
     if not isinstance(value, str) or len(value) > LONGEST:
@@ -114,7 +110,7 @@ def _text(value: Any) -> str:
 
 ADVICE: dict[str, Callable[[Any], str]] = {
     "int_type": _whole,
-    "float_type": _real,
+    "float_type": lambda value: _meant(value) or "a number, as 0.5, 5e-4 or 1_000",
     "bool_type": _truth,
     "tuple_type": _list,
     "list_type": _list,

@@ -44,6 +44,7 @@ def compiled(step: Step, device: str) -> Step:
     """
     keep_memory()
     why = keep_compiled()  # anew: what was there at the start may be gone
+    check_variables()
     if os.environ[COMPILED] == NOWHERE:
         warnings.warn(UNKEPT.format(why), Uncompiled, stacklevel=2)
         return step
@@ -61,12 +62,13 @@ def compiled(step: Step, device: str) -> Step:
         nonlocal run
         if run is None:
             try:
-                from torch._inductor import codecache, cpu_vec_isa
+                from torch._inductor import codecache, cpp_builder, cpu_vec_isa
 
                 # compiled C++ headers lie with the rest, not in a folder that all users share
                 codecache._HEADER_DIR = f"{os.environ[COMPILED]}/headers"
                 codecache._HEADER_LOCK_DIR = f"{codecache._HEADER_DIR}/locks"
-                if on_processor:  # or PyTorch takes what was kept for vectors of another width
+                if on_processor:  # else it fails late, or takes what is of another width of vectors
+                    cpp_builder.get_cpp_compiler()
                     options["cpp.simdlen"] = cpu_vec_isa.pick_vec_isa().bit_width()
                 fast = torch.compile(step, fullgraph=True, dynamic=False, options=options, **apart)
                 result, run = fast(*arguments), fast

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers.building import NotBuilt
-from semantica_lib.trainers.compiling import Uncompiled, check_variables
+from semantica_lib.trainers.compiling import Uncompiled
 from semantica_lib.trainers.kernel import KIND, Kernel, has_shape, serves
 from semantica_lib.trainers.stacked import EAGER_BELOW, Stack, State
 
@@ -52,7 +52,6 @@ def general(stack: Stack, steps: int) -> Engine:
     """The stack's own step, compiled where that pays. Raises RequestError if that can't start."""
     from semantica_lib.trainers.launching import launched, steps_a_launch  # a kernel needs none
 
-    check_variables()
     step, many = stack.stepper(steps), steps_a_launch(stack.device)
     launch = launched(lambda state: step(state)[0], many, stack.device)
 

@@ -50,8 +50,6 @@ def table_gradient(stack: Stack, state: State) -> Tensor:
     """
     batch, drop = stack.batch(state, stack.traits), stack.dropout(state)
     views = stack.views(state.flat)
-
-    # not by torch.func, which takes seconds to import what it needs
     table, output = (views[name].detach().requires_grad_() for name in (INPUT, OUTPUT))
     loss = stack.loss(views | {INPUT: table, OUTPUT: output}, batch, drop).sum()
     pulls = torch.autograd.grad(loss, (table, output))

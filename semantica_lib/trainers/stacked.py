@@ -10,7 +10,7 @@ from torch import Tensor
 from semantica_lib.datasets.contexts import SPLITS, Expectation, Population
 from semantica_lib.datasets.xor import Batch, xor_task
 from semantica_lib.models import encoders
-from semantica_lib.models.stack import BIAS, INPUT, OUTPUT, Layout, product
+from semantica_lib.models.stack import BIAS, INPUT, OUTPUT, Layout, gradient, product
 from semantica_lib.settings.schema import BOTH
 from semantica_lib.settings.xor import Settings
 from semantica_lib.trainers import schedule
@@ -214,13 +214,13 @@ class Stack:
                 return self.head.whole(losses, self.layout.views(flat)), losses
             return losses.sum(), losses  # trials share no parameter: each gets its own gradient
 
-        gradient, losses = torch.func.grad(total, has_aux=True)(state.flat)
+        pull, losses = gradient(total, state.flat)
         if self.as_one:
             joined = state.step < traits.untie_at
-            gradient = torch.where(joined[:, None], _as_one(self.layout, gradient), gradient)
+            pull = torch.where(joined[:, None], _as_one(self.layout, pull), pull)
         if own.optimizer == "adam":
-            gradient = gradient + traits.scales[:, 2:].to(self.dtype) * state.flat
-        flat, *moments = _moved(own, state, gradient, self.factors(state.step, traits))
+            pull = pull + traits.scales[:, 2:].to(self.dtype) * state.flat
+        flat, *moments = _moved(own, state, pull, self.factors(state.step, traits))
         if self.head:
             flat = self.head.held(self.layout, state.flat, flat)
         return state.after(losses, flat, *moments), losses

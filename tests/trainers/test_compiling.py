@@ -130,6 +130,16 @@ def test_stacks_are_isolated_where_that_is_possible(
     assert taken == [True] * 4 and limit() == 2
 
 
+def test_without_a_compiler_nothing_is_traced(
+    limit: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which takes seconds, each stack anew."""
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: pytest.fail("traced"))
+    told = pytest.warns(Uncompiled, match=r"No working C\+\+ compiler .*no-such-compiler")
+    with torch._inductor.config.patch({"cpp.cxx": (None, "no-such-compiler")}), told:
+        assert compiled(lambda own: (own + 1,), "cpu")(torch.zeros(1)) == (torch.ones(1),)
+
+
 def test_what_does_not_compile_is_told_and_runs_as_it_is(
     limit: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,7 @@ def agree(first: np.ndarray, second: np.ndarray, seed: int = 0) -> dict[str, Any
     root = np.sqrt(max(scale[0] * scale[1], 1e-300))
     measured = {
         "overlap": (_overlap(near[0], near[1]),
-                    [_overlap(near[0], _moved(near[1], order)) for order in windows]),
+                    [_overlap(near[0], near[1][np.ix_(o, o)]) for o in windows]),
         "cka": (within / root,
                 [_hsic(grams[0], grams[1][np.ix_(o, o)]) / root for o in orders]),
         "procrustes": (rest(same), list(map(rest, orders[:FEW]))),
@@ -107,10 +107,6 @@ def _nearest(alike: np.ndarray, k: int) -> np.ndarray:
     made = np.zeros(alike.shape, dtype=bool)
     np.put_along_axis(made, np.argpartition(-alike, k - 1, axis=1)[:, :k], True, axis=1)
     return made
-
-
-def _moved(near: np.ndarray, order: np.ndarray) -> np.ndarray:
-    return near[np.ix_(order, order)]
 
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> float:
