@@ -5,11 +5,13 @@ true gradient (see test_stacked), so it is left out.
 """
 
 import ctypes
+import os
 import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from hypothesis import strategies as st
 from test_stacked import assert_same_parameters, parameters, uncompiled
 from torch import Tensor
 
+from semantica_lib.files import COMPILED
 from semantica_lib.settings.catalogue import find, settings
 from semantica_lib.settings.schema import family
 from semantica_lib.settings.xor import Settings
@@ -33,7 +36,7 @@ from semantica_lib.trainers.stacked import EAGER_BELOW, NEVER, Stack, State
 pytestmark = pytest.mark.skipif(
     not any(map(shutil.which, building.COMPILERS)), reason="no C++ compiler"
 )
-REAL, QUICK = torch.float64, (*HERE, "-O1")  # quick to compile
+REAL = torch.float64
 MAIN = settings({"schedule_period": 60})
 # Trials that differ in all that trials of a stack may differ in.
 MIXED = [
@@ -84,6 +87,23 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
 }
 
 
+@cache
+def quick() -> tuple[str, ...]:
+    """Flags to compile quickly by: unoptimised, the header of a processor's vectors read once.
+
+    It lies with what is kept; a compiler that cannot use what another made of it reads it anew.
+    """
+    flags, header = (*HERE, "-O0"), Path(os.environ[COMPILED], "vectors-of-tests.h")
+    if HERE != ("-march=native",):  # that header is of x86
+        return flags
+    header.write_text("#include <immintrin.h>\n")
+    ready = header.with_name(f"{header.name}.{os.getpid()}")
+    asked = [*building.FLAGS, *flags, "-x", "c++-header", str(header), "-o", str(ready)]
+    subprocess.run([building.compiler(), *asked], check=True)
+    ready.replace(f"{header}.gch")
+    return *flags, "-include", str(header)
+
+
 def made(values: dict[str, Any], ties: Any, dtype: torch.dtype = REAL) -> Stack:
     """Three trials, or one for each tie; without ties those that are mixed."""
     if values.get("schedule", "cosine") == "cosine":
@@ -104,7 +124,7 @@ def assert_same(stack: Stack, ours: State, theirs: State, tolerance: float) -> N
 
 def assert_definition(stack: Stack, steps: int, tolerance: float) -> None:
     """In double precision: after so many steps the parameters, and the losses before the last."""
-    state, losses = Kernel(stack, QUICK).advance(stack.initial(), steps)
+    state, losses = Kernel(stack, quick()).advance(stack.initial(), steps)
     expected = uncompiled(stack, steps)
     assert_same(stack, state, expected.state, tolerance)
     torch.testing.assert_close(losses, expected.losses[-1], rtol=0, atol=1e-9)
@@ -120,7 +140,7 @@ def assert_gradient(values: dict[str, Any]) -> None:
     def total(flat: Tensor) -> Tensor:
         return stack.loss(stack.layout.views(flat), stack.batch(state, stack.traits)).sum()
 
-    after, _ = Kernel(stack, QUICK).advance(state, 1)
+    after, _ = Kernel(stack, quick()).advance(state, 1)
     gradient = torch.func.grad(total)(state.flat)
     torch.testing.assert_close(state.flat - after.flat, gradient, rtol=0, atol=1e-9)
 
@@ -232,7 +252,7 @@ DRAWN = "lies", "other sizes", "turning odds of other sizes"
 )
 def test_draws_are_those_of_the_task_bit_for_bit(values: dict[str, Any]) -> None:
     stack = made(values, False)
-    kernel, symbols = Kernel(stack, QUICK), stack.task.symbols
+    kernel, symbols = Kernel(stack, quick()), stack.task.symbols
     room = kernel.library.room()
     for step in (0, 1, 2**32 + 5):
         state = replace(stack.initial(), step=torch.tensor(step))
@@ -341,14 +361,14 @@ def test_what_is_built_is_kept_and_never_taken_from_where_others_can_write(
 
     monkeypatch.setattr(building, "_compile", compile_)
     for _ in range(2):
-        assert library("transformer.cpp", constants, QUICK).room() > 0
+        assert library("transformer.cpp", constants, quick()).room() > 0
     (kept,) = (tmp_path / "kept" / "kernels").iterdir()
     assert len(runs) == 1 and kept.suffix == ".so"
     kept.chmod(0o777)  # somebody else may have put another one there
-    library("transformer.cpp", constants, QUICK)
+    library("transformer.cpp", constants, quick())
     assert len(runs) == 2 and kept.stat().st_mode & 0o022 == 0
     kept.parent.chmod(0o777)
-    library("transformer.cpp", constants, QUICK)
+    library("transformer.cpp", constants, quick())
     assert len(runs) == 3 and [kept] == list(kept.parent.iterdir())
 
 

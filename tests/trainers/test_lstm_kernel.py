@@ -13,7 +13,6 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from test_kernel import (
     OTHERS,
-    QUICK,
     REAL,
     assert_definition,
     assert_general_path,
@@ -24,6 +23,7 @@ from test_kernel import (
     assert_state_untouched,
     drawn,
     made,
+    quick,
 )
 from test_stacked import uncompiled
 
@@ -83,7 +83,7 @@ def test_as_it_trains_it_is_within_rounding_of_the_definition(name: str, steps: 
 )
 def test_draws_are_those_of_the_task_bit_for_bit(values: dict[str, Any]) -> None:
     stack = made({**LSTM, **values}, False)
-    kernel, (strings, bits) = Kernel(stack, QUICK), stack.strings.shape
+    kernel, (strings, bits) = Kernel(stack, quick()), stack.strings.shape
     for step in (0, 1, 2**32 + 5):
         state = replace(stack.initial(), step=torch.tensor(step))
         batch = stack.batch(state, stack.traits)
