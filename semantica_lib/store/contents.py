@@ -11,22 +11,14 @@ from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from semantica_lib.settings.catalogue import settings
 from semantica_lib.settings.schema import BOTH, one_table
-from semantica_lib.store.folders import (
-    MANIFEST,
-    METRICS,
-    PLAIN_METRICS,
-    TRAJECTORY,
-    checked,
-    pack,
-    stamp,
-)
+from semantica_lib.store import folders
+from semantica_lib.store.folders import MANIFEST, METRICS, PLAIN_METRICS, TRAJECTORY
 from semantica_lib.store.manifest import (
     CHECKPOINTS,
     Manifest,
@@ -35,6 +27,9 @@ from semantica_lib.store.manifest import (
     of_point,
     tie_in,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Of each array what its values are and what its dimensions are of, by NumPy's kinds and by name.
 SHAPES = {
@@ -63,12 +58,14 @@ class Contents(NamedTuple):
     metrics: str
     checkpoints: Mapping[str, bytes] = {}
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """The metrics; the arrays and they are checked to be those of a result.
 
         Raises:
             ValueError: they are not.
         """
+        import pandas as pd  # a third of the time that the command takes to start
+
         table = pd.read_csv(io.StringIO(self.metrics), dtype=dict.fromkeys(MEASURED, float))
         _refuse_other_shapes(self.arrays, table, self.manifest)
         return table
@@ -82,7 +79,7 @@ def read(path: Path) -> Contents:
     """
     manifest = read_manifest(path)
     name = METRICS if METRICS in manifest["files"] else PLAIN_METRICS
-    files = checked(path, manifest["files"], (TRAJECTORY, name))
+    files = folders.checked(path, manifest["files"], (TRAJECTORY, name))
     with np.load(io.BytesIO(files[TRAJECTORY]), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     return Contents(manifest, arrays, _text(files[name], name))
@@ -91,7 +88,7 @@ def read(path: Path) -> Contents:
 def read_point(path: Path, key: str) -> Contents:
     """What a sweep's folder holds of a point; raises as :func:`read`, or a KeyError."""
     manifest = read_manifest(path, key)
-    arrays, metrics = _opened(path, stamp(path, (MANIFEST, TRAJECTORY, METRICS)))
+    arrays, metrics = _opened(path, folders.stamp(path, (MANIFEST, TRAJECTORY, METRICS)))
     names = (name for name in arrays.files if name.startswith(f"{key}/"))
     mine = {name.removeprefix(f"{key}/"): arrays[name] for name in names}
     return Contents(manifest, mine, metrics[key])
@@ -103,7 +100,7 @@ def read_manifest(path: Path, key: str = "") -> dict[str, Any]:
     Raises:
         ValueError, OSError: it is missing or damaged; KeyError: there is no such point.
     """
-    found = _manifest(path, stamp(path))
+    found = _manifest(path, folders.stamp(path))
     manifest = deepcopy(of_point(found, key) if key else found)  # the other is kept
     Manifest.model_validate(manifest)
     settings(manifest["settings"])
@@ -116,7 +113,7 @@ def points_of(path: Path) -> dict[str, str]:
     Raises:
         ValueError, OSError: its manifest is missing or damaged.
     """
-    manifest = _manifest(path, stamp(path))
+    manifest = _manifest(path, folders.stamp(path))
     points = manifest["points"] if is_sweep(manifest) else {}
     return {key: one["settings_hash"] for key, one in points.items()}
 
@@ -133,8 +130,8 @@ def _manifest(path: Path, _: tuple) -> Any:
 @lru_cache(maxsize=4)
 def _opened(path: Path, _: tuple) -> tuple[Any, dict[str, str]]:
     """A sweep's arrays, each unpacked when it is asked for, and metrics by point; read once."""
-    digests = _manifest(path, stamp(path))["files"]
-    files = checked(path, digests, (TRAJECTORY, METRICS))
+    digests = _manifest(path, folders.stamp(path))["files"]
+    files = folders.checked(path, digests, (TRAJECTORY, METRICS))
     arrays = np.load(io.BytesIO(files[TRAJECTORY]), allow_pickle=False)
     return arrays, _split(_text(files[METRICS], METRICS))
 
@@ -156,7 +153,7 @@ def _split(text: str) -> dict[str, str]:
 def packed(one: Contents) -> dict[str, bytes]:
     """The files of a result's own folder by name."""
     files = {TRAJECTORY: packed_arrays(one.arrays), METRICS: packed_metrics(one.metrics)}
-    return pack(one.manifest, files | _checkpoints(one, CHECKPOINTS))
+    return folders.pack(one.manifest, files | _checkpoints(one, CHECKPOINTS))
 
 
 def packed_points(manifest: Mapping[str, Any], points: Mapping[str, Contents]) -> dict[str, bytes]:
@@ -179,7 +176,7 @@ def packed_points(manifest: Mapping[str, Any], points: Mapping[str, Contents]) -
     (head,) = heads
     metrics = "\n".join([POINT + head, *rows, ""])
     files = {TRAJECTORY: packed_arrays(arrays), METRICS: packed_metrics(metrics)}
-    return pack(manifest, files | checkpoints)
+    return folders.pack(manifest, files | checkpoints)
 
 
 def _with_ties(metrics: str) -> list[str]:
@@ -211,7 +208,7 @@ def packed_metrics(text: str) -> bytes:
 
 
 def _refuse_other_shapes(
-    arrays: Mapping[str, np.ndarray], metrics: pd.DataFrame, manifest: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray], metrics: "pd.DataFrame", manifest: Mapping[str, Any]
 ) -> None:
     """Arrays and columns are those of a result, and of the trials that the manifest names."""
     lengths: dict[str, int] = {}

@@ -6,16 +6,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from semantica_lib.settings.catalogue import AnySettings, experiment_file, find, settings
 from semantica_lib.settings.schema import BOTH, NOT_IDENTITY
 from semantica_lib.store.folders import MANIFEST
 from semantica_lib.store.manifest import tie_in
 from semantica_lib.store.provenance import NUMERICS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def asked(own: AnySettings) -> set[tuple[int, str]]:
@@ -60,7 +62,7 @@ class Result:
     tied: np.ndarray
     input_embedding: np.ndarray
     output_embedding: np.ndarray
-    metrics: pd.DataFrame
+    metrics: "pd.DataFrame"
     measured_steps: np.ndarray | None = None
     hidden_norm: np.ndarray | None = None
     logit_gap: np.ndarray | None = None

@@ -44,10 +44,10 @@ def compiled(step: Step, device: str) -> Step:
     """
     keep_memory()
     why = keep_compiled()  # anew: what was there at the start may be gone
-    check_variables()
     if os.environ[COMPILED] == NOWHERE:
         warnings.warn(UNKEPT.format(why), Uncompiled, stacklevel=2)
         return step
+    check_variables()
     if why:
         warnings.warn(why, Compiling, stacklevel=2)
     on_processor = device == "cpu"  # there what calls the kernels is compiled too, apart from them
