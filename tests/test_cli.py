@@ -247,8 +247,8 @@ def test_help_goes_to_stdout(capsys):
 
 
 def test_without_a_compiler_training_works_and_says_so_once(tmp_path):
-    # no compiler on the path, an empty compile cache; tied and untied train in two processes, and
-    # a small step is soon traced up to where a compiler is needed
+    # no compiler on the path, an empty compile cache; tied and untied train in two processes, of
+    # more steps than those that are never compiled
     environment = os.environ | {
         "PATH": str(tmp_path),
         "CXX": str(tmp_path / "absent"),

@@ -189,7 +189,7 @@ def test_where_there_is_none_each_process_looks_anew(place: Path) -> None:
 
 
 def test_it_is_chosen_before_torch_is_imported(tmp_path: Path) -> None:
-    """Nor does the command start with pandas, which takes as long as all else it starts with."""
+    """Nor does the command start with pandas, which would take as long as the rest."""
     told = "import json, os, sys\nfrom semantica_lib import cli\n"
     told += "heavy = {'torch', 'pandas', 'matplotlib'} & sys.modules.keys()\n"
     told += f"print(json.dumps([os.environ[{COMPILED!r}], sorted(heavy)]))"

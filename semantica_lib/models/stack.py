@@ -50,10 +50,9 @@ class Layout:
 
 
 def gradient(function: Callable[[Tensor], tuple[Tensor, Tensor]], flat: Tensor) -> list[Tensor]:
-    """Of the first of two tensors that a function of a buffer gives; and the second.
+    """That of the first of two tensors that a function makes of a buffer; and the second.
 
-    Of what is compiled by ``torch.func``, which can be traced; else by autograd, whose bits are the
-    same: it is faster, and imports no compilers.
+    In compiled code by ``torch.func``; else by autograd, to its bits, sooner and importing less.
     """
     if torch.compiler.is_compiling():
         return list(torch.func.grad(function, has_aux=True)(flat))

@@ -64,7 +64,7 @@ class Contents(NamedTuple):
         Raises:
             ValueError: they are not.
         """
-        import pandas as pd  # a third of the time that the command takes to start
+        import pandas as pd  # would double the time that the command takes to start
 
         table = pd.read_csv(io.StringIO(self.metrics), dtype=dict.fromkeys(MEASURED, float))
         _refuse_other_shapes(self.arrays, table, self.manifest)

@@ -37,6 +37,8 @@ class Uncompiled(Compiling):
 def compiled(step: Step, device: str) -> Step:
     """The same function compiled at its first call; as it is, with a warning, if that fails.
 
+    Raises what :func:`check_variables` does.
+
     Args:
         step: to be called with tensors of the same shapes, kinds and device each time, under the
             same settings of PyTorch (whether it keeps gradients, say): no call asks again.
@@ -82,10 +84,10 @@ def compiled(step: Step, device: str) -> Step:
 
 
 def check_variables() -> None:
-    """Refuse variables of the environment with which PyTorch cannot even compute a gradient.
+    """Refuse variables with which PyTorch cannot import its compilers, as its optimizers do, too.
 
     Raises:
-        RequestError: its compilers, which it needs for that, cannot be imported, nor again.
+        RequestError: it cannot, nor again.
     """
     try:
         import torch._inductor.config  # noqa: F401

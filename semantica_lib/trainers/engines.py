@@ -49,7 +49,7 @@ def of_kernel(kernel: Kernel) -> Engine:
 
 
 def general(stack: Stack, steps: int) -> Engine:
-    """The stack's own step, compiled where that pays. Raises RequestError if that can't start."""
+    """The stack's own step, compiled where that pays. Raises RequestError if it can't be."""
     from semantica_lib.trainers.launching import launched, steps_a_launch  # a kernel needs none
 
     step, many = stack.stepper(steps), steps_a_launch(stack.device)

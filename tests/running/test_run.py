@@ -334,4 +334,4 @@ def test_training_on_the_xor_task_imports_nothing_of_language_models():
     imported = done.stdout.splitlines()[-1].split()
     assert "semantica_lib.trainers.stacked" in imported
     assert not {*names, "accelerate", "tokenizers"} & set(imported)
-    assert not {"torch._dynamo", "torch._inductor"} & set(imported)  # of so few steps: a second
+    assert not {"torch._dynamo", "torch._inductor"} & set(imported)  # which takes a second

@@ -229,7 +229,7 @@ def test_of_what_a_compiler_says_the_error_is_told(
 
 
 def test_a_variable_that_torch_cannot_read_is_refused_in_a_line() -> None:
-    """Its compilers cannot be imported then, and without them no gradient is computed."""
+    """Its compilers cannot be imported then."""
     code = "from semantica_lib.trainers import compiling\ntry:\n    compiling.check_variables()\n"
     code += "except compiling.RequestError as error:\n    print(error)"
     environment = os.environ | {"TORCHINDUCTOR_COMPILE_THREADS": "abc"}
