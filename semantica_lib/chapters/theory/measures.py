@@ -15,7 +15,7 @@ from torch import Tensor
 from semantica_lib.analysis.distances import Pair
 from semantica_lib.analysis.markdown import table_of
 from semantica_lib.datasets.contexts import Expectation
-from semantica_lib.models.stack import INPUT, OUTPUT, gradient
+from semantica_lib.models.stack import INPUT, OUTPUT
 from semantica_lib.trainers.stacked import Stack
 
 EXACT = 1e-9  # of float64 quantities of size 1: rounding stays below, a broken symmetry far above
@@ -90,8 +90,9 @@ def confused(data: Expectation, replaced: Mapping[int, int]) -> float:
 
 def frequency(data: Expectation) -> Tensor:
     """How often each symbol stands in a sequence on average, ``(symbol,)``."""
-    symbols = torch.arange(len(data.joint))[:, None, None]
-    return ((data.tokens[0] == symbols).sum(1) * data.joint.sum(0)).sum(1)
+    symbols = torch.arange(len(data.joint))
+    times = (data.tokens[0] == symbols[:, None, None]).sum(1)  # (symbol, case)
+    return (times * data.joint.sum(0)).sum(1)
 
 
 def with_equal_rows(stack: Stack, flat: Tensor, table: str, symbols: Sequence[int]) -> Tensor:
@@ -107,11 +108,9 @@ def gradients(stack: Stack, flat: Tensor, data: Expectation) -> tuple[Tensor, Te
 
     Tied: the one table's gradient, twice.
     """
-
-    def total(at: Tensor) -> tuple[Tensor, Tensor]:
-        return (losses := stack.loss(stack.layout.views(at), data)).sum(), losses
-
-    views = stack.layout.views(gradient(total, flat)[0])
+    point = flat.detach().requires_grad_()
+    (pull,) = torch.autograd.grad(stack.loss(stack.layout.views(point), data).sum(), point)
+    views = stack.layout.views(pull)
     return views[INPUT], views[OUTPUT]
 
 
@@ -216,7 +215,8 @@ def averaging(stack: Stack, flat: Tensor, data: Expectation, pair: Pair) -> tupl
     """
     mean = flat.clone()
     before, after = (stack.layout.views(one) for one in (flat, mean))
-    after[OUTPUT][:, list(pair)] = after[OUTPUT][:, list(pair)].mean(1, keepdim=True)
+    rows = after[OUTPUT]
+    rows[:, list(pair)] = rows[:, list(pair)].mean(1, keepdim=True)
     root = (stack.predict(before, data.tokens)[1][:, list(pair)] / 2).exp()  # (trial, 2, case)
     closed = -(torch.log1p(-(root[:, 0] - root[:, 1]).square()) * data.joint.sum(0)).sum(1)
     return stack.loss(before, data) - stack.loss(after, data), closed

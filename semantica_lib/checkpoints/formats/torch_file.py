@@ -82,7 +82,7 @@ def _contents(place: Place, kind: str, root: Any, find: Find) -> Contents:
     tensors: dict[str, Tensor] = {}
     made = Contents(kind, tensors)
     tops = mapping(root)
-    wrapper = next((name for name in WRAPPERS if any(True for _ in _named(tops.get(name)))), "")
+    wrapper = next((name for name in WRAPPERS if _holds(tops.get(name))), "")
     made.optimizer = _optimizer(root)
     for step in made.optimizer["step"] if made.optimizer else ():
         scalar = _tensor(place, "step", step, find) if isinstance(step, Made) else None
@@ -98,6 +98,10 @@ def _contents(place: Place, kind: str, root: Any, find: Find) -> Contents:
         of = root.of.replace(" ", ".") if isinstance(root, Made) else type(root).__name__
         raise RequestError(f"a pickle ({of}) without tensors; name the model's file")
     return made
+
+
+def _holds(value: Any) -> bool:
+    return any(True for _ in _named(value))
 
 
 def _named(root: Any) -> Iterator[tuple[str, Made]]:
